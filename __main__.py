@@ -1,0 +1,5 @@
+"""Runs the program that the stack's configuration names (`kardinal:stack`)."""
+
+from stacks import run
+
+run()

@@ -1,0 +1,92 @@
+"""The routes of a flow, in an order that loses no request."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi_command import local
+
+DEFAULT_DRAIN_SECONDS = 2
+"""Pause after routes were removed and before what they pointed at goes.
+
+A deleted route stays in effect for up to 0.2 s; requests of the flow that are under way need a little longer.
+"""
+
+
+class FlowRoutesArgs(TypedDict):
+    """Arguments of `FlowRoutes`."""
+
+    mesh: Sequence[Mapping[str, Any]]
+    """HTTPRoute manifests whose parent is a Service: the flow's requests to its forks."""
+
+    entries: Sequence[Mapping[str, Any]]
+    """HTTPRoute manifests whose parent is a Gateway: the flow's own public hosts."""
+
+    drainSeconds: NotRequired[int]
+    """Seconds of pause on destroy, after the entries went and again after the mesh routes went. Default 2."""
+
+
+class FlowRoutes(pulumi.ComponentResource):
+    """Mesh routes first, the flow's public host last; on destroy the reverse, with a pause between the steps.
+
+    Attributes:
+        routes: Every HTTPRoute, in the order of its making.
+        entry_routes: The routes of the public hosts.
+    """
+
+    routes: list[k8s.apiextensions.CustomResource]
+    entry_routes: list[k8s.apiextensions.CustomResource]
+
+    def __init__(self, name: str, args: FlowRoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declares the routes.
+
+        Args:
+            name: Pulumi name, a prefix of the children's names.
+            args: The manifests.
+            opts: Resource options; `depends_on` must name the forks' Deployments and Services.
+        """
+        super().__init__("kardinal:index:FlowRoutes", name, None, opts)
+        seconds = args.get("drainSeconds", DEFAULT_DRAIN_SECONDS)
+        # Written on the first child too, so that the state's graph holds the order for `pulumi destroy`.
+        mesh_drain = self._drain(f"{name}-mesh-drain", seconds, opts.depends_on if opts else None)
+        mesh = [self._route(manifest, [mesh_drain]) for manifest in args["mesh"]]
+        entry_drain = self._drain(f"{name}-entry-drain", seconds, [*mesh, mesh_drain])
+        self.entry_routes = [self._route(manifest, [entry_drain]) for manifest in args["entries"]]
+        self.routes = [*mesh, *self.entry_routes]
+        self.register_outputs({})
+
+    def _drain(self, name: str, seconds: int, after: Any) -> local.Command:
+        """A pause that happens on destroy: what depends on it is gone before, what it depends on goes after."""
+        return local.Command(
+            name,
+            create=":",
+            delete=f"sleep {seconds}",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+        )
+
+    def _route(self, manifest: Mapping[str, Any], after: list[pulumi.Resource]) -> k8s.apiextensions.CustomResource:
+        return custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
+
+
+def custom_resource(
+    manifest: Mapping[str, Any], opts: pulumi.ResourceOptions
+) -> k8s.apiextensions.CustomResource:
+    """Declares an object of any kind from its manifest, named like the object.
+
+    Args:
+        manifest: A manifest with apiVersion, kind, metadata and spec.
+        opts: Resource options.
+
+    Returns:
+        The resource.
+    """
+    metadata = manifest["metadata"]
+    return k8s.apiextensions.CustomResource(
+        metadata["name"],
+        api_version=manifest["apiVersion"],
+        kind=manifest["kind"],
+        metadata=metadata,
+        spec=manifest["spec"],
+        opts=opts,
+    )

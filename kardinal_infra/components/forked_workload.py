@@ -1,0 +1,62 @@
+"""A fork: one Deployment beside the baseline's workload, and the Service that reaches it."""
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+
+class ForkedWorkloadArgs(TypedDict):
+    """Arguments of `ForkedWorkload`."""
+
+    deployment: Mapping[str, Any]
+    """Deployment manifest, as `kardinal_infra.forking` derives it; values may be outputs."""
+
+    service: NotRequired[Mapping[str, Any]]
+    """Service manifest; leave it out for a worker without ports."""
+
+    timeout: NotRequired[str]
+    """How long the Deployment may take to become available, e.g. "5m" (the default)."""
+
+
+class ForkedWorkload(pulumi.ComponentResource):
+    """The forked Deployment with its Service.
+
+    Attributes:
+        deployment: The fork's Deployment; ready when its pods are available.
+        service: The fork's Service, or None for a worker.
+    """
+
+    deployment: k8s.apps.v1.Deployment
+    service: k8s.core.v1.Service | None
+
+    def __init__(self, name: str, args: ForkedWorkloadArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declares the fork.
+
+        Args:
+            name: Pulumi name, also the name of the children.
+            args: The manifests.
+            opts: Resource options; the provider decides on the cluster.
+        """
+        super().__init__("kardinal:index:ForkedWorkload", name, None, opts)
+        timeout = args.get("timeout", "5m")
+        deployment = args["deployment"]
+        self.deployment = k8s.apps.v1.Deployment(
+            name,
+            metadata=deployment["metadata"],
+            spec=deployment["spec"],
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=opts.depends_on if opts else None,
+                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
+            ),
+        )
+        service = args.get("service")
+        self.service = service and k8s.core.v1.Service(
+            name,
+            metadata=service["metadata"],
+            spec=service["spec"],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

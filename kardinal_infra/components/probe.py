@@ -1,0 +1,79 @@
+"""The Pulumi resource that ends an `up` only when the flow really answers.
+
+It is a dynamic resource and not a `local.Command`, because it runs in the program's own Python: no interpreter
+path of one machine is stored in the state that another machine reads.
+"""
+
+import json
+from typing import Any, ClassVar, TypedDict
+
+import pulumi
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from kardinal_infra.probe import ProbeCheck, run_probe
+
+__all__ = ["Probe", "ProbeArgs"]
+
+
+class ProbeArgs(TypedDict):
+    """Arguments of `Probe`."""
+
+    checks: list[dict[str, Any]]
+    """Fields of `kardinal_infra.probe.ProbeCheck`, one mapping per check."""
+
+    timeout: float
+    """Seconds for all checks together."""
+
+    triggers: pulumi.Input[list[pulumi.Input[str]]]
+    """The probe runs again when one of these values changes."""
+
+
+class ProbeProvider(ResourceProvider):
+    """Runs the checks on create and on every change; there is nothing to delete.
+
+    The import path of this class is part of every stack's state: do not move it.
+    """
+
+    serialize_as_secret_always: ClassVar[bool] = False
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Runs the checks.
+
+        Raises:
+            ProbeError: A check did not hold in time.
+        """
+        self._run(props)
+        return CreateResult("probe", outs=props)
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Compares checks and triggers."""
+        keys = ("checks", "timeout", "triggers")
+        changed = any(json.dumps(_olds.get(k), sort_keys=True) != json.dumps(_news.get(k), sort_keys=True) for k in keys)
+        return DiffResult(changes=changed)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Runs the checks again.
+
+        Raises:
+            ProbeError: A check did not hold in time.
+        """
+        self._run(_news)
+        return UpdateResult(outs=_news)
+
+    @staticmethod
+    def _run(props: dict[str, Any]) -> None:
+        run_probe([ProbeCheck(**check) for check in props["checks"]], float(props["timeout"]))
+
+
+class Probe(Resource, module="probe", name="Probe"):
+    """Waits until the public hosts answer as the flow wants it."""
+
+    def __init__(self, name: str, args: ProbeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declares the probe.
+
+        Args:
+            name: Pulumi name.
+            args: Checks, time limit and triggers.
+            opts: Resource options; make it depend on the routes.
+        """
+        super().__init__(ProbeProvider(), name, dict(args), opts)

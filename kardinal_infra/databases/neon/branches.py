@@ -1,0 +1,182 @@
+"""Calls on branches.
+
+`set_as_default` is left out on purpose: nothing here may ever move production to another branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from kardinal_infra.databases.neon.decode import decode, field
+from kardinal_infra.databases.neon.http import NeonHttp, segment
+from kardinal_infra.databases.neon.models import (
+    AnnotatedBranch,
+    Annotation,
+    Branch,
+    BranchChange,
+    BranchCreated,
+    BranchOptions,
+    EndpointOptions,
+    body,
+)
+from kardinal_infra.databases.neon.pages import pages
+
+BRANCHES_A_PAGE = 1000
+
+
+class Branches:
+    """Calls under `/projects/{project}/branches`."""
+
+    def __init__(self, http: NeonHttp) -> None:
+        self._http = http
+
+    def list(self, project_id: str, search: str | None = None) -> Iterator[AnnotatedBranch]:
+        """Yields branches with their annotations, all pages.
+
+        Args:
+            project_id: The project.
+            search: Part of a name or id (Neon matches substrings: filter exactly afterwards).
+        """
+        path = f"/projects/{segment(project_id)}/branches"
+        for page in pages(
+            lambda cursor: self._http.get(path, {"limit": BRANCHES_A_PAGE, "search": search, "cursor": cursor}),
+            "branches",
+        ):
+            annotations = page.get("annotations")
+            marks = annotations if isinstance(annotations, Mapping) else {}
+            for item in page["branches"]:
+                branch = decode(Branch, item)
+                yield AnnotatedBranch(branch=branch, annotations=_marks(marks.get(branch.id)))
+
+    def named(self, project_id: str, name: str) -> list[AnnotatedBranch]:
+        """Returns the branches with exactly this name; more than one only if Neon lets names repeat."""
+        return [found for found in self.list(project_id, search=name) if found.branch.name == name]
+
+    def children(self, project_id: str, branch_id: str) -> list[AnnotatedBranch]:
+        """Returns the branches whose parent is this one."""
+        return [found for found in self.list(project_id) if found.branch.parent_id == branch_id]
+
+    def get(self, project_id: str, branch_id: str, *, just_made: bool = False) -> AnnotatedBranch:
+        """Reads one branch by id.
+
+        Args:
+            project_id: The project.
+            branch_id: The branch.
+            just_made: It was created a moment ago, so wait some seconds for it to become visible.
+
+        Raises:
+            NeonNotFoundError: There is none.
+        """
+        answer = self._http.get(_path(project_id, branch_id), just_made=just_made)
+        return AnnotatedBranch(
+            branch=decode(Branch, field(answer, "branch")), annotations=_marks(answer.get("annotation"))
+        )
+
+    def create(
+        self,
+        project_id: str,
+        options: BranchOptions,
+        *,
+        endpoints: Sequence[EndpointOptions],
+        annotations: Mapping[str, str],
+    ) -> BranchCreated:
+        """Starts the creation of a branch.
+
+        Args:
+            project_id: The project.
+            options: Name, parent and so on.
+            endpoints: Its computes; without any, nobody can connect to the branch.
+            annotations: Ownership marks. No call changes them later.
+
+        Raises:
+            NeonConflictError: The name is taken.
+            NeonUnknownOutcomeError: It may or may not have been created.
+        """
+        request = {
+            "branch": body(options),
+            "endpoints": [body(endpoint) for endpoint in endpoints],
+            "annotation_value": dict(annotations),
+        }
+        return decode(BranchCreated, self._http.post(f"/projects/{segment(project_id)}/branches", request))
+
+    def patch(self, project_id: str, branch_id: str, changes: Mapping[str, Any]) -> BranchChange:
+        """Changes `name`, `protected` or `expires_at` (RFC 3339, or None to never expire)."""
+        return decode(BranchChange, self._http.patch(_path(project_id, branch_id), {"branch": dict(changes)}))
+
+    def delete(self, project_id: str, branch_id: str) -> BranchChange | None:
+        """Deletes a branch.
+
+        Returns:
+            The change to wait for, or None when it was already gone (204).
+
+        Raises:
+            NeonNotFoundError: No such branch, or no such project.
+        """
+        answer = self._http.delete(_path(project_id, branch_id))
+        return decode(BranchChange, answer) if answer else None
+
+    def restore(
+        self,
+        project_id: str,
+        branch_id: str,
+        *,
+        source_branch_id: str,
+        source_lsn: str | None = None,
+        source_timestamp: datetime | None = None,
+        preserve_under_name: str | None = None,
+    ) -> BranchChange:
+        """Resets a branch to the state of another (or of itself) at a point in time.
+
+        Args:
+            project_id: The project.
+            branch_id: The branch whose content is replaced.
+            source_branch_id: Where the content comes from; the parent's id for "reset from parent".
+            source_lsn: Position, for example `0/1DE2850`.
+            source_timestamp: Moment, instead of a position.
+            preserve_under_name: Keep the present content as a branch of this name.
+        """
+        request = {
+            "source_branch_id": source_branch_id,
+            "source_lsn": source_lsn,
+            "source_timestamp": source_timestamp.isoformat() if source_timestamp else None,
+            "preserve_under_name": preserve_under_name,
+        }
+        answer = self._http.post(
+            _path(project_id, branch_id) + "/restore",
+            {name: value for name, value in request.items() if value is not None},
+        )
+        return decode(BranchChange, answer)
+
+    def schema(self, project_id: str, branch_id: str, database: str) -> str:
+        """Returns the schema of a database as SQL."""
+        answer = self._http.get(
+            _path(project_id, branch_id) + "/schema", {"db_name": database, "format": "sql"}
+        )
+        return str(field(answer, "sql"))
+
+    def compare_schema(
+        self, project_id: str, branch_id: str, database: str, base_branch_id: str | None = None
+    ) -> str:
+        """Returns the difference of two branches' schemas as a unified diff, empty when equal.
+
+        Args:
+            project_id: The project.
+            branch_id: The branch.
+            database: Database name on both.
+            base_branch_id: What to compare with; Neon takes the parent when left out.
+        """
+        answer = self._http.get(
+            _path(project_id, branch_id) + "/compare_schema",
+            {"db_name": database, "base_branch_id": base_branch_id},
+        )
+        return str(answer.get("diff") or "")
+
+
+def _path(project_id: str, branch_id: str) -> str:
+    return f"/projects/{segment(project_id)}/branches/{segment(branch_id)}"
+
+
+def _marks(annotation: object) -> dict[str, str]:
+    return decode(Annotation, annotation).value if isinstance(annotation, Mapping) else {}

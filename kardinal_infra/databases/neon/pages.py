@@ -1,0 +1,42 @@
+"""Reading lists page by page, in both of Neon's pagination shapes.
+
+Branches answer `pagination.next`, projects and operations `pagination.cursor`. Neon has been seen to give a
+cursor on the last page, so a list ends on an empty page, without a cursor, or with a cursor already seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kardinal_infra.errors import NeonError
+
+Page = dict[str, Any]
+
+
+def pages(fetch: Callable[[str | None], Page], key: str) -> Iterator[Page]:
+    """Yields whole pages, the last one included.
+
+    Args:
+        fetch: Reads the page at a cursor, None for the first one.
+        key: Name of the list in the answer, for example `branches`.
+
+    Raises:
+        NeonError: An answer does not hold the list. An answer of another shape must not pass as an empty list:
+            "there is no such branch" would be concluded from it.
+    """
+    seen: set[str] = set()
+    cursor: str | None = None
+    while True:
+        page = fetch(cursor)
+        items = page.get(key)
+        if not isinstance(items, list):
+            raise NeonError(f"the answer holds no list {key!r}")
+        yield page
+        pagination = page.get("pagination")
+        cursor = None
+        if isinstance(pagination, Mapping):
+            cursor = pagination.get("next") or pagination.get("cursor")
+        if not items or not cursor or cursor in seen:
+            return
+        seen.add(cursor)

@@ -1,0 +1,129 @@
+"""Calls on what a branch consists of: endpoints (computes), roles and databases."""
+
+from __future__ import annotations
+
+import builtins
+
+from pydantic import SecretStr
+
+from kardinal_infra.databases.neon.decode import decode, field
+from kardinal_infra.databases.neon.http import NeonHttp, segment
+from kardinal_infra.databases.neon.models import (
+    Database,
+    DatabaseChange,
+    Endpoint,
+    EndpointChange,
+    EndpointOptions,
+    Role,
+    RoleChange,
+    body,
+)
+
+
+def _branch(project_id: str, branch_id: str) -> str:
+    return f"/projects/{segment(project_id)}/branches/{segment(branch_id)}"
+
+
+class Endpoints:
+    """Calls on the computes of a branch."""
+
+    def __init__(self, http: NeonHttp) -> None:
+        self._http = http
+
+    def list(self, project_id: str, branch_id: str) -> builtins.list[Endpoint]:
+        """Returns the endpoints of one branch; their order means nothing."""
+        answer = self._http.get(_branch(project_id, branch_id) + "/endpoints", just_made=True)
+        return [decode(Endpoint, item) for item in field(answer, "endpoints")]
+
+    def create(self, project_id: str, branch_id: str, options: EndpointOptions) -> EndpointChange:
+        """Adds a compute to a branch.
+
+        Raises:
+            NeonConflictError: The branch already has a read-write one.
+        """
+        request = {"endpoint": {"branch_id": branch_id, **body(options)}}
+        return decode(EndpointChange, self._http.post(f"/projects/{segment(project_id)}/endpoints", request))
+
+    def delete(self, project_id: str, endpoint_id: str) -> EndpointChange | None:
+        """Removes a compute; None when it was already gone."""
+        answer = self._http.delete(f"/projects/{segment(project_id)}/endpoints/{segment(endpoint_id)}")
+        return decode(EndpointChange, answer) if answer else None
+
+    def command(self, project_id: str, endpoint_id: str, action: str) -> EndpointChange:
+        """Commands a compute.
+
+        Args:
+            project_id: The project.
+            endpoint_id: The compute.
+            action: `start`, `suspend` or `restart`.
+        """
+        path = f"/projects/{segment(project_id)}/endpoints/{segment(endpoint_id)}/{segment(action)}"
+        return decode(EndpointChange, self._http.post(path))
+
+
+class Roles:
+    """Calls on the roles of a branch."""
+
+    def __init__(self, http: NeonHttp) -> None:
+        self._http = http
+
+    def list(self, project_id: str, branch_id: str) -> builtins.list[Role]:
+        """Returns the roles, without passwords."""
+        answer = self._http.get(_branch(project_id, branch_id) + "/roles")
+        return [decode(Role, item) for item in field(answer, "roles")]
+
+    def create(self, project_id: str, branch_id: str, name: str) -> RoleChange:
+        """Creates a role; the answer holds its password.
+
+        Args:
+            project_id: The project.
+            branch_id: The branch.
+            name: At most 63 bytes.
+        """
+        answer = self._http.post(_branch(project_id, branch_id) + "/roles", {"role": {"name": name}})
+        return decode(RoleChange, answer)
+
+    def delete(self, project_id: str, branch_id: str, name: str) -> RoleChange | None:
+        """Deletes a role; None when it was already gone."""
+        answer = self._http.delete(f"{_branch(project_id, branch_id)}/roles/{segment(name)}")
+        return decode(RoleChange, answer) if answer else None
+
+    def reset_password(self, project_id: str, branch_id: str, name: str) -> RoleChange:
+        """Gives a role a new password, valid after the last operation; open connections are dropped.
+
+        Raises:
+            NeonUnknownOutcomeError: It may have been reset; resetting again is harmless.
+        """
+        path = f"{_branch(project_id, branch_id)}/roles/{segment(name)}/reset_password"
+        return decode(RoleChange, self._http.post(path))
+
+    def reveal_password(self, project_id: str, branch_id: str, name: str) -> SecretStr:
+        """Reads a role's password.
+
+        Raises:
+            NeonError: 412 when the project does not store passwords, 404 without such a role.
+        """
+        path = f"{_branch(project_id, branch_id)}/roles/{segment(name)}/reveal_password"
+        return SecretStr(str(field(self._http.get(path), "password")))
+
+
+class Databases:
+    """Calls on the databases of a branch."""
+
+    def __init__(self, http: NeonHttp) -> None:
+        self._http = http
+
+    def list(self, project_id: str, branch_id: str) -> builtins.list[Database]:
+        """Returns the databases; their order means nothing."""
+        answer = self._http.get(_branch(project_id, branch_id) + "/databases")
+        return [decode(Database, item) for item in field(answer, "databases")]
+
+    def create(self, project_id: str, branch_id: str, name: str, owner: str) -> DatabaseChange:
+        """Creates a database owned by an existing role."""
+        request = {"database": {"name": name, "owner_name": owner}}
+        return decode(DatabaseChange, self._http.post(_branch(project_id, branch_id) + "/databases", request))
+
+    def delete(self, project_id: str, branch_id: str, name: str) -> DatabaseChange | None:
+        """Deletes a database; None when it was already gone."""
+        answer = self._http.delete(f"{_branch(project_id, branch_id)}/databases/{segment(name)}")
+        return decode(DatabaseChange, answer) if answer else None

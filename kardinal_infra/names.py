@@ -1,0 +1,220 @@
+"""Names: what is allowed, and how names are made from other names. Pure functions over strings.
+
+Kubernetes object names used here (Service, Deployment, label values, the labels of a host) are DNS labels of
+RFC 1123: at most 63 characters of a-z, 0-9 and "-", alphanumeric at both ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import NewType
+
+FlowId = NewType("FlowId", str)
+ServiceName = NewType("ServiceName", str)
+DatabaseName = NewType("DatabaseName", str)
+
+MAX_LABEL = 63
+"""Longest DNS label, label value and Service name."""
+
+MAX_HOST = 253
+"""Longest DNS name."""
+
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "kardinal"
+LABEL_FLOW = "kardinal.dev/flow"
+LABEL_SERVICE = "kardinal.dev/service"
+LABEL_FORK = "kardinal.dev/fork"
+"""The only label that a fork's selector uses."""
+
+ANNOTATION_STACK = "kardinal.dev/stack"
+"""Owner of an object: `organization/project/stack`."""
+
+HEADER_FLOW = "x-kardinal-flow"
+"""Request header that carries the flow id; matched exactly."""
+
+HEADER_FORK = "x-kardinal-fork"
+"""Response header that names the fork that answered."""
+
+BAGGAGE_KEY = "kardinal-flow"
+"""W3C baggage member with the flow id, for applications that pass baggage on."""
+
+BRANCH_ANNOTATION_STACK = "kardinal-stack"
+BRANCH_ANNOTATION_FLOW = "kardinal-flow"
+BRANCH_ANNOTATION_DATABASE = "kardinal-database"
+
+DEFAULT_GATEWAY = "kardinal"
+"""Name of the Gateway that the baseline stack makes when the user has none."""
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_HASH = 8
+
+# What Neon's own tools take for something other than a name (neonctl's parsing of branch arguments).
+_NEON_ID = re.compile(r"br-[a-z0-9]+-[a-z0-9]+-[a-z0-9]+(-[a-z0-9]+)*")
+_NEON_LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
+_NEON_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
+_MAX_BRANCH = 256
+
+
+def label_problem(text: str) -> str | None:
+    """Says why a text is not a DNS label.
+
+    Args:
+        text: The candidate.
+
+    Returns:
+        A sentence, or None when it is one.
+    """
+    if not text:
+        return "must not be empty"
+    if len(text) > MAX_LABEL:
+        return f"has {len(text)} characters, at most {MAX_LABEL} are allowed"
+    if not _LABEL.fullmatch(text):
+        return f'"{text}" must consist of a-z, 0-9 and "-", and start and end with a letter or digit'
+    return None
+
+
+def host_problem(text: str) -> str | None:
+    """Says why a text is not a DNS host name of labels joined by dots.
+
+    Args:
+        text: The candidate, without port and trailing dot.
+
+    Returns:
+        A sentence, or None when it is one.
+    """
+    if len(text) > MAX_HOST:
+        return f'host "{text}" has {len(text)} characters, at most {MAX_HOST} are allowed'
+    for label in text.split("."):
+        problem = label_problem(label)
+        if problem:
+            part = f' (part "{label}")' if label and label != text else ""
+            return f'host "{text}"{part} {problem}' if label != text else problem
+    return None
+
+
+def flow_id(text: str) -> FlowId:
+    """Checks a flow id. It becomes a header value, a label value and part of hosts and object names.
+
+    Args:
+        text: The candidate.
+
+    Returns:
+        The same text.
+
+    Raises:
+        ValueError: It is not a DNS label; the message says why.
+    """
+    problem = label_problem(text)
+    if problem:
+        raise ValueError(problem)
+    return FlowId(text)
+
+
+def shorten(text: str, limit: int = MAX_LABEL) -> str:
+    """Fits a name into a length, deterministically.
+
+    Args:
+        text: A name of a-z, 0-9, "-".
+        limit: Longest allowed result, at least 10.
+
+    Returns:
+        The text, or its beginning and 8 hexadecimal digits of the SHA-256 of the whole.
+    """
+    if len(text) <= limit:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_HASH]
+    return f"{text[: limit - _HASH - 1].rstrip('-')}-{digest}"
+
+
+def fork_name(service: str, flow: str) -> str:
+    """Name of a fork's Deployment and Service, and the value of its selector label.
+
+    Args:
+        service: Name of the baseline Service.
+        flow: Flow id.
+
+    Returns:
+        `<service>-<flow>`, hashed when longer than a DNS label. Within one flow no two services share one;
+        across flows they can (`a` + `b-c`, `a-b` + `c`), which the plan notices on the cluster and refuses.
+    """
+    return shorten(f"{service}-{flow}")
+
+
+def route_name(service: str, flow: str, port: int, part: int = 1) -> str:
+    """Name of a flow's HTTPRoute on one port of one Service.
+
+    Args:
+        service: Name of the Service that is the route's parent.
+        flow: Flow id.
+        port: Port of that Service.
+        part: Counted from 1; a route that is too large for one object has several, whose names sort in order.
+
+    Returns:
+        `<service>-<flow>-<port>`, with `-02` and so on for further parts.
+    """
+    suffix = "" if part == 1 else f"-{part:02d}"
+    return shorten(f"{service}-{flow}-{port}", MAX_LABEL - len(suffix)) + suffix
+
+
+def entry_route_name(service: str, flow: str) -> str:
+    """Name of the HTTPRoute of a flow's public host.
+
+    Args:
+        service: Service of the entry.
+        flow: Flow id.
+    """
+    return shorten(f"{service}-{flow}-entry")
+
+
+def catch_all_name(service: str, port: int) -> str:
+    """Name of the baseline stack's catch-all HTTPRoute.
+
+    Args:
+        service: Name of the Service.
+        port: Port of that Service.
+    """
+    return shorten(f"{service}-{port}-kardinal-baseline")
+
+
+def production_route_name(service: str) -> str:
+    """Name of the baseline stack's HTTPRoute for the production host of an entry.
+
+    Args:
+        service: Service of the entry.
+    """
+    return shorten(f"{service}-kardinal-production")
+
+
+def branch_name(application: str, flow: str, database: str) -> str:
+    """Name of a flow's database branch; branch names are unique in a Neon project.
+
+    Args:
+        application: Name of the baseline's application.
+        flow: Flow id.
+        database: Name of the database in the baseline's config.
+
+    Returns:
+        `kardinal/<application>/<flow>/<database>`: the slashes keep different flows apart for certain.
+    """
+    return f"kardinal/{application}/{flow}/{database}"
+
+
+def branch_name_problem(text: str) -> str | None:
+    """Says why a branch name must not be used with Neon.
+
+    Args:
+        text: The candidate.
+
+    Returns:
+        A sentence, or None. Refused are names that Neon's command line takes for a branch id (`br-x-y-z`), a
+        log position (`0/1DE2850`) or a time.
+    """
+    if not 1 <= len(text) <= _MAX_BRANCH:
+        return f"a branch name has 1 to {_MAX_BRANCH} characters, this one has {len(text)}"
+    if text != text.strip() or not text.isprintable():
+        return "a branch name must not have white space at its ends or unprintable characters"
+    for pattern, what in ((_NEON_ID, "branch id"), (_NEON_LSN, "log position"), (_NEON_TIME, "time")):
+        if pattern.fullmatch(text):
+            return f'"{text}" is a branch name that Neon\'s tools take for a {what}'
+    return None

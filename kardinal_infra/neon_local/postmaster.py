@@ -1,0 +1,234 @@
+"""One PostgreSQL instance: its process, on a Unix socket only. Blocking; called from threads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from .errors import LocalNeonError
+from .programs import Account, Programs
+
+ADMIN = "cloud_admin"
+SUPERUSER_GROUP = "neon_superuser"
+_START_TIMEOUT = 600.0  # crash recovery of a large instance takes its time
+_POLL = 0.01
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the instances of one service are.
+
+    Attributes:
+        instances: Directory of the data directories.
+        sockets: Directory of the Unix sockets; short, because a socket's path has at most 107 bytes.
+        logs: Directory of the instances' logs.
+    """
+
+    instances: Path
+    sockets: Path
+    logs: Path
+
+
+class Postmaster:
+    """The server process of one data directory.
+
+    Args:
+        directory: The data directory.
+        slot: Number that names the socket.
+        places: See :class:`Places`.
+        programs: The PostgreSQL to run.
+        account: As whom it runs.
+        admin_password: Password of the service's own superuser.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        slot: int,
+        places: Places,
+        programs: Programs,
+        account: Account,
+        admin_password: str,
+    ) -> None:
+        self.directory = directory
+        self.slot = slot
+        self._places = places
+        self._programs = programs
+        self._account = account
+        self._password = admin_password
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        """Path of the Unix socket."""
+        return self._places.sockets / f".s.PGSQL.{self.slot}"
+
+    @property
+    def log(self) -> Path:
+        """Path of the server log."""
+        return self._places.logs / f"{self.directory.name}.log"
+
+    def initialise(self) -> None:
+        """Make the (empty) data directory a cluster with the service's superuser and Neon's group role."""
+        password_file = self._places.instances / f"{self.directory.name}.pw"
+        password_file.write_text(self._password + "\n")
+        try:
+            password_file.chmod(0o600)
+            self._account.own(password_file)
+            self._run(
+                "initdb", "--pgdata", str(self.directory), "--username", ADMIN, "--auth", "scram-sha-256",
+                "--pwfile", str(password_file), "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync",
+                "--wal-segsize", "1",
+            )  # fmt: skip
+        finally:
+            password_file.unlink(missing_ok=True)
+
+    def start(self, options: Mapping[str, str]) -> None:
+        """Start the server, unless it runs already, and wait until it takes connections.
+
+        Args:
+            options: Configuration parameters beyond those that the service needs itself.
+
+        Raises:
+            LocalNeonError: If it ends or does not come up; carries the end of its log.
+        """
+        if self.pid() is None:
+            self._launch(options)
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not self._ready():
+            if self.pid() is None and (self._child is None or self._child.poll() is not None):
+                raise LocalNeonError(f"PostgreSQL did not start in {self.directory}: {self._log_end()}")
+            if time.monotonic() > deadline:
+                raise LocalNeonError(f"PostgreSQL did not start within {_START_TIMEOUT:.0f} s: {self._log_end()}")
+            time.sleep(_POLL)
+
+    def _launch(self, options: Mapping[str, str]) -> None:
+        (self.directory / "postmaster.pid").unlink(missing_ok=True)  # pid() has found no live owner
+        arguments = [self._programs.path("postgres"), "-D", str(self.directory)]
+        for name, value in {**self._own_options(), **options}.items():
+            arguments += ["-c", f"{name}={value}"]
+        with self.log.open("ab") as log:
+            os.fchmod(log.fileno(), 0o600)
+            self._child = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                start_new_session=True,  # a Ctrl-C is for the service, which stops the instances in order
+                umask=0o077,
+                **self._identity(),
+            )
+
+    def _own_options(self) -> dict[str, str]:
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self._places.sockets),
+            "port": str(self.slot),
+            # Small: many instances side by side, most of them nearly idle.
+            "min_wal_size": "2MB",
+            "max_wal_size": "256MB",
+            "max_logical_replication_workers": "0",
+            "huge_pages": "off",
+            # Nothing that a statement contains may reach the log: it could be a password.
+            "log_min_error_statement": "panic",
+            "log_statement": "none",
+        }
+        if self._programs.major >= 18:
+            options["io_method"] = "sync"  # the default starts three worker processes
+        return options
+
+    def pid(self) -> int | None:
+        """The process id of the live server of this directory, or None."""
+        if self._child is not None:
+            self._child.poll()  # reaps it when it has ended
+        try:
+            lines = (self.directory / "postmaster.pid").read_text().splitlines()
+            pid = int(lines[0])
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+        # The number may belong to another process by now: after a crash, a reboot or in another container.
+        try:
+            os.kill(pid, 0)
+            same = Path(f"/proc/{pid}/cwd").resolve() == self.directory.resolve()
+        except (ProcessLookupError, FileNotFoundError, PermissionError):
+            return None
+        return pid if same or not Path("/proc/self").exists() else None
+
+    def _ready(self) -> bool:
+        try:
+            lines = (self.directory / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready" and self.pid() is not None
+
+    def stop(self, timeout: float = 60) -> None:
+        """Stop the server if it runs: connections are cut, a checkpoint is written.
+
+        Args:
+            timeout: Seconds until it is ended the hard way; the next start then recovers.
+        """
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            pid = self.pid()
+            if pid is None:
+                break
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                break
+            deadline = time.monotonic() + timeout
+            while self.pid() is not None and time.monotonic() < deadline:
+                time.sleep(_POLL)
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection as the service's superuser, in autocommit mode."""
+        return psycopg.connect(
+            host=str(self._places.sockets), port=self.slot, user=ADMIN, password=self._password,
+            dbname=database, autocommit=True, connect_timeout=10, application_name="kardinal-neon-local",
+        )  # fmt: skip
+
+    def command(self, program: str, *arguments: str, stdin: str | None = None) -> str:
+        """Run one of PostgreSQL's client programs against this instance and return what it prints."""
+        return self._run(
+            program, "--host", str(self._places.sockets), "--port", str(self.slot), "--username", ADMIN,
+            "--no-password", *arguments, stdin=stdin,
+        )  # fmt: skip
+
+    def _identity(self) -> dict[str, Any]:
+        """User and environment of child processes: nothing of the service's own environment."""
+        environment = {
+            "PATH": f"{self._programs.directory}:/usr/bin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "PGPASSWORD": self._password,
+        }
+        if self._account.uid is None:
+            return {"env": environment}
+        return {
+            "env": environment, "user": self._account.uid, "group": self._account.gid, "extra_groups": [],
+        }  # fmt: skip
+
+    def _run(self, program: str, *arguments: str, stdin: str | None = None) -> str:
+        done = subprocess.run(
+            [self._programs.path(program), *arguments],
+            input=stdin, capture_output=True, text=True, check=False, cwd="/", **self._identity(),
+        )  # fmt: skip
+        if done.returncode:
+            raise LocalNeonError(f"{program} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    def _log_end(self) -> str:
+        try:
+            return self.log.read_text(errors="replace")[-1500:].strip()
+        except FileNotFoundError:
+            return "no log"

@@ -1,0 +1,171 @@
+"""Typed readers of the stacks' outputs, for other programs.
+
+A program that deploys something beside a flow, or a bot that comments on a pull request, reads a flow with
+`FlowOutputs.from_stack("organization/kardinal/dev")`. The names and shapes are a contract: `SCHEMA_VERSION`
+changes only when one is removed or changes its meaning.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, cast
+
+import pulumi
+
+from kardinal_infra.errors import OutputsError
+from kardinal_infra.stack_outputs import StackOutputs, read_stack_outputs
+from kardinal_infra.topology import Topology, load_topology
+
+SCHEMA_VERSION = 1
+"""Version of the flow's outputs."""
+
+
+@dataclass(frozen=True)
+class ServiceOutput:
+    """A service that a flow forked.
+
+    Attributes:
+        image: Image of the fork.
+        fork: Name of the fork's Deployment and Service.
+        reason: Why it was forked: `requested`, `uses-database` or `full`.
+    """
+
+    image: str
+    fork: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DatabaseOutput:
+    """A database that a flow branched.
+
+    Attributes:
+        branch_id: The backend's id of the branch.
+        branch_name: The branch's name.
+        parent_id: The branch it was made from.
+        host: Host of the branch, without the port.
+        expires_at: RFC 3339 time of the branch's end, or None.
+    """
+
+    branch_id: str
+    branch_name: str
+    parent_id: str
+    host: str
+    expires_at: str | None
+
+
+@dataclass(frozen=True)
+class FlowOutputs:
+    """What a flow's stack exports.
+
+    Attributes:
+        flow: The flow id, the value of the routing key.
+        url: URL of the first entry.
+        hosts: Public host of the flow per entry service.
+        header: Name and value of the routing header.
+        baggage: The W3C baggage member that carries the flow.
+        services: Forked services by name.
+        databases: Branched databases by name.
+        topology: Nodes with versions and edges, as `kardinal topology` draws them.
+        expires_at: RFC 3339 time of the flow's end, or None.
+        baseline_version: What the baseline was when the flow was last brought up.
+        connection_uris: Secret; the branch's connection URI per database.
+    """
+
+    flow: str
+    url: str | None
+    hosts: Mapping[str, str]
+    header: Mapping[str, str]
+    baggage: str
+    services: Mapping[str, ServiceOutput]
+    databases: Mapping[str, DatabaseOutput]
+    topology: Mapping[str, Any]
+    expires_at: str | None
+    baseline_version: str
+    connection_uris: pulumi.Output[Mapping[str, str]] | None = field(repr=False, default=None)
+
+    @classmethod
+    def from_stack(cls, name: str) -> Self:
+        """Reads a flow's stack from within another Pulumi program.
+
+        Args:
+            name: `stack`, `project/stack` or `organization/project/stack`.
+
+        Raises:
+            OutputsError: No such stack, not a flow, or made by another version of this library.
+        """
+        outputs = read_stack_outputs(name)
+        uris = cast("pulumi.Output[Mapping[str, str]]", outputs.secret("connectionUris"))
+        return cls.from_values(outputs, uris)
+
+    @classmethod
+    def from_values(cls, outputs: StackOutputs, uris: pulumi.Output[Mapping[str, str]] | None = None) -> Self:
+        """Reads outputs that were obtained in another way, for example by the Automation API.
+
+        Args:
+            outputs: The outputs.
+            uris: The secret connection URIs, where they are wanted.
+
+        Raises:
+            OutputsError: Not a flow's outputs, or of another version.
+        """
+        _check_version(outputs, "flow")
+        return cls(
+            flow=outputs.require("flow"),
+            url=outputs.values.get("url"),
+            hosts=outputs.require("hosts"),
+            header=outputs.require("header"),
+            baggage=outputs.require("baggage"),
+            services={key: ServiceOutput(**value) for key, value in outputs.require("services").items()},
+            databases={
+                key: DatabaseOutput(
+                    branch_id=value["branchId"],
+                    branch_name=value["branchName"],
+                    parent_id=value["parentId"],
+                    host=value["host"],
+                    expires_at=value.get("expiresAt"),
+                )
+                for key, value in outputs.require("databases").items()
+            },
+            topology=outputs.require("topology"),
+            expires_at=outputs.values.get("expiresAt"),
+            baseline_version=outputs.require("baselineVersion"),
+            connection_uris=uris,
+        )
+
+
+@dataclass(frozen=True)
+class BaselineOutputs:
+    """What a baseline's stack exports.
+
+    Attributes:
+        stack: The baseline stack's full name.
+        topology: The adopted application.
+    """
+
+    stack: str
+    topology: Topology
+
+    @classmethod
+    def from_stack(cls, name: str) -> Self:
+        """Reads a baseline's stack from within another Pulumi program.
+
+        Args:
+            name: `stack`, `project/stack` or `organization/project/stack`.
+
+        Raises:
+            OutputsError: No such stack, or it is not a baseline.
+            ConfigError: The topology was written by another version of this library.
+        """
+        outputs = read_stack_outputs(name)
+        return cls(outputs.stack, load_topology(outputs.require("topology")))
+
+
+def _check_version(outputs: StackOutputs, key: str) -> None:
+    if key not in outputs.values:
+        raise OutputsError(f'stack "{outputs.stack}" is not a flow: it exports no "{key}"')
+    version = outputs.values.get("schemaVersion")
+    if version != SCHEMA_VERSION:
+        raise OutputsError(
+            f'stack "{outputs.stack}" has outputs of version {version}, this library reads {SCHEMA_VERSION}: '
+            "run `pulumi up` on it with the same version of kardinal-infra"
+        )

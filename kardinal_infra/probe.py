@@ -1,0 +1,108 @@
+"""Asks a flow's public host who answers, until the routes are in effect.
+
+A route's `Accepted` condition comes before its effect (istiod debounces its pushes), and the status of an
+HTTPRoute stays green for most mistakes. The only proof is an answer: the flow's host must be answered by the
+flow, and production's host must still be answered without it. Flow routes set the response header
+`x-kardinal-flow`, and fork routes `x-kardinal-fork`, for this purpose.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from kardinal_infra.errors import ProbeError
+
+RETRY_SECONDS = 0.2
+"""Pause between two requests of one check."""
+
+REQUEST_TIMEOUT_SECONDS = 5.0
+"""Longest wait for one answer."""
+
+
+@dataclass(frozen=True)
+class ProbeCheck:
+    """One question to one public host.
+
+    Attributes:
+        url: Full URL as a user would open it.
+        address: `host:port` to connect to instead of resolving the URL's host; empty means DNS.
+        headers: Response headers that must be there, with exactly these values.
+        absent: Response headers that must not be there.
+    """
+
+    url: str
+    address: str = ""
+    headers: Mapping[str, str] | None = None
+    absent: Sequence[str] = ()
+
+    def problem(self, response: httpx.Response) -> str | None:
+        """Says what is wrong with an answer, or None.
+
+        Args:
+            response: The answer to a GET of `url`.
+
+        Returns:
+            One line naming the expected and the seen value; None when the answer is right. Statuses of the
+            application's own (3xx, 401, 404) are right as long as the marks are: only 5xx is a failure.
+        """
+        if response.status_code >= 500:
+            return f"HTTP {response.status_code}"
+        for name, expected in (self.headers or {}).items():
+            seen = response.headers.get(name)
+            if seen != expected:
+                return f"HTTP {response.status_code} with {name}: {seen or '(absent)'}, expected {expected}"
+        for name in self.absent:
+            if name in response.headers:
+                return f"HTTP {response.status_code} with {name}: {response.headers[name]}, expected none"
+        return None
+
+
+def run_probe(
+    checks: Sequence[ProbeCheck],
+    timeout: float,
+    *,
+    transport: httpx.BaseTransport | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Repeats every check until it holds.
+
+    Args:
+        checks: The questions, asked in order.
+        timeout: Seconds for all of them together.
+        transport: Replaces the network in unit tests.
+        clock: Monotonic seconds.
+        sleep: Pauses between tries.
+
+    Raises:
+        ProbeError: A check did not hold in time; the message names the URL and the last thing seen.
+    """
+    deadline = clock() + timeout
+    with httpx.Client(transport=transport, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False) as client:
+        for check in checks:
+            while True:
+                problem = _ask(client, check)
+                if problem is None:
+                    break
+                if clock() >= deadline:
+                    reached = f" (connected to {check.address})" if check.address else ""
+                    raise ProbeError(f"{check.url}{reached} did not answer as expected within {timeout:g} s: {problem}")
+                sleep(RETRY_SECONDS)
+
+
+def _ask(client: httpx.Client, check: ProbeCheck) -> str | None:
+    parts = urlsplit(check.url)
+    target = check.url
+    extensions: dict[str, str] = {}
+    if check.address:
+        target = parts._replace(netloc=check.address).geturl()
+        if parts.scheme == "https":
+            extensions["sni_hostname"] = parts.hostname or ""
+    try:
+        response = client.get(target, headers={"host": parts.netloc}, extensions=extensions)
+    except httpx.HTTPError as error:
+        return f"{type(error).__name__}: {error}"
+    return check.problem(response)
