@@ -89,7 +89,9 @@ def run_probe(
                     break
                 if clock() >= deadline:
                     reached = f" (connected to {check.address})" if check.address else ""
-                    raise ProbeError(f"{check.url}{reached} did not answer as expected within {timeout:g} s: {problem}")
+                    raise ProbeError(
+                        f"{check.url}{reached} did not answer as expected within {timeout:g} s: {problem}"
+                    )
                 sleep(RETRY_SECONDS)
 
 

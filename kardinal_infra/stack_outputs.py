@@ -46,7 +46,9 @@ class StackOutputs:
             OutputsError: The stack exports no such output.
         """
         if name not in self.values:
-            raise OutputsError(f'stack "{self.stack}" exports no "{name}": run `pulumi up` on it with this version')
+            raise OutputsError(
+                f'stack "{self.stack}" exports no "{name}": run `pulumi up` on it with this version'
+            )
         return self.values[name]
 
     def secret(self, name: str) -> pulumi.Output[Any]:

@@ -1,6 +1,6 @@
 """Pictures of pages, taken by headless Chromium (Debian's package `chromium`).
 
-    python -m lab.screenshots http://voting.localhost:8080/ production.png
+python -m lab.screenshots http://voting.localhost:8080/ production.png
 """
 
 import shutil
@@ -78,7 +78,9 @@ def _chromium() -> str:
     for program in PROGRAMS:
         if found := shutil.which(program):
             return found
-    raise ScreenshotError(f"no Chromium on PATH; on Debian: apt-get install --no-install-recommends {' '.join(PACKAGES)}")
+    raise ScreenshotError(
+        f"no Chromium on PATH; on Debian: apt-get install --no-install-recommends {' '.join(PACKAGES)}"
+    )
 
 
 def main() -> None:

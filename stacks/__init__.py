@@ -20,8 +20,8 @@ def run() -> None:
     """Runs the configured program.
 
     Raises:
-        pulumi.RunError: The configuration names no known program, or the program refused its input; the engine
-            prints the message alone, without a traceback.
+        pulumi.RunError: The configuration names no known program, or the program refused its input; the
+            engine prints the message alone, without a traceback.
     """
     name = pulumi.Config("kardinal").require("stack")
     if name not in PROGRAMS:

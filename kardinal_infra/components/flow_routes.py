@@ -57,7 +57,7 @@ class FlowRoutes(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _drain(self, name: str, seconds: int, after: Any) -> local.Command:
-        """A pause that happens on destroy: what depends on it is gone before, what it depends on goes after."""
+        """A pause on destroy: what depends on it is gone before, what it depends on goes after."""
         return local.Command(
             name,
             create=":",
@@ -65,7 +65,9 @@ class FlowRoutes(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
 
-    def _route(self, manifest: Mapping[str, Any], after: list[pulumi.Resource]) -> k8s.apiextensions.CustomResource:
+    def _route(
+        self, manifest: Mapping[str, Any], after: list[pulumi.Resource]
+    ) -> k8s.apiextensions.CustomResource:
         return custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
 
 

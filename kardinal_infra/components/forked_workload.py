@@ -31,7 +31,9 @@ class ForkedWorkload(pulumi.ComponentResource):
     deployment: k8s.apps.v1.Deployment
     service: k8s.core.v1.Service | None
 
-    def __init__(self, name: str, args: ForkedWorkloadArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, args: ForkedWorkloadArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         """Declares the fork.
 
         Args:

@@ -1,7 +1,7 @@
 """The Pulumi resource that ends an `up` only when the flow really answers.
 
-It is a dynamic resource and not a `local.Command`, because it runs in the program's own Python: no interpreter
-path of one machine is stored in the state that another machine reads.
+It is a dynamic resource and not a `local.Command`, because it runs in the program's own Python: no
+interpreter path of one machine is stored in the state that another machine reads.
 """
 
 import json
@@ -48,7 +48,9 @@ class ProbeProvider(ResourceProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compares checks and triggers."""
         keys = ("checks", "timeout", "triggers")
-        changed = any(json.dumps(_olds.get(k), sort_keys=True) != json.dumps(_news.get(k), sort_keys=True) for k in keys)
+        changed = any(
+            json.dumps(_olds.get(k), sort_keys=True) != json.dumps(_news.get(k), sort_keys=True) for k in keys
+        )
         return DiffResult(changes=changed)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:

@@ -125,6 +125,7 @@ class Postmaster:
                 cwd=self.directory,
                 start_new_session=True,  # a Ctrl-C is for the service, which stops the instances in order
                 umask=0o077,
+                env=self._environment(),
                 **self._identity(),
             )
 
@@ -206,22 +207,20 @@ class Postmaster:
         )  # fmt: skip
 
     def _identity(self) -> dict[str, Any]:
-        """User and environment of child processes: nothing of the service's own environment."""
-        environment = {
-            "PATH": f"{self._programs.directory}:/usr/bin:/bin",
-            "LC_ALL": "C.UTF-8",
-            "PGPASSWORD": self._password,
-        }
+        """The user of child processes."""
         if self._account.uid is None:
-            return {"env": environment}
-        return {
-            "env": environment, "user": self._account.uid, "group": self._account.gid, "extra_groups": [],
-        }  # fmt: skip
+            return {}
+        return {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}
+
+    def _environment(self) -> dict[str, str]:
+        """The environment of child processes: nothing of the service's own, which may hold the API key."""
+        return {"PATH": f"{self._programs.directory}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
     def _run(self, program: str, *arguments: str, stdin: str | None = None) -> str:
         done = subprocess.run(
             [self._programs.path(program), *arguments],
-            input=stdin, capture_output=True, text=True, check=False, cwd="/", **self._identity(),
+            input=stdin, capture_output=True, text=True, check=False, cwd="/",
+            env={**self._environment(), "PGPASSWORD": self._password}, **self._identity(),
         )  # fmt: skip
         if done.returncode:
             raise LocalNeonError(f"{program} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")

@@ -22,7 +22,7 @@ def connect(url: str, program: str) -> Connection:
         The connection.
 
     Raises:
-        psycopg2.Error: The server is out of reach or refuses; or the URL is none. The message has no password.
+        psycopg2.Error: The server is out of reach or refuses, or the URL is none; no password is in it.
     """
     try:
         return psycopg2.connect(

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -27,11 +28,11 @@ class RequestError(Exception):
         self.status = status
 
 
-def context_of(headers: Mapping[str, str]) -> dict[str, str]:
+def context_of(headers: Message) -> dict[str, str]:
     """Picks the headers of a request that its handler must hand to whatever it calls.
 
     Args:
-        headers: The request's headers (case-insensitive, as `http.server` gives them).
+        headers: The request's headers; their names' case does not matter.
 
     Returns:
         Those of `CONTEXT_HEADERS` that are there.
@@ -46,15 +47,15 @@ class Handler(BaseHTTPRequestHandler):
     routes: Mapping[tuple[str, str], str] = {}
     server: "Server"
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Answers GET."""
         self._dispatch("GET")
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         """Answers HEAD: as GET, without the body."""
         self._dispatch("GET")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Answers POST."""
         self._dispatch("POST")
 
@@ -126,7 +127,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Logs a request with its flow; probes are left out."""
         if self.path not in {"/healthz", "/readyz"}:
             flow = self.headers.get("x-kardinal-flow") or "-"
@@ -188,11 +189,15 @@ def serve(handler: type[Handler], name: str) -> None:
     server = Server(("", int(os.environ.get("PORT", "8000"))), handler)
     drain = float(os.environ.get("DRAIN_SECONDS", "1"))
 
+    def drain_and_stop() -> None:
+        time.sleep(drain)
+        server.shutdown()
+
     def stop(*_: object) -> None:
         if not server.stopping:
             server.stopping = True
             # shutdown() waits for serve_forever, which runs in the thread that the signal interrupts.
-            threading.Thread(target=lambda: (time.sleep(drain), server.shutdown()), daemon=True).start()
+            threading.Thread(target=drain_and_stop, daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

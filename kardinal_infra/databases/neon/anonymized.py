@@ -1,4 +1,4 @@
-"""Calls on anonymized branches: copies whose sensitive columns are masked before anyone can connect (beta)."""
+"""Calls on anonymized branches (beta): copies whose columns are masked before anyone can connect."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -40,21 +41,22 @@ class Branches:
             search: Part of a name or id (Neon matches substrings: filter exactly afterwards).
         """
         path = f"/projects/{segment(project_id)}/branches"
-        for page in pages(
-            lambda cursor: self._http.get(path, {"limit": BRANCHES_A_PAGE, "search": search, "cursor": cursor}),
-            "branches",
-        ):
+
+        def fetch(cursor: str | None) -> dict[str, Any]:
+            return self._http.get(path, {"limit": BRANCHES_A_PAGE, "search": search, "cursor": cursor})
+
+        for page in pages(fetch, "branches"):
             annotations = page.get("annotations")
             marks = annotations if isinstance(annotations, Mapping) else {}
             for item in page["branches"]:
                 branch = decode(Branch, item)
                 yield AnnotatedBranch(branch=branch, annotations=_marks(marks.get(branch.id)))
 
-    def named(self, project_id: str, name: str) -> list[AnnotatedBranch]:
+    def named(self, project_id: str, name: str) -> builtins.list[AnnotatedBranch]:
         """Returns the branches with exactly this name; more than one only if Neon lets names repeat."""
         return [found for found in self.list(project_id, search=name) if found.branch.name == name]
 
-    def children(self, project_id: str, branch_id: str) -> list[AnnotatedBranch]:
+    def children(self, project_id: str, branch_id: str) -> builtins.list[AnnotatedBranch]:
         """Returns the branches whose parent is this one."""
         return [found for found in self.list(project_id) if found.branch.parent_id == branch_id]
 

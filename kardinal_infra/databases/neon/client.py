@@ -84,11 +84,21 @@ class NeonClient:
         """Closes the connections."""
         self._http.close()
 
+    @property
+    def host(self) -> str:
+        """Address of the API."""
+        return self._http.host
+
+    @property
+    def settle(self) -> float:
+        """Seconds that a write may take to show in reads."""
+        return self._http.retry.settle
+
     def writing(self, project_id: str) -> threading.RLock:
         """Returns the lock that keeps the writes of this process on one project in a row.
 
-        Neon runs them one after the other anyway and answers 423 to the rest; without the lock the branches of
-        one `pulumi up` would fight each other.
+        Neon runs them one after the other anyway and answers 423 to the rest; without the lock the branches
+        of one `pulumi up` would fight each other.
         """
         with self._locks_guard:
             return self._locks.setdefault(project_id, threading.RLock())

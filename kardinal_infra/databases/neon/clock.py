@@ -21,7 +21,7 @@ class Clock:
         monotonic: Seconds that never jump, for deadlines.
         sleep: Pauses for a number of seconds.
         utc_now: The time of day, for expiry times.
-        jitter: A random number between two bounds, so that clients that failed together do not return together.
+        jitter: A random number between two bounds: clients that failed together must not return together.
     """
 
     monotonic: Callable[[], float] = time.monotonic

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from kardinal_infra.databases.neon.models import NeonModel
-from kardinal_infra.errors import NeonError
+from kardinal_infra.errors import NeonUnexpectedAnswerError
 
 M = TypeVar("M", bound=NeonModel)
 
@@ -21,23 +21,24 @@ def decode(model: type[M], data: object) -> M:
         data: Parsed JSON.
 
     Raises:
-        NeonError: The answer does not fit; the message names the fields, not their values.
+        NeonUnexpectedAnswerError: The answer does not fit; the message names the fields, not their values.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
         fields = ", ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'answer'} ({problem['type']})" for problem in error.errors()
+            f"{'.'.join(map(str, problem['loc'])) or 'answer'} ({problem['type']})"
+            for problem in error.errors()
         )
-        raise NeonError(f"unexpected {model.__name__} in Neon's answer: {fields}") from None
+        raise NeonUnexpectedAnswerError(f"unexpected {model.__name__} in Neon's answer: {fields}") from None
 
 
 def field(answer: Mapping[str, Any], name: str) -> Any:
     """Takes one required field out of an answer.
 
     Raises:
-        NeonError: It is missing.
+        NeonUnexpectedAnswerError: It is missing.
     """
     if name not in answer:
-        raise NeonError(f"Neon's answer holds no {name!r}")
+        raise NeonUnexpectedAnswerError(f"Neon's answer holds no {name!r}")
     return answer[name]

@@ -21,11 +21,11 @@ from pydantic import SecretStr
 from kardinal_infra.databases.neon.retry import RetryPolicy
 from kardinal_infra.databases.neon.settings import HOW_TO_SET_THE_KEY, NeonSettings
 from kardinal_infra.errors import (
-    NeonAuthError,
-    NeonConflictError,
+    NeonCallTimeoutError,
     NeonError,
-    NeonNotFoundError,
+    NeonUnexpectedAnswerError,
     NeonUnknownOutcomeError,
+    neon_error_class,
 )
 
 log = logging.getLogger(__name__)
@@ -81,6 +81,11 @@ class NeonHttp:
         """The policy of all calls."""
         return self._retry
 
+    @property
+    def host(self) -> str:
+        """Address of the API, ends with `/api/v2`."""
+        return self._settings.base_url
+
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
@@ -91,9 +96,11 @@ class NeonHttp:
         """Reads; repeated on every failure that may pass."""
         return self._send("GET", path, params=params, repeatable=True, just_made=just_made)
 
-    def post(self, path: str, json: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Creates or commands; never repeated blindly."""
-        return self._send("POST", path, json=json or {}, repeatable=False)
+    def post(
+        self, path: str, json: Mapping[str, Any] | None = None, *, repeatable: bool = False
+    ) -> dict[str, Any]:
+        """Creates or commands; not repeated blindly unless a second execution does no harm."""
+        return self._send("POST", path, json=json or {}, repeatable=repeatable)
 
     def patch(self, path: str, json: Mapping[str, Any]) -> dict[str, Any]:
         """Changes; repeated, because the bodies sent here name the wanted state and not a step towards it."""
@@ -122,7 +129,6 @@ class NeonHttp:
         self, method: str, path: str, *, params: Mapping[str, Any] | None, json: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         request_id = str(uuid.uuid4())
-        where = {"method": method, "path": path}
         try:
             response = self._client.request(
                 method,
@@ -136,11 +142,19 @@ class NeonHttp:
                 f"no connection to {self._settings.base_url}: {self._clean(str(error))}",
                 request_id=request_id,
                 not_sent=True,
-                **where,
+                method=method,
+                path=path,
+            ) from None
+        except httpx.TimeoutException as error:
+            raise NeonCallTimeoutError(
+                f"no answer in time ({type(error).__name__})", request_id=request_id, method=method, path=path
             ) from None
         except httpx.HTTPError as error:
             raise NeonUnknownOutcomeError(
-                f"{type(error).__name__} {self._clean(str(error))}".strip(), request_id=request_id, **where
+                f"{type(error).__name__} {self._clean(str(error))}".strip(),
+                request_id=request_id,
+                method=method,
+                path=path,
             ) from None
         answered_id = response.headers.get("x-neon-ret-request-id") or request_id
         log.debug("%s %s -> %s (request %s)", method, path, response.status_code, answered_id)
@@ -150,36 +164,31 @@ class NeonHttp:
             parsed = _parse(response)
             if parsed is None:
                 # The write may well have been done: only its answer is unusable.
-                raise NeonUnknownOutcomeError(
+                raise NeonUnexpectedAnswerError(
                     f"answered HTTP {response.status_code} with a body that is not a JSON object",
                     request_id=answered_id,
-                    **where,
+                    method=method,
+                    path=path,
                 )
             return parsed
-        raise self._error(response, answered_id, where)
+        raise self._error(response, answered_id, method=method, path=path)
 
-    def _error(self, response: httpx.Response, request_id: str, where: dict[str, str]) -> NeonError:
+    def _error(self, response: httpx.Response, request_id: str, *, method: str, path: str) -> NeonError:
         status = response.status_code
         parsed = _parse(response) or {}
         message = self._clean(str(parsed.get("message") or "") or _TAG.sub(" ", response.text))
         if status in {401, 403}:
-            message = f"{message or 'access refused'}; {HOW_TO_SET_THE_KEY} to a key that may use this project"
-        kind: type[NeonError] = NeonError
-        if status in {401, 403}:
-            kind = NeonAuthError
-        elif status == 404:
-            kind = NeonNotFoundError
-        elif status == 409:
-            kind = NeonConflictError
-        elif status == 408 or (status >= 500 and status != 503):
-            kind = NeonUnknownOutcomeError
-        return kind(
+            reason = message or "access refused"
+            message = f"{reason}; {HOW_TO_SET_THE_KEY} to a key that may use this project"
+        code = str(parsed.get("code") or "")
+        return neon_error_class(status, code)(
             message or response.reason_phrase or "no explanation",
             status=status,
-            code=str(parsed.get("code") or ""),
+            code=code,
             request_id=str(parsed.get("request_id") or request_id),
             retry_after=_retry_after(response, self._retry),
-            **where,
+            method=method,
+            path=path,
         )
 
     def _clean(self, text: str) -> str:

@@ -1,8 +1,8 @@
 """Typed answers of the Neon API v2, the parts this package uses.
 
-Every enum is open (a plain `str`): Neon's own documentation shows states that its specification does not list.
-Unknown fields are dropped and deprecated ones (`primary`, `pooler_enabled`, `proxy_host`) are not modelled, so
-that neither their arrival nor their removal breaks a deployment. Secrets are `SecretStr`: no repr shows them.
+Every enum is open (a plain `str`): Neon's documentation shows states that its specification lacks. Unknown
+fields are dropped and deprecated ones (`primary`, `pooler_enabled`, `proxy_host`) are not modelled, so that
+neither their arrival nor their removal breaks a deployment. Secrets are `SecretStr`: no repr shows them.
 """
 
 from __future__ import annotations
@@ -79,17 +79,12 @@ class AnnotatedBranch(NeonModel):
 
 
 class Endpoint(NeonModel):
-    """A compute of a branch, the host that clients connect to.
-
-    `port` is not part of Neon's answers (always 5432 there); the local service adds it, because its endpoints
-    share one host.
-    """
+    """A compute of a branch, the host that clients connect to."""
 
     id: str
     project_id: str
     branch_id: str
     host: str
-    port: int = 5432
     type: str = READ_WRITE
     current_state: str = "idle"
     pending_state: str | None = None
@@ -145,8 +140,8 @@ class BranchChange(NeonModel):
 class BranchCreated(BranchChange):
     """Answer to the creation of a branch.
 
-    `connection_uris` is not modelled on purpose: Neon leaves it out as soon as the parent has more than one role
-    or database, so it can never be relied on.
+    `connection_uris` is not modelled on purpose: Neon leaves it out as soon as the parent has more than one
+    role or database, so it can never be relied on.
     """
 
     endpoints: list[Endpoint] = Field(default_factory=list)
@@ -202,8 +197,8 @@ class AnonymizedStatus(NeonModel):
 class EndpointOptions(NeonModel):
     """A compute to create with a branch; what is left out follows the project's defaults.
 
-    Sizes are in compute units (0.25 and up); `suspend_timeout_seconds` is 0 for the default, -1 for never, else
-    60 to 604800.
+    Sizes are in compute units (0.25 and up); `suspend_timeout_seconds` is 0 for the default, -1 for never,
+    else 60 to 604800.
     """
 
     type: Literal["read_write", "read_only"] = "read_write"

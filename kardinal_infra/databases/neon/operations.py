@@ -1,8 +1,8 @@
 """Waiting for Neon's asynchronous operations.
 
-Every write answers with the operations that bring it about; the object is usable after the last one. Neon says
-that `failed` is not terminal (the control plane may try again), while in practice some failures are final: so a
-failed operation is watched as long as it still moves, and given up when it stands still.
+Every write answers with the operations that bring it about; the object is usable after the last one. Neon
+says that `failed` is not terminal (the control plane may try again), while in practice some failures are
+final: so a failed operation is watched as long as it still moves, and given up when it stands still.
 Source of the rules: neon.com/docs/reference/api/operations and Neon's own test harness.
 """
 
@@ -17,6 +17,7 @@ from kardinal_infra.databases.neon.models import Operation
 from kardinal_infra.errors import NeonOperationError, NeonTimeoutError
 
 DONE = frozenset({"finished", "skipped", "cancelled"})
+RUNNING = frozenset({"scheduling", "running", "cancelling"})
 FAILED = frozenset({"failed", "error"})
 
 
@@ -26,8 +27,8 @@ class OperationWaiter:
 
     Attributes:
         deadline: Seconds for the whole chain.
-        interval: Seconds between two polls of one operation. Neon allows about 11 requests a second in all, so
-            the interval is not shorter.
+        interval: Seconds between two polls of one operation. Neon allows about 11 requests a second in all,
+            so the interval is not shorter.
         patience: Seconds that a failed operation may stand still before it counts as final.
         clock: Source of time.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.errors import NeonError
+from kardinal_infra.errors import NeonUnexpectedAnswerError
 
 Page = dict[str, Any]
 
@@ -22,8 +22,8 @@ def pages(fetch: Callable[[str | None], Page], key: str) -> Iterator[Page]:
         key: Name of the list in the answer, for example `branches`.
 
     Raises:
-        NeonError: An answer does not hold the list. An answer of another shape must not pass as an empty list:
-            "there is no such branch" would be concluded from it.
+        NeonUnexpectedAnswerError: An answer does not hold the list. It must not pass as an empty list: "there
+            is no such branch" would be concluded from it.
     """
     seen: set[str] = set()
     cursor: str | None = None
@@ -31,7 +31,7 @@ def pages(fetch: Callable[[str | None], Page], key: str) -> Iterator[Page]:
         page = fetch(cursor)
         items = page.get(key)
         if not isinstance(items, list):
-            raise NeonError(f"the answer holds no list {key!r}")
+            raise NeonUnexpectedAnswerError(f"the answer holds no list {key!r}")
         yield page
         pagination = page.get("pagination")
         cursor = None

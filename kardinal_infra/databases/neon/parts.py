@@ -91,11 +91,10 @@ class Roles:
     def reset_password(self, project_id: str, branch_id: str, name: str) -> RoleChange:
         """Gives a role a new password, valid after the last operation; open connections are dropped.
 
-        Raises:
-            NeonUnknownOutcomeError: It may have been reset; resetting again is harmless.
+        Repeated after an unknown outcome: only the last password counts.
         """
         path = f"{_branch(project_id, branch_id)}/roles/{segment(name)}/reset_password"
-        return decode(RoleChange, self._http.post(path))
+        return decode(RoleChange, self._http.post(path, repeatable=True))
 
     def reveal_password(self, project_id: str, branch_id: str, name: str) -> SecretStr:
         """Reads a role's password.

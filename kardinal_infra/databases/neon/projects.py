@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from kardinal_infra.databases.neon.decode import decode, field
 from kardinal_infra.databases.neon.http import NeonHttp, segment
 from kardinal_infra.databases.neon.models import Operation, Project
-from kardinal_infra.databases.neon.operations import OperationWaiter
+from kardinal_infra.databases.neon.operations import RUNNING, OperationWaiter
 from kardinal_infra.databases.neon.pages import pages
 from kardinal_infra.errors import NeonError, NeonNotFoundError
 
@@ -116,7 +116,7 @@ class Operations:
         self.wait(
             operation
             for operation in reversed(newest_first)
-            if operation.branch_id == branch_id and operation.status in {"scheduling", "running", "cancelling"}
+            if operation.branch_id == branch_id and operation.status in RUNNING
         )
 
 
@@ -150,8 +150,8 @@ class Connections:
             pooled: Ask for the transaction-mode pooler instead of the compute.
 
         Raises:
-            NeonError: The branch, database, role or compute does not exist (404), or the project does not store
-                passwords (412).
+            NeonError: The branch, database, role or compute does not exist (404), or the project does not
+                store passwords (412).
         """
         if not (branch_id and database and role):
             raise NeonError("a connection URI needs an explicit branch, database and role")

@@ -36,8 +36,8 @@ class RetryPolicy:
     """How long and how often a call is repeated.
 
     Attributes:
-        deadline: Seconds from the first try after which no further try starts. A burst of flows on one project
-            takes a while to drain, hence minutes rather than seconds.
+        deadline: Seconds from the first try after which no further try starts. A burst of flows on one
+            project takes a while to drain, hence minutes rather than seconds.
         first_pause: Upper bound of the first pause, seconds; doubled for each further one.
         longest_pause: Upper bound of any pause, seconds, except when the server asks for a longer one.
         settle: Seconds during which a 404 on something just made is taken as "not yet visible".

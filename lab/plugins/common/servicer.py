@@ -16,6 +16,7 @@ from lab.plugins.common.failures import OperationError, PartialFailure
 from lab.plugins.common.protos import plugin_pb2, provider_grpc, provider_pb2
 
 _NOT_SERVED = (
+    "Attach",
     "Handshake",
     "Parameterize",
     "GetSchema",
@@ -76,11 +77,6 @@ class PluginServicer(provider_grpc.ResourceProviderServicer):
     def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         """Report the version."""
         return plugin_pb2.PluginInfo(version=self.version)
-
-    def Attach(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
-        """Take the address of another engine (a debugger's)."""
-        self.log = EngineLog(request.address)
-        return provider_pb2.google_dot_protobuf_dot_empty__pb2.Empty()
 
 
 def _declining(rpc: str) -> Callable[..., Any]:

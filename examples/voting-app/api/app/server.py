@@ -5,8 +5,8 @@
     GET  /healthz                      the process answers
     GET  /readyz                       the database answers too
 
-Settings, all from the environment: `DATABASE_URL` (required), `SEED_VOTES` ("Cats=312,Dogs=288": votes of a new
-database), `PORT` (8000), `DRAIN_SECONDS` (1).
+Settings, all from the environment: `DATABASE_URL` (required), `SEED_VOTES` ("Cats=312,Dogs=288": votes of a
+new database), `PORT` (8000), `DRAIN_SECONDS` (1).
 """
 
 import json
@@ -45,7 +45,9 @@ class VotesHandler(Handler):
         try:
             self.store.vote(request["option"])
         except UnknownOptionError as error:
-            raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, f"there is no option {str(error)!r}") from error
+            raise RequestError(
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"there is no option {str(error)!r}"
+            ) from error
         except psycopg2.Error as error:
             raise self._unavailable(error) from error
         self._send_counts(HTTPStatus.CREATED)
@@ -89,7 +91,9 @@ def parse_seed(text: str) -> dict[str, int]:
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     pairs = [part.rpartition("=") for part in parts]
-    wrong = [part for part, (name, _, votes) in zip(parts, pairs, strict=True) if not name or not votes.isdigit()]
+    wrong = [
+        part for part, (name, _, votes) in zip(parts, pairs, strict=True) if not name or not votes.isdigit()
+    ]
     if wrong:
         raise ValueError("SEED_VOTES: expected <option>=<number>, got " + ", ".join(map(repr, wrong)))
     return {name.strip(): int(votes) for name, _, votes in pairs}

@@ -44,7 +44,8 @@ class Store:
         """
         with self._connection() as connection, connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT options.name, count(votes.id) FROM options LEFT JOIN votes ON votes.option = options.name"
+                "SELECT options.name, count(votes.id) FROM options"
+                " LEFT JOIN votes ON votes.option = options.name"
                 " GROUP BY options.name, options.position ORDER BY options.position, options.name"
             )
             return dict(cursor.fetchall())

@@ -36,8 +36,12 @@ def render(release: Release, counts: dict[str, int], flow: str | None, voted: st
         The document.
     """
     total = sum(counts.values())
-    options = "".join(_option(index, name, votes, total) for index, (name, votes) in enumerate(counts.items()))
-    thanks = f'<p class="thanks" role="status">Thank you for your vote for {escape(voted)}.</p>' if voted else ""
+    options = "".join(
+        _option(index, name, votes, total) for index, (name, votes) in enumerate(counts.items())
+    )
+    thanks = (
+        f'<p class="thanks" role="status">Thank you for your vote for {escape(voted)}.</p>' if voted else ""
+    )
     return _document(
         release,
         flow,
@@ -93,7 +97,9 @@ def _document(release: Release, flow: str | None, content: str) -> str:
   <p class="tagline">{escape(release.tagline)}</p>
 </header>
 {content}
-<footer>voting-app-ui <b id="version">{escape(release.version)}</b><i></i><span id="flow">{escape(place)}</span></footer>
+<footer>
+  voting-app-ui <b id="version">{escape(release.version)}</b><i></i><span id="flow">{escape(place)}</span>
+</footer>
 </body>
 </html>
 """

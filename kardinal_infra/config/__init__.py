@@ -1,0 +1,29 @@
+"""What users write: the config of baseline and flow stacks, read into models, every mistake with its path."""
+
+from kardinal_infra.config.baseline import BaselineConfig, ExistingGateway, GatewayConfig, load_baseline
+from kardinal_infra.config.flow import (
+    FlowConfig,
+    FlowDatabase,
+    FlowService,
+    Isolation,
+    LoadedFlow,
+    load_flow,
+    read_flow,
+)
+from kardinal_infra.config.ttl import MAX_TTL, parse_ttl
+
+__all__ = [
+    "MAX_TTL",
+    "BaselineConfig",
+    "ExistingGateway",
+    "FlowConfig",
+    "FlowDatabase",
+    "FlowService",
+    "GatewayConfig",
+    "Isolation",
+    "LoadedFlow",
+    "load_baseline",
+    "load_flow",
+    "parse_ttl",
+    "read_flow",
+]

@@ -1,0 +1,210 @@
+"""The config of a baseline stack, key `kardinal:baseline`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from kardinal_infra.config.reading import did_you_mean, dotted, read_model
+from kardinal_infra.config.ttl import parse_ttl
+from kardinal_infra.errors import ConfigError, Problem
+from kardinal_infra.names import DEFAULT_GATEWAY, host_problem, label_problem
+from kardinal_infra.topology import Database, Entry, Gateway, Service, StrictModel, Text, Topology
+
+KEY = "kardinal:baseline"
+"""Config key, the beginning of every path in messages."""
+
+
+class ExistingGateway(StrictModel):
+    """The user's own Gateway.
+
+    Attributes:
+        name: Gateway object (gateway.networking.k8s.io).
+        namespace: Its namespace.
+        listener: Listener to attach to; default: all that allow it.
+    """
+
+    name: Text
+    namespace: Text
+    listener: Text | None = None
+
+
+class GatewayConfig(StrictModel):
+    """Where requests from outside enter; without `existing` the baseline stack makes a Gateway.
+
+    Attributes:
+        scheme: As in URLs.
+        port: As in URLs.
+        address: `host:port` that a probe connects to; default: the URL's own host.
+        existing: The user's Gateway.
+    """
+
+    scheme: Literal["http", "https"] = "http"
+    port: int = Field(default=80, ge=1, le=65535)
+    address: Text | None = None
+    existing: ExistingGateway | None = None
+
+
+class BaselineConfig(StrictModel):
+    """An application as it runs; fields as in `kardinal_infra.topology.Topology`.
+
+    Attributes:
+        application: Name of the application, a DNS label; default: the namespace.
+        namespace: Namespace of all its services.
+        domain: Flow hosts are made below it.
+        gateway: Where its entries are.
+        services: By name of the Service.
+        entries: Services reached from outside; the first one is a flow's main URL.
+        databases: By a name of the config's own.
+    """
+
+    application: Text = ""
+    namespace: Text
+    domain: Text
+    gateway: GatewayConfig = Field(default_factory=GatewayConfig)
+    services: dict[str, Service]
+    entries: tuple[Entry, ...] = ()
+    databases: dict[str, Database] = Field(default_factory=dict)
+
+    def to_topology(self) -> Topology:
+        """Returns the contract that flow stacks read."""
+        gateway = self.gateway
+        existing = gateway.existing or ExistingGateway(name=DEFAULT_GATEWAY, namespace=self.namespace)
+        return Topology(
+            application=self.application or self.namespace,
+            namespace=self.namespace,
+            domain=self.domain,
+            gateway=Gateway(
+                name=existing.name,
+                namespace=existing.namespace,
+                listener=existing.listener,
+                scheme=gateway.scheme,
+                port=gateway.port,
+                address=gateway.address,
+            ),
+            services=self.services,
+            entries=self.entries,
+            databases=self.databases,
+        )
+
+
+def load_baseline(value: object, key: str = KEY) -> BaselineConfig:
+    """Reads a baseline's config.
+
+    Args:
+        value: The config value, plain data.
+        key: Config key for paths in messages.
+
+    Returns:
+        The config; every reference in it leads somewhere.
+
+    Raises:
+        ConfigError: With every problem and its path.
+    """
+    config, problems = read_model(BaselineConfig, value, key)
+    if config is not None:
+        # Names that could not be read are still names: a reference to them is no second mistake.
+        names = {part: _keys(value, part) for part in ("services", "databases")}
+        problems += _cross_checks(config, key, names)
+    if problems or config is None:
+        raise ConfigError(problems)
+    return config
+
+
+def _keys(value: object, part: str) -> set[str]:
+    inner = value.get(part) if isinstance(value, Mapping) else None
+    return {str(name) for name in inner} if isinstance(inner, Mapping) else set()
+
+
+def _cross_checks(config: BaselineConfig, key: str, names: Mapping[str, set[str]]) -> Iterator[Problem]:
+    yield from _check_names(config, key)
+    for name, service in config.services.items():
+        yield from _check_service(service, dotted(key, ["services", name]), names)
+    yield from _check_entries(config, key, names["services"])
+    for name, database in config.databases.items():
+        yield from _check_database(database, dotted(key, ["databases", name]), names["services"])
+
+
+def _check_names(config: BaselineConfig, key: str) -> Iterator[Problem]:
+    for field in ("application", "namespace"):
+        text = getattr(config, field)
+        if (text or field == "namespace") and (problem := label_problem(text)):
+            yield Problem(f"{key}.{field}", problem)
+    if problem := host_problem(config.domain):
+        yield Problem(f"{key}.domain", problem)
+    for part in ("services", "databases"):
+        for name in getattr(config, part):
+            if problem := label_problem(name):
+                yield Problem(dotted(key, [part, name]), f"the name {problem}")
+    if not config.services:
+        yield Problem(f"{key}.services", "at least one service is needed")
+
+
+def _check_service(service: Service, path: str, names: Mapping[str, set[str]]) -> Iterator[Problem]:
+    ports = [port.port for port in service.ports]
+    for index, port in enumerate(ports):
+        if port in ports[:index]:
+            yield Problem(f"{path}.ports[{index}].port", f"port {port} is listed twice")
+    for index, other in enumerate(service.depends_on):
+        yield from _reference(f"{path}.dependsOn[{index}]", other, names["services"], "service")
+    variables: set[str] = set()
+    databases: set[str] = set()
+    for index, use in enumerate(service.uses):
+        where = f"{path}.uses[{index}]"
+        yield from _reference(f"{where}.database", use.database, names["databases"], "database")
+        if use.database in databases:
+            yield Problem(f"{where}.database", f'database "{use.database}" is listed twice')
+        databases.add(use.database)
+        for variable in sorted(variables & use.environment.keys()):
+            yield Problem(f"{where}.environment.{variable}", "the variable is already used for another database")
+        variables |= use.environment.keys()
+
+
+def _check_entries(config: BaselineConfig, key: str, services: set[str]) -> Iterator[Problem]:
+    hosts: set[str] = set()
+    flow_hosts: set[str] = set()
+    for index, entry in enumerate(config.entries):
+        path = f"{key}.entries[{index}]"
+        yield from _reference(f"{path}.service", entry.service, services, "service")
+        if problem := host_problem(entry.host):
+            yield Problem(f"{path}.host", problem)
+        if entry.host in hosts:
+            yield Problem(f"{path}.host", f'host "{entry.host}" is listed twice')
+        hosts.add(entry.host)
+        template = entry.flow_host
+        if template is not None:
+            if "{flow}" not in template:
+                yield Problem(f"{path}.flowHost", "must contain {flow}, or all flows would share one host")
+            elif problem := host_problem(template.replace("{flow}", "x")):
+                yield Problem(f"{path}.flowHost", problem)
+        # Without a template the service makes the host unique.
+        pattern = template or f"service {entry.service}"
+        if pattern in flow_hosts:
+            yield Problem(path, "another entry has the same host for flows; give one of them a flowHost")
+        flow_hosts.add(pattern)
+        service = config.services.get(entry.service)
+        if service is not None:
+            routed = [port.port for port in service.routed_ports]
+            if entry.port is not None and entry.port not in routed:
+                yield Problem(f"{path}.port", f'service "{entry.service}" has no http or grpc port {entry.port}')
+            elif not routed:
+                yield Problem(f"{path}.service", f'service "{entry.service}" has no http or grpc port')
+
+
+def _check_database(database: Database, path: str, services: set[str]) -> Iterator[Problem]:
+    if database.handover == "sidecar" and not database.host:
+        yield Problem(f"{path}.host", 'required for the hand-over "sidecar": the host name that the application uses')
+    if database.ttl is not None:
+        try:
+            parse_ttl(database.ttl)
+        except ValueError as error:
+            yield Problem(f"{path}.ttl", str(error))
+    if database.migrations is not None:
+        yield from _reference(f"{path}.migrations.service", database.migrations.service, services, "service")
+
+
+def _reference(path: str, name: str, known: set[str], what: str) -> Iterator[Problem]:
+    if name not in known:
+        yield Problem(path, f'unknown {what} "{name}"' + did_you_mean(name, known))

@@ -1,0 +1,217 @@
+"""What is on the cluster, as plain data, and pure questions about it.
+
+`kardinal_infra.cluster` reads a snapshot once, at the start of a program; everything after works on it alone, so
+that a preview shows real values and finds every problem before anything is made. Objects are plain dicts as the
+API server serves them (camelCase). They hold env values: no repr here shows an object's content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kardinal_infra.names import ANNOTATION_STACK, LABEL_FLOW
+
+Object = Mapping[str, Any]
+"""A Kubernetes object as a plain dict."""
+
+GATEWAY_API = "gateway.networking.k8s.io/v1"
+ISTIO_GROUP = "networking.istio.io/"
+INJECT = "sidecar.istio.io/inject"
+
+
+@dataclass(frozen=True)
+class LiveObjects:
+    """A snapshot of what a plan needs.
+
+    Attributes:
+        namespace: The application's namespace.
+        namespace_labels: Its labels (with `kubernetes.io/metadata.name`).
+        services: Services of the namespace.
+        deployments: Deployments of the namespace.
+        statefulsets: StatefulSets of the namespace.
+        other_workloads: DaemonSets, ReplicaSets without owner: whatever else selects pods there.
+        claims: PersistentVolumeClaims of the namespace.
+        http_routes: HTTPRoutes of all namespaces that may be read.
+        gateways: Gateways (gateway.networking.k8s.io) of all namespaces that may be read.
+        virtual_services: VirtualServices of all namespaces that may be read.
+        config_map_keys: Keys by ConfigMap of the namespace; None when they may not be read.
+        secret_keys: Keys by Secret of the namespace; None when they may not be read.
+        api_versions: Served API versions, e.g. `gateway.networking.k8s.io/v1`.
+        injectors: MutatingWebhookConfigurations of Istio's sidecar injection.
+        flow_objects: Further objects with the label `kardinal.dev/flow` (Secrets without their data, Jobs, ...).
+    """
+
+    namespace: str
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    services: Sequence[Object] = field(default=(), repr=False)
+    deployments: Sequence[Object] = field(default=(), repr=False)
+    statefulsets: Sequence[Object] = field(default=(), repr=False)
+    other_workloads: Sequence[Object] = field(default=(), repr=False)
+    claims: Sequence[Object] = field(default=(), repr=False)
+    http_routes: Sequence[Object] = field(default=(), repr=False)
+    gateways: Sequence[Object] = field(default=(), repr=False)
+    virtual_services: Sequence[Object] = field(default=(), repr=False)
+    config_map_keys: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
+    secret_keys: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
+    api_versions: frozenset[str] = frozenset()
+    injectors: Sequence[Object] = field(default=(), repr=False)
+    flow_objects: Sequence[Object] = field(default=(), repr=False)
+
+    @property
+    def has_gateway_api(self) -> bool:
+        """HTTPRoutes can be made."""
+        return GATEWAY_API in self.api_versions
+
+    @property
+    def has_mesh(self) -> bool:
+        """Istio is installed."""
+        return bool(self.injectors) or any(version.startswith(ISTIO_GROUP) for version in self.api_versions)
+
+    def service(self, name: str) -> Object | None:
+        """Returns the Service of this name."""
+        return _by_name(self.services, name)
+
+    def workloads(self) -> Iterator[Object]:
+        """Yields the Deployments and StatefulSets that are not forks."""
+        for kind, objects in (("Deployment", self.deployments), ("StatefulSet", self.statefulsets)):
+            for item in objects:
+                if flow_of(item) is None:
+                    # Items of a list carry no kind.
+                    yield {"apiVersion": "apps/v1", **item, "kind": kind}
+
+    def workload(self, kind: str, name: str) -> Object | None:
+        """Returns the Deployment or StatefulSet of this name."""
+        return next(
+            (item for item in self.workloads() if item["kind"] == kind and name_of(item) == name), None
+        )
+
+    def workloads_behind(self, service: Object) -> list[Object]:
+        """Finds the workloads whose pods a Service selects.
+
+        Args:
+            service: A Service; without selector nothing is behind it.
+
+        Returns:
+            Deployments and StatefulSets, forks left out.
+        """
+        selector = service.get("spec", {}).get("selector") or {}
+        if not selector:
+            return []
+        return [item for item in self.workloads() if matches({"matchLabels": selector}, pod_labels(item))]
+
+    def selectors(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yields who selects pods in the namespace (`Service web`) and how, as a label selector; forks left out."""
+        for service in self.services:
+            selector = service.get("spec", {}).get("selector")
+            if selector and flow_of(service) is None:
+                yield f"Service {name_of(service)}", {"matchLabels": selector}
+        for item in (*self.workloads(), *self.other_workloads):
+            selector = item.get("spec", {}).get("selector")
+            if selector and flow_of(item) is None:
+                yield f"{item.get('kind', 'workload')} {name_of(item)}", selector
+
+    def injected(self, template: Object) -> bool:
+        """Says whether pods of a template get a sidecar: the webhooks' own selectors, then the pod's own word.
+
+        Args:
+            template: A pod template.
+        """
+        if template.get("spec", {}).get("hostNetwork"):
+            return False
+        metadata = template.get("metadata", {})
+        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+        # istiod looks at the pod once more after the webhook matched; the label wins over the annotation.
+        if str(labels.get(INJECT, annotations.get(INJECT, "true"))).lower() == "false":
+            return False
+        return any(
+            matches(webhook.get("namespaceSelector") or {}, self.namespace_labels)
+            and matches(webhook.get("objectSelector") or {}, labels)
+            for configuration in self.injectors
+            for webhook in configuration.get("webhooks") or ()
+        )
+
+    def of_flow(self, flow: str) -> Iterator[Object]:
+        """Yields the known objects that carry a flow's label.
+
+        Args:
+            flow: Flow id.
+        """
+        for group in (
+            self.services,
+            self.deployments,
+            self.statefulsets,
+            self.http_routes,
+            self.flow_objects,
+        ):
+            yield from (item for item in group if flow_of(item) == flow)
+
+
+def name_of(item: Object) -> str:
+    """Returns an object's name."""
+    return str(item.get("metadata", {}).get("name", ""))
+
+
+def namespace_of(item: Object) -> str:
+    """Returns an object's namespace."""
+    return str(item.get("metadata", {}).get("namespace", ""))
+
+
+def flow_of(item: Object) -> str | None:
+    """Returns the flow that an object belongs to, None for all others."""
+    value = (item.get("metadata", {}).get("labels") or {}).get(LABEL_FLOW)
+    return None if value is None else str(value)
+
+
+def owner_of(item: Object) -> str:
+    """Returns the stack that an object says it belongs to, empty when it says none."""
+    return str((item.get("metadata", {}).get("annotations") or {}).get(ANNOTATION_STACK, ""))
+
+
+def pod_template(workload: Object) -> Object:
+    """Returns a workload's pod template."""
+    template: Object = workload.get("spec", {}).get("template") or {}
+    return template
+
+
+def pod_labels(workload: Object) -> Mapping[str, str]:
+    """Returns the labels of a workload's pods."""
+    return pod_template(workload).get("metadata", {}).get("labels") or {}
+
+
+def containers(template: Object) -> Iterator[Object]:
+    """Yields the init containers, then the containers of a pod template."""
+    spec = template.get("spec", {})
+    yield from spec.get("initContainers") or ()
+    yield from spec.get("containers") or ()
+
+
+def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Evaluates a label selector (`matchLabels`, `matchExpressions`); the empty one matches everything.
+
+    Args:
+        selector: A LabelSelector.
+        labels: Labels of an object.
+
+    Returns:
+        Whether it selects.
+    """
+    required = (selector.get("matchLabels") or {}).items()
+    if any(labels.get(key) != value for key, value in required):
+        return False
+    return all(_holds(expression, labels) for expression in selector.get("matchExpressions") or ())
+
+
+def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    key, operator, values = expression["key"], expression["operator"], expression.get("values") or ()
+    if operator == "In":
+        return labels.get(key) in values
+    if operator == "NotIn":
+        # As in Kubernetes: true when the key is absent.
+        return key not in labels or labels[key] not in values
+    return (key in labels) is (operator == "Exists")
+
+
+def _by_name(objects: Iterable[Object], name: str) -> Object | None:
+    return next((item for item in objects if name_of(item) == name), None)

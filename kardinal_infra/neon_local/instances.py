@@ -1,0 +1,195 @@
+"""All instances of the service: started when needed, stopped when idle, one change at a time for each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, TypeVar
+
+import psycopg
+
+from .cloning import Method, clone, make_directory, remove_directory
+from .postmaster import Places, Postmaster
+from .programs import Account, Programs
+from .records import Branch
+from .sql import prepare_cluster
+
+T = TypeVar("T")
+_STOPPING_AT_ONCE = 8
+
+
+class Instance:
+    """Run-time state of one data directory.
+
+    Attributes:
+        users: Work and client connections that need the instance now.
+        idle_since: ``time.monotonic()`` of the moment the last user left.
+    """
+
+    def __init__(self, postmaster: Postmaster) -> None:
+        self.postmaster = postmaster
+        self.lock = asyncio.Lock()
+        self.users = 0
+        self.idle_since = time.monotonic()
+
+
+class Instances:
+    """The instances by data directory.
+
+    Args:
+        places: Where they are.
+        programs: The PostgreSQL to run.
+        account: As whom it runs.
+        method: How data directories are copied.
+        admin_password: Password of the service's own superuser, the same in all instances.
+        options: Configuration parameters of a branch's instance.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        programs: Programs,
+        account: Account,
+        method: Method,
+        admin_password: str,
+        options: Callable[[Branch], Mapping[str, str]],
+    ) -> None:
+        self._places = places
+        self._programs = programs
+        self._account = account
+        self.method = method
+        self._password = admin_password
+        self._options = options
+        self._instances: dict[str, Instance] = {}
+
+    def get(self, branch: Branch) -> Instance:
+        """The run-time state of a branch."""
+        found = self._instances.get(branch.directory)
+        if found is None:
+            postmaster = Postmaster(
+                self._places.instances / branch.directory, branch.slot, self._places,
+                self._programs, self._account, self._password,
+            )  # fmt: skip
+            found = self._instances[branch.directory] = Instance(postmaster)
+        return found
+
+    def exists(self, branch: Branch) -> bool:
+        """Whether the data directory has been made completely."""
+        return (self._places.instances / branch.directory).exists()
+
+    def running(self, branch: Branch) -> bool:
+        """Whether the instance runs."""
+        return self.get(branch).postmaster.pid() is not None
+
+    @contextlib.asynccontextmanager
+    async def using(self, branch: Branch) -> AsyncIterator[Postmaster]:
+        """Run the instance for as long as the block lasts, at least."""
+        instance = self.get(branch)
+        instance.users += 1
+        try:
+            async with instance.lock:
+                await asyncio.to_thread(instance.postmaster.start, self._options(branch))
+            yield instance.postmaster
+        finally:
+            instance.users -= 1
+            instance.idle_since = time.monotonic()
+
+    async def execute(
+        self, branch: Branch, work: Callable[[psycopg.Connection[tuple[Any, ...]]], T], database: str = "postgres"
+    ) -> T:
+        """Do ``work`` with an administrator's connection in a thread and return its result."""
+
+        def run() -> T:
+            with postmaster.connect(database) as connection:
+                return work(connection)
+
+        async with self.using(branch) as postmaster:
+            return await asyncio.to_thread(run)
+
+    async def initialise(self, branch: Branch) -> None:
+        """Make the data directory of a root branch, unless it is there already."""
+        instance = self.get(branch)
+        target = instance.postmaster.directory
+
+        def run() -> None:
+            unfinished = target.with_name(target.name + ".unfinished")
+            remove_directory(unfinished)
+            make_directory(unfinished, self.method, self._account)
+            Postmaster(
+                unfinished, branch.slot, self._places, self._programs, self._account, self._password
+            ).initialise()
+            unfinished.rename(target)
+
+        async with instance.lock:
+            if not target.exists():
+                await asyncio.to_thread(run)
+        await self.execute(branch, prepare_cluster)
+
+    async def clone(self, source: Branch, target: Branch) -> None:
+        """Copy the source's data directory, unless the target's is there already. The source stays online."""
+        destination = self.get(target)
+        async with self.using(source) as postmaster, destination.lock:
+            if not destination.postmaster.directory.exists():
+                await asyncio.to_thread(
+                    clone, postmaster.directory, destination.postmaster.directory, self.method,
+                    self._account, postmaster.connect,
+                )  # fmt: skip
+
+    async def stop(self, branch: Branch) -> None:
+        """Stop the instance if it runs; its connections are cut."""
+        instance = self.get(branch)
+        async with instance.lock:
+            await asyncio.to_thread(instance.postmaster.stop)
+
+    async def stop_if_idle(self, branch: Branch, seconds: float) -> bool:
+        """Stop the instance if nobody has used it for so long; returns whether it was stopped."""
+        instance = self.get(branch)
+        if instance.lock.locked() or not self.running(branch):
+            return False
+        async with instance.lock:
+            # A connection that arrived meanwhile has raised users before it waits for the lock.
+            if instance.users or time.monotonic() - instance.idle_since < seconds:
+                return False
+            await asyncio.to_thread(instance.postmaster.stop)
+            return True
+
+    async def stop_all(self) -> None:
+        """Stop every instance, some at a time."""
+        gate = asyncio.Semaphore(_STOPPING_AT_ONCE)
+
+        async def stop(instance: Instance) -> None:
+            async with gate, instance.lock:
+                await asyncio.to_thread(instance.postmaster.stop)
+
+        await asyncio.gather(*(stop(instance) for instance in self._instances.values()))
+
+    async def remove(self, directory: str) -> None:
+        """Stop what runs in a data directory and remove it with its log."""
+        instance = self._instances.pop(directory, None)
+        postmaster = instance.postmaster if instance else self._stranger(directory)
+
+        def run() -> None:
+            postmaster.stop()
+            trash = postmaster.directory.with_name(directory + ".trash")
+            if postmaster.directory.exists():
+                remove_directory(trash)
+                postmaster.directory.rename(trash)
+            remove_directory(trash)
+            postmaster.log.unlink(missing_ok=True)
+
+        async with instance.lock if instance else asyncio.Lock():
+            await asyncio.to_thread(run)
+
+    def _stranger(self, directory: str) -> Postmaster:
+        return Postmaster(
+            self._places.instances / directory, 0, self._places, self._programs, self._account, self._password
+        )
+
+    async def remove_unknown(self, known: set[str]) -> list[str]:
+        """Remove everything under ``instances/`` that no branch owns; returns the names."""
+        unknown = [entry.name for entry in self._places.instances.iterdir() if entry.name not in known]
+        for name in unknown:
+            await self.remove(name)
+        return unknown

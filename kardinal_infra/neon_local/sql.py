@@ -1,0 +1,107 @@
+"""What the service does inside an instance. Every function may be repeated after a crash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from .postmaster import SUPERUSER_GROUP
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def prepare_cluster(connection: Connection) -> None:
+    """Give a fresh cluster Neon's group role, which may do most things but is no superuser."""
+    if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", SUPERUSER_GROUP):
+        connection.execute(
+            SQL("CREATE ROLE {} NOLOGIN CREATEDB CREATEROLE BYPASSRLS").format(Identifier(SUPERUSER_GROUP))
+        )
+    connection.execute(
+        SQL("GRANT pg_read_all_data, pg_write_all_data, pg_monitor TO {} WITH ADMIN OPTION").format(
+            Identifier(SUPERUSER_GROUP)
+        )
+    )
+
+
+def put_role(connection: Connection, name: str, password: str | None, *, login: bool = True) -> None:
+    """Make a role as Neon makes it, or give an existing one this password."""
+    if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", name):
+        connection.execute(
+            SQL("CREATE ROLE {} CREATEDB CREATEROLE BYPASSRLS IN ROLE {}").format(
+                Identifier(name), Identifier(SUPERUSER_GROUP)
+            )
+        )
+    if not login:
+        connection.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(name)))
+    elif password is not None:
+        connection.execute(_set_password(connection, name, password))
+
+
+def _set_password(connection: Connection, name: str, password: str) -> Composed:
+    """The statement carries the verifier only, so the password reaches neither log nor pg_stat_activity."""
+    verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+    return SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(Identifier(name), Literal(verifier))
+
+
+def end_sessions(connection: Connection, role: str) -> None:
+    """Cut the connections of a role."""
+    connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
+
+
+def put_database(connection: Connection, name: str, owner: str) -> None:
+    """Make a database, or give an existing one this owner."""
+    if _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", name):
+        connection.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(Identifier(name), Identifier(owner)))
+        return
+    connection.execute(SQL("CREATE DATABASE {} OWNER {}").format(Identifier(name), Identifier(owner)))
+
+
+def rename_database(connection: Connection, old: str, new: str) -> None:
+    """Rename a database; its connections are cut."""
+    if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", old):
+        return
+    connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (old,))
+    connection.execute(SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new)))
+
+
+def drop_database(connection: Connection, name: str) -> None:
+    """Drop a database if it exists; its connections are cut."""
+    connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
+
+
+def give_up_objects(connection: Connection, role: str, heir: str) -> None:
+    """In this database, hand a role's objects to another one and take back its privileges."""
+    if _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
+        connection.execute(SQL("REASSIGN OWNED BY {} TO {}").format(Identifier(role), Identifier(heir)))
+        connection.execute(SQL("DROP OWNED BY {}").format(Identifier(role)))
+
+
+def drop_role(connection: Connection, name: str) -> None:
+    """Drop a role that owns nothing any more."""
+    end_sessions(connection, name)
+    connection.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(name)))
+
+
+def databases(connection: Connection) -> list[str]:
+    """Names of all databases that can be connected to."""
+    return [row[0] for row in connection.execute("SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'template1'")]
+
+
+def position(connection: Connection) -> str:
+    """The current end of the WAL, such as ``0/1DE2850``."""
+    row = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def logical_size(connection: Connection) -> int:
+    """Bytes of all databases."""
+    row = connection.execute("SELECT sum(pg_database_size(oid)) FROM pg_database").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _exists(connection: Connection, query: str, name: str) -> bool:
+    return connection.execute(query.encode(), (name,)).fetchone() is not None

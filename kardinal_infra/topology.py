@@ -1,0 +1,297 @@
+"""The `topology` contract: what the baseline stack tells about an application, and every flow stack reads.
+
+Exported as plain JSON with camelCase keys under the output `topology`. `schemaVersion` counts incompatible
+changes; a flow refuses a baseline of another version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from kardinal_infra.errors import OutputsError
+
+SCHEMA_VERSION = 1
+"""Version of the contract that this package writes and reads."""
+
+Protocol = Literal["http", "grpc", "tcp"]
+Handover = Literal["env", "sidecar"]
+ConnectionField = Literal["uri", "pooledUri", "host", "port", "user", "password", "database"]
+"""A part of a database connection that an environment variable can receive."""
+
+
+def _text_of_integer(value: object) -> object:
+    # YAML turns an unquoted `8080` into a number; for integers nothing is lost on the way back.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, BeforeValidator(_text_of_integer)]
+"""A string; an integer is taken as its digits."""
+
+
+class StrictModel(BaseModel):
+    """Base of all config and contract models: immutable, camelCase in YAML, unknown keys are errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        hide_input_in_errors=True,
+    )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the model as plain JSON data with camelCase keys, without absent values."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Port(StrictModel):
+    """A port of a Service.
+
+    Attributes:
+        port: Number as callers use it, 1 to 65535.
+        protocol: `http` and `grpc` can be routed by header, `tcp` cannot.
+    """
+
+    port: int = Field(ge=1, le=65535)
+    protocol: Protocol = "http"
+
+
+class Workload(StrictModel):
+    """The workload behind a service, when the Service's selector does not tell.
+
+    Attributes:
+        kind: Deployment or StatefulSet.
+        name: Name in the application's namespace.
+    """
+
+    kind: Literal["Deployment", "StatefulSet"] = "Deployment"
+    name: Text
+
+
+class DatabaseUse(StrictModel):
+    """A service uses a database.
+
+    Attributes:
+        database: Key in `databases`.
+        environment: Environment variable to the part of the connection that it holds.
+    """
+
+    database: Text
+    environment: dict[str, ConnectionField] = Field(default_factory=dict)
+
+
+class Service(StrictModel):
+    """A service of the application.
+
+    Attributes:
+        ports: Ports that callers use; none for a worker.
+        depends_on: Services that it calls.
+        uses: Databases that it connects to.
+        workload: Deployment or StatefulSet behind it; default: found by the Service's selector, for a worker
+            the one of the same name.
+        container: Container that a flow's image goes into; default: the only one, or the one named like the
+            service.
+    """
+
+    ports: tuple[Port, ...] = ()
+    depends_on: tuple[Text, ...] = ()
+    uses: tuple[DatabaseUse, ...] = ()
+    workload: Workload | None = None
+    container: Text | None = None
+
+    @property
+    def routed_ports(self) -> tuple[Port, ...]:
+        """Ports whose requests carry headers."""
+        return tuple(port for port in self.ports if port.protocol != "tcp")
+
+
+class Entry(StrictModel):
+    """A service that is reached from outside.
+
+    Attributes:
+        service: Key in `services`.
+        host: Production host.
+        port: Port of the service; default: its first http or grpc port.
+        flow_host: Template of a flow's host with `{flow}`; default: `{flow}.<domain>` with one entry,
+            `{flow}-<service>.<domain>` with several.
+    """
+
+    service: Text
+    host: Text
+    port: int | None = Field(default=None, ge=1, le=65535)
+    flow_host: Text | None = None
+
+
+class Migrations(StrictModel):
+    """How a database's schema is brought to a flow's version, on the branch, before any fork starts.
+
+    Attributes:
+        service: Service whose requested image is run; without a requested image of it nothing runs.
+        command: Command of the container.
+        environment: Environment variable to the part of the branch's connection that it holds.
+    """
+
+    service: Text
+    command: tuple[Text, ...] = Field(min_length=1)
+    environment: dict[str, ConnectionField] = Field(min_length=1)
+
+
+class Database(StrictModel):
+    """A database that can be branched.
+
+    Attributes:
+        backend: Who branches it.
+        project: Neon project, id or name.
+        parent: Branch that flows branch from, name or id; default: the project's default branch.
+        database: Name of the database in the branch.
+        role: Role whose connection the forks get.
+        host: Host name that the application uses; needed for the hand-over `sidecar`.
+        port: Port that the application uses, for the hand-over `sidecar`.
+        handover: How a fork gets to the branch: `env` (variables) or `sidecar` (PgBouncer in the pod).
+        pooler_image: Image for the hand-over `sidecar`.
+        ttl: Life time of a flow's branch, e.g. `7d`; default: until the flow is destroyed.
+        migrations: Schema migrations.
+    """
+
+    backend: Literal["neon"] = "neon"
+    project: Text
+    parent: Text | None = None
+    database: Text
+    role: Text
+    host: Text | None = None
+    port: int = Field(default=5432, ge=1, le=65535)
+    handover: Handover = "env"
+    pooler_image: Text | None = None
+    ttl: Text | None = None
+    migrations: Migrations | None = None
+
+
+class Gateway(StrictModel):
+    """Where requests from outside enter.
+
+    Attributes:
+        name: Gateway object (gateway.networking.k8s.io).
+        namespace: Its namespace.
+        listener: Listener to attach to; default: all that allow it.
+        scheme: As in URLs.
+        port: As in URLs.
+        address: `host:port` that a probe connects to; default: the URL's own host.
+    """
+
+    name: Text
+    namespace: Text
+    listener: Text | None = None
+    scheme: Literal["http", "https"] = "http"
+    port: int = Field(default=80, ge=1, le=65535)
+    address: Text | None = None
+
+    def url(self, host: str) -> str:
+        """Returns the URL of a host behind this Gateway.
+
+        Args:
+            host: DNS name.
+        """
+        default = {"http": 80, "https": 443}[self.scheme]
+        return f"{self.scheme}://{host}" + ("" if self.port == default else f":{self.port}")
+
+
+class Topology(StrictModel):
+    """An application as its baseline stack describes it.
+
+    Attributes:
+        schema_version: Version of this contract.
+        application: Name of the application, a DNS label.
+        namespace: Namespace of all its services.
+        domain: Flow hosts are made below it.
+        gateway: Where its entries are.
+        services: By name of the Service.
+        entries: Services reached from outside; the first one is a flow's main URL.
+        databases: By a name of the config's own.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    application: Text
+    namespace: Text
+    domain: Text
+    gateway: Gateway
+    services: dict[str, Service]
+    entries: tuple[Entry, ...] = ()
+    databases: dict[str, Database] = Field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, value: object, stack: str) -> Self:
+        """Reads the output `topology` of a baseline stack.
+
+        Args:
+            value: The output's value.
+            stack: Name of the stack, for messages.
+
+        Returns:
+            The topology.
+
+        Raises:
+            OutputsError: It is of another version, or not a topology.
+        """
+        found = value.get("schemaVersion") if isinstance(value, Mapping) else None
+        if not isinstance(found, int) or found < SCHEMA_VERSION:
+            raise OutputsError(
+                f'the topology of baseline stack "{stack}" is too old (schemaVersion {found}, needed is'
+                f" {SCHEMA_VERSION}): run `pulumi up` on it with this version of kardinal-infra"
+            )
+        if found > SCHEMA_VERSION:
+            raise OutputsError(
+                f'the topology of baseline stack "{stack}" is newer (schemaVersion {found}) than this version of'
+                f" kardinal-infra, which reads {SCHEMA_VERSION}: upgrade kardinal-infra"
+            )
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise OutputsError(
+                f'the output "topology" of baseline stack "{stack}" is not usable ({where}: {first["msg"]}):'
+                " run `pulumi up` on it with this version of kardinal-infra"
+            ) from None
+
+    def downstream(self, start: Iterable[str]) -> frozenset[str]:
+        """Services that requests to some services can reach, themselves included; cycles are allowed.
+
+        Args:
+            start: Names of services.
+
+        Returns:
+            Names of services.
+        """
+        seen: set[str] = set()
+        todo = [name for name in start if name in self.services]
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                todo.extend(self.services[name].depends_on)
+        return frozenset(seen)
+
+    def users(self, database: str) -> frozenset[str]:
+        """Services that connect to a database.
+
+        Args:
+            database: Key in `databases`.
+        """
+        return frozenset(
+            name
+            for name, service in self.services.items()
+            if any(use.database == database for use in service.uses)
+        )
+
+    def callers(self, service: str) -> frozenset[str]:
+        """Services that declare to call a service.
+
+        Args:
+            service: Key in `services`.
+        """
+        return frozenset(name for name, other in self.services.items() if service in other.depends_on)

@@ -1,0 +1,171 @@
+"""Which API server, as whom, and in which namespace: from a kubeconfig to a connected HTTP client.
+
+Order, as in the official provider and kubectl: the provider's `kubeconfig` input (a path or the text itself), then
+`$KUBECONFIG` (several files are merged, the first one wins), then `~/.kube/config`, then the pod's service account.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+from lightkube.config.client_adapter import ConnectionParams
+from lightkube.config.kubeconfig import KubeConfig, SingleConfig
+from lightkube.core.exceptions import ConfigError
+
+_PATH_FIELDS = {
+    "cluster": ("certificate-authority",),
+    "user": ("client-certificate", "client-key", "tokenFile"),
+}
+_TIMEOUT = httpx2.Timeout(60, connect=10)
+
+
+class KubeconfigError(Exception):
+    """No usable kubeconfig; the text says why."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A configured API server.
+
+    Attributes:
+        client: HTTP client with the server's address, its certificate authority and the user's credentials.
+        server: the server's URL, for messages.
+        namespace: the context's namespace, `default` if it names none.
+    """
+
+    client: httpx2.Client
+    server: str
+    namespace: str
+
+
+def connect(source: str | None, context: str | None, cluster: str | None = None) -> Connection:
+    """Build the client; nothing is sent yet.
+
+    Args:
+        source: path or text of a kubeconfig; None or empty for the environment's.
+        context: the context to use; None or empty for the current one.
+        cluster: a cluster of the kubeconfig to use instead of the context's own.
+
+    Raises:
+        KubeconfigError: the kubeconfig is missing, unreadable or names something it does not hold.
+    """
+    try:
+        config = _load(source)
+        if cluster:
+            _override_cluster(config, context or config.current_context, cluster)
+        single = config.get(context or None)
+    except ConfigError as error:
+        raise KubeconfigError(str(error)) from error
+    if single is None:
+        raise KubeconfigError("the kubeconfig has no current context")
+    return _open(single)
+
+
+def active_cluster(source: Any, context: str | None, cluster: str | None) -> dict[str, Any] | None:
+    """Return the cluster entry that a kubeconfig input selects, or None if that cannot be told.
+
+    Args:
+        source: the provider's `kubeconfig` input: path, text, or the parsed mapping.
+        context: the provider's `context` input.
+        cluster: the provider's `cluster` input.
+    """
+    try:
+        parsed = source if isinstance(source, dict) else _parse_input(str(source or ""))
+    except KubeconfigError:
+        return None
+    contexts = {entry["name"]: entry.get("context") or {} for entry in parsed.get("contexts") or []}
+    clusters = {entry["name"]: entry.get("cluster") for entry in parsed.get("clusters") or []}
+    chosen = contexts.get(context or parsed.get("current-context") or "", {})
+    return clusters.get(cluster or chosen.get("cluster"))
+
+
+def _load(source: str | None) -> KubeConfig:
+    if source:
+        return _from_mapping(_parse_input(source))
+    files = [Path(part).expanduser() for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    files = files or [Path("~/.kube/config").expanduser()]
+    present = [file for file in files if file.is_file()]
+    if not present:
+        try:
+            return KubeConfig.from_service_account()
+        except ConfigError:
+            raise KubeconfigError(
+                f"no kubeconfig: {' and '.join(map(str, files))} do not exist and KUBECONFIG names no other file"
+            ) from None
+    merged: dict[str, Any] = {"clusters": [], "contexts": [], "users": []}
+    for file in present:
+        parsed = _read_file(file)
+        for section in ("clusters", "contexts", "users"):
+            known = {entry["name"] for entry in merged[section]}
+            merged[section] += [entry for entry in parsed.get(section) or [] if entry["name"] not in known]
+        merged.setdefault("current-context", parsed.get("current-context") or None)
+        merged["current-context"] = merged["current-context"] or parsed.get("current-context")
+    return _from_mapping(merged)
+
+
+def _parse_input(source: str) -> dict[str, Any]:
+    path = Path(source).expanduser() if "\n" not in source and len(source) < os.pathconf("/", "PC_PATH_MAX") else None
+    if path is not None and path.is_file():
+        return _read_file(path)
+    return _parse(source, "the provider's kubeconfig")
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        parsed = _parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise KubeconfigError(str(error)) from error
+    for section, fields in _PATH_FIELDS.items():
+        for entry in parsed.get(f"{section}s") or []:
+            body = entry.get(section) or {}
+            for field in fields:
+                if body.get(field):
+                    body[field] = str(path.parent / body[field])  # kept as it is when absolute
+    return parsed
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        parsed = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    except yaml.YAMLError as error:
+        # The parser's own message quotes the text, which may hold credentials.
+        place = getattr(error, "problem_mark", None)
+        raise KubeconfigError(f"{where} is not YAML{f' (line {place.line + 1})' if place else ''}") from None
+    if not isinstance(parsed, dict) or not parsed.get("clusters"):
+        raise KubeconfigError(f"{where} names no file and is not a kubeconfig (no clusters in it)")
+    return parsed
+
+
+def _from_mapping(parsed: dict[str, Any]) -> KubeConfig:
+    for entry in parsed.get("users") or []:
+        plugin = (entry.get("user") or {}).get("exec") or {}
+        if plugin.get("apiVersion") == "client.authentication.k8s.io/v1":
+            # Same answer as v1beta1 in everything that is read from it; the library knows only that name.
+            plugin["apiVersion"] = "client.authentication.k8s.io/v1beta1"
+    return KubeConfig.from_dict(parsed)
+
+
+def _override_cluster(config: KubeConfig, context: str | None, cluster: str) -> None:
+    if cluster not in config.clusters:
+        raise KubeconfigError(f"the kubeconfig has no cluster '{cluster}'")
+    if context in config.contexts:
+        config.contexts[context].cluster = cluster
+
+
+def _open(single: SingleConfig) -> Connection:
+    try:
+        parameters = ConnectionParams(timeout=_TIMEOUT).httpx_params(single)
+    except (ConfigError, OSError, ValueError) as error:
+        raise KubeconfigError(f"the credentials of context '{single.context_name}' cannot be used: {error}") from error
+    # Every wait holds its connections, so there is no bound on their number.
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
+    return Connection(
+        client=httpx2.Client(**{**parameters, "limits": limits}),
+        server=single.cluster.server,
+        namespace=single.namespace,
+    )
