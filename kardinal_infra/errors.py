@@ -1,7 +1,7 @@
 """Every error of this package, in one tree, so that `except KardinalError` catches all of them.
 
 * KardinalError
-  x ConfigError                 what the user wrote, or what is on the cluster, cannot work; lists every problem
+  x ConfigError                 what the user wrote, or what is on the cluster, cannot work; all problems
   x ClusterError                the cluster cannot be read
   x OutputsError                another stack cannot be read, exports too little, or is too old
   x ProbeError                  a finished flow does not answer as it should

@@ -1,8 +1,8 @@
 """What is on the cluster, as plain data, and pure questions about it.
 
-`kardinal_infra.cluster` reads a snapshot once, at the start of a program; everything after works on it alone, so
-that a preview shows real values and finds every problem before anything is made. Objects are plain dicts as the
-API server serves them (camelCase). They hold env values: no repr here shows an object's content.
+`kardinal_infra.cluster` reads a snapshot once, at the start of a program; everything after works on it
+alone, so that a preview shows real values and finds every problem before anything is made. Objects are plain
+dicts as the API server serves them (camelCase). They hold env values: no repr here shows an object's content.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class LiveObjects:
         secret_keys: Keys by Secret of the namespace; None when they may not be read.
         api_versions: Served API versions, e.g. `gateway.networking.k8s.io/v1`.
         injectors: MutatingWebhookConfigurations of Istio's sidecar injection.
-        flow_objects: Further objects with the label `kardinal.dev/flow` (Secrets without their data, Jobs, ...).
+        flow_objects: Further objects with the label `kardinal.dev/flow` (Secrets without their data, Jobs,
+            ...).
     """
 
     namespace: str
@@ -78,7 +79,6 @@ class LiveObjects:
         for kind, objects in (("Deployment", self.deployments), ("StatefulSet", self.statefulsets)):
             for item in objects:
                 if flow_of(item) is None:
-                    # Items of a list carry no kind.
                     yield {"apiVersion": "apps/v1", **item, "kind": kind}
 
     def workload(self, kind: str, name: str) -> Object | None:
@@ -102,7 +102,7 @@ class LiveObjects:
         return [item for item in self.workloads() if matches({"matchLabels": selector}, pod_labels(item))]
 
     def selectors(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yields who selects pods in the namespace (`Service web`) and how, as a label selector; forks left out."""
+        """Yields who selects pods in the namespace (`Service web`) and by what label selector; no forks."""
         for service in self.services:
             selector = service.get("spec", {}).get("selector")
             if selector and flow_of(service) is None:
@@ -113,7 +113,9 @@ class LiveObjects:
                 yield f"{item.get('kind', 'workload')} {name_of(item)}", selector
 
     def injected(self, template: Object) -> bool:
-        """Says whether pods of a template get a sidecar: the webhooks' own selectors, then the pod's own word.
+        """Says whether pods of a template get a sidecar.
+
+        The webhooks' own selectors decide, then the pod's own label or annotation.
 
         Args:
             template: A pod template.
@@ -133,19 +135,21 @@ class LiveObjects:
         )
 
     def of_flow(self, flow: str) -> Iterator[Object]:
-        """Yields the known objects that carry a flow's label.
+        """Yields the known objects that carry a flow's label, each with its kind.
 
         Args:
             flow: Flow id.
         """
-        for group in (
-            self.services,
-            self.deployments,
-            self.statefulsets,
-            self.http_routes,
-            self.flow_objects,
-        ):
-            yield from (item for item in group if flow_of(item) == flow)
+        # Items of a list carry no kind.
+        groups = (
+            ("Service", self.services),
+            ("Deployment", self.deployments),
+            ("StatefulSet", self.statefulsets),
+            ("HTTPRoute", self.http_routes),
+            ("object", self.flow_objects),
+        )
+        for kind, items in groups:
+            yield from ({"kind": kind, **item} for item in items if flow_of(item) == flow)
 
 
 def name_of(item: Object) -> str:

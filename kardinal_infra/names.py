@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import NewType
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NewType
 
 FlowId = NewType("FlowId", str)
 ServiceName = NewType("ServiceName", str)
@@ -54,6 +56,51 @@ _NEON_ID = re.compile(r"br-[a-z0-9]+-[a-z0-9]+-[a-z0-9]+(-[a-z0-9]+)*")
 _NEON_LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 _NEON_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
 _MAX_BRANCH = 256
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose an object is.
+
+    Attributes:
+        stack: `organization/project/stack`.
+        namespace: Namespace of the object.
+        flow: Flow id; None for objects of a baseline stack.
+    """
+
+    stack: str
+    namespace: str
+    flow: str | None = None
+
+    def labels(self, service: str | None = None) -> dict[str, str]:
+        """Returns the labels of every object of the owner.
+
+        Args:
+            service: The service that the object is about.
+        """
+        result = {LABEL_MANAGED_BY: MANAGED_BY}
+        if self.flow is not None:
+            result[LABEL_FLOW] = self.flow
+        if service is not None:
+            result[LABEL_SERVICE] = service
+        return result
+
+    def metadata(
+        self, name: str, service: str | None = None, annotations: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Returns an object's metadata.
+
+        Args:
+            name: Its name.
+            service: The service that it is about.
+            annotations: More annotations.
+        """
+        return {
+            "name": name,
+            "namespace": self.namespace,
+            "labels": self.labels(service),
+            "annotations": {**(annotations or {}), ANNOTATION_STACK: self.stack},
+        }
 
 
 def label_problem(text: str) -> str | None:
@@ -157,14 +204,16 @@ def route_name(service: str, flow: str, port: int, part: int = 1) -> str:
     return shorten(f"{service}-{flow}-{port}", MAX_LABEL - len(suffix)) + suffix
 
 
-def entry_route_name(service: str, flow: str) -> str:
+def entry_route_name(service: str, flow: str, part: int = 1) -> str:
     """Name of the HTTPRoute of a flow's public host.
 
     Args:
         service: Service of the entry.
         flow: Flow id.
+        part: Counted from 1 among the entries of one service.
     """
-    return shorten(f"{service}-{flow}-entry")
+    suffix = "" if part == 1 else f"-{part:02d}"
+    return shorten(f"{service}-{flow}-entry", MAX_LABEL - len(suffix)) + suffix
 
 
 def catch_all_name(service: str, port: int) -> str:
@@ -177,13 +226,15 @@ def catch_all_name(service: str, port: int) -> str:
     return shorten(f"{service}-{port}-kardinal-baseline")
 
 
-def production_route_name(service: str) -> str:
+def production_route_name(service: str, part: int = 1) -> str:
     """Name of the baseline stack's HTTPRoute for the production host of an entry.
 
     Args:
         service: Service of the entry.
+        part: Counted from 1 among the entries of one service.
     """
-    return shorten(f"{service}-kardinal-production")
+    suffix = "" if part == 1 else f"-{part:02d}"
+    return shorten(f"{service}-kardinal-production", MAX_LABEL - len(suffix)) + suffix
 
 
 def branch_name(application: str, flow: str, database: str) -> str:

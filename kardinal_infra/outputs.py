@@ -13,7 +13,7 @@ import pulumi
 
 from kardinal_infra.errors import OutputsError
 from kardinal_infra.stack_outputs import StackOutputs, read_stack_outputs
-from kardinal_infra.topology import Topology, load_topology
+from kardinal_infra.topology import Topology
 
 SCHEMA_VERSION = 1
 """Version of the flow's outputs."""
@@ -153,11 +153,10 @@ class BaselineOutputs:
             name: `stack`, `project/stack` or `organization/project/stack`.
 
         Raises:
-            OutputsError: No such stack, or it is not a baseline.
-            ConfigError: The topology was written by another version of this library.
+            OutputsError: No such stack, not a baseline, or made by another version of this library.
         """
         outputs = read_stack_outputs(name)
-        return cls(outputs.stack, load_topology(outputs.require("topology")))
+        return cls(outputs.stack, Topology.from_plain(outputs.require("topology"), outputs.stack))
 
 
 def _check_version(outputs: StackOutputs, key: str) -> None:

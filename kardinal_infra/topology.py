@@ -214,7 +214,7 @@ class Topology(StrictModel):
         databases: By a name of the config's own.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     application: Text
     namespace: Text
     domain: Text
@@ -245,8 +245,8 @@ class Topology(StrictModel):
             )
         if found > SCHEMA_VERSION:
             raise OutputsError(
-                f'the topology of baseline stack "{stack}" is newer (schemaVersion {found}) than this version of'
-                f" kardinal-infra, which reads {SCHEMA_VERSION}: upgrade kardinal-infra"
+                f'the topology of baseline stack "{stack}" is newer (schemaVersion {found}) than this version'
+                f" of kardinal-infra, which reads {SCHEMA_VERSION}: upgrade kardinal-infra"
             )
         try:
             return cls.model_validate(value)
@@ -287,6 +287,33 @@ class Topology(StrictModel):
             for name, service in self.services.items()
             if any(use.database == database for use in service.uses)
         )
+
+    def entry_port(self, entry: Entry) -> int:
+        """Port of an entry's service: the one it names, else the service's first http or grpc port.
+
+        Args:
+            entry: One of `entries`.
+        """
+        return entry.port or self.services[entry.service].routed_ports[0].port
+
+    def entry_part(self, index: int) -> int:
+        """Counts an entry among those of the same service, from 1.
+
+        Args:
+            index: Index in `entries`.
+        """
+        service = self.entries[index].service
+        return sum(entry.service == service for entry in self.entries[: index + 1])
+
+    def flow_host(self, entry: Entry, flow: str) -> str:
+        """Host of a flow at an entry.
+
+        Args:
+            entry: One of `entries`.
+            flow: Flow id.
+        """
+        several = f"{{flow}}-{entry.service}" if len(self.entries) > 1 else "{flow}"
+        return (entry.flow_host or f"{several}.{self.domain}").replace("{flow}", flow)
 
     def callers(self, service: str) -> frozenset[str]:
         """Services that declare to call a service.

@@ -47,7 +47,9 @@ class Cluster:
             ensure_network(lab)
             keeper = start_keeper(lab, self.processes)
         with report.working("kubernetes", "control plane"):
-            self._start(keeper, "containerd", ["containerd", "--config", str(lab.state / "etc/containerd.toml")])
+            self._start(
+                keeper, "containerd", ["containerd", "--config", str(lab.state / "etc/containerd.toml")]
+            )
             self._start(keeper, "etcd", self._etcd())
             self._start(keeper, "kube-apiserver", self._apiserver())
             log = self.processes.log("kube-apiserver")
@@ -60,7 +62,9 @@ class Cluster:
             self._start(keeper, "kube-scheduler", [str(self.kube / "kube-scheduler"), *scheduler])
             proxy = [str(self.kube / "kube-proxy"), f"--config={lab.state}/etc/kube-proxy.json"]
             self._start(keeper, "kube-proxy", proxy)
-            self._start(keeper, "coredns", [str(self.coredns / "coredns"), "-conf", str(lab.state / "etc/Corefile")])
+            self._start(
+                keeper, "coredns", [str(self.coredns / "coredns"), "-conf", str(lab.state / "etc/Corefile")]
+            )
             wait_for(lab.containerd_socket.exists, "containerd", 30, self.processes.log("containerd"))
             for image in images:
                 import_image(lab, image)

@@ -63,7 +63,9 @@ def write_kubeconfig(lab: Lab) -> None:
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": lab.name,
-        "clusters": [{"name": lab.name, "cluster": {"server": lab.api_url, "certificate-authority-data": authority}}],
+        "clusters": [
+            {"name": lab.name, "cluster": {"server": lab.api_url, "certificate-authority-data": authority}}
+        ],
         "users": [{"name": lab.name, "user": {"token": secret(lab, "admin-token")}}],
         "contexts": [{"name": lab.name, "context": {"cluster": lab.name, "user": lab.name}}],
     }

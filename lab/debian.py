@@ -48,7 +48,9 @@ def ensure_packages(lab: Lab, report: Report, wanted: Sequence[str] = PACKAGES) 
     """
     if not missing_packages(wanted):
         return
-    with exclusive(lab.cache / "locks" / "apt", lambda: report.line("debian", "waiting for another installation")):
+    with exclusive(
+        lab.cache / "locks" / "apt", lambda: report.line("debian", "waiting for another installation")
+    ):
         missing = missing_packages(wanted)
         if not missing:
             return

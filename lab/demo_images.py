@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.containers import import_image
 from lab.images import build_image
 from lab.report import Report
-from lab.settings import Lab
+from lab.settings import Lab, from_environment
 
 VOTING_APP = Path(__file__).resolve().parent.parent / "examples" / "voting-app"
 
@@ -42,7 +43,7 @@ def build_demo_images(lab: Lab | None = None, report: Report | None = None) -> l
         report: Where progress goes.
 
     Returns:
-        The archives, for `load_image`.
+        The archives, in the order of `DEMO_IMAGES`.
 
     Raises:
         LabError: A package cannot be had.
@@ -62,6 +63,21 @@ def build_demo_images(lab: Lab | None = None, report: Report | None = None) -> l
             )
         )
     return archives
+
+
+def load_demo_images(lab: Lab | None = None, report: Report | None = None) -> None:
+    """Builds the demo's images and imports them into the running lab; safe to run again.
+
+    Args:
+        lab: The lab; default: the environment's.
+        report: Where progress goes.
+
+    Raises:
+        LabError: A package cannot be had, or containerd refuses an image.
+    """
+    lab = lab or from_environment()
+    for archive in build_demo_images(lab, report):
+        import_image(lab, archive)
 
 
 def instructions(image: DemoImage) -> list[tuple[str, str]]:

@@ -169,12 +169,19 @@ class GoBuilder:
     def _go(self, program: GoProgram, *arguments: str) -> str:
         try:
             done = subprocess.run(
-                ["go", *arguments], cwd=program.folder, env=_environment(), capture_output=True, text=True, check=False
+                ["go", *arguments],
+                cwd=program.folder,
+                env=_environment(),
+                capture_output=True,
+                text=True,
+                check=False,
             )
         except FileNotFoundError:
             raise LabError("go is not on PATH: install Go 1.26 or newer (https://go.dev/dl)") from None
         if done.returncode:
-            raise LabError(f"go {' '.join(arguments)} (in lab/go/{program.module}) failed:\n{done.stderr[-2000:]}")
+            raise LabError(
+                f"go {' '.join(arguments)} (in lab/go/{program.module}) failed:\n{done.stderr[-2000:]}"
+            )
         return done.stdout
 
 

@@ -127,7 +127,11 @@ def reference(name: str) -> str:
     if "/" not in path:
         return f"docker.io/library/{path}:{tag}"
     domain = path.split("/")[0]
-    return f"{path}:{tag}" if "." in domain or ":" in domain or domain == "localhost" else f"docker.io/{path}:{tag}"
+    return (
+        f"{path}:{tag}"
+        if "." in domain or ":" in domain or domain == "localhost"
+        else f"docker.io/{path}:{tag}"
+    )
 
 
 def files_layer(files: Mapping[str, File | Path | bytes | str]) -> bytes:
@@ -152,15 +156,26 @@ def files_layer(files: Mapping[str, File | Path | bytes | str]) -> bytes:
 
 def _expand(path: str, content: File | Path | bytes | str) -> dict[str, File]:
     target = path.lstrip("/")
-    file = content if isinstance(content, File) else File(content.encode() if isinstance(content, str) else content)
+    file = (
+        content
+        if isinstance(content, File)
+        else File(content.encode() if isinstance(content, str) else content)
+    )
     if not isinstance(file.source, Path):
         return {target: file}
     if not file.source.exists():
         raise LabError(f"image file /{target}: {file.source} does not exist")
     if not file.source.is_dir():
         return {target: file}
-    found = (child for child in sorted(file.source.rglob("*")) if child.is_file() and "__pycache__" not in child.parts)
-    return {f"{target}/{child.relative_to(file.source).as_posix()}": File(child, file.mode, file.owner) for child in found}
+    found = (
+        child
+        for child in sorted(file.source.rglob("*"))
+        if child.is_file() and "__pycache__" not in child.parts
+    )
+    return {
+        f"{target}/{child.relative_to(file.source).as_posix()}": File(child, file.mode, file.owner)
+        for child in found
+    }
 
 
 def _add(tar: tarfile.TarFile, path: str, file: File) -> None:
@@ -206,7 +221,9 @@ def _environment(spec: ImageSpec) -> dict[str, str]:
 
 def _identity(spec: ImageSpec, layers: Sequence[Path], top: bytes) -> str:
     # A root file system's name already holds the hash of its recipe.
-    digest = hashlib.sha256(_config(spec, [*(layer.name for layer in layers), hashlib.sha256(top).hexdigest()]))
+    digest = hashlib.sha256(
+        _config(spec, [*(layer.name for layer in layers), hashlib.sha256(top).hexdigest()])
+    )
     digest.update(spec.name.encode())
     short = spec.name.rsplit("/", 1)[-1].replace(":", "-")
     return f"{short}-{digest.hexdigest()[:16]}"

@@ -27,7 +27,11 @@ def start_ingress(lab: Lab, processes: Processes, report: Report) -> None:
         report.warning(NAME, f"port {lab.ingress_port} is in use by another program: using {port}")
     (lab.state / "ingress-port").write_text(str(port))
     target = free_address(lab.load_balancer_range, ())
-    command = ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", f"TCP:{target}:80,connect-timeout=5"]
+    command = [
+        "socat",
+        f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork",
+        f"TCP:{target}:80,connect-timeout=5",
+    ]
     processes.start(NAME, command, inside=None)
 
 

@@ -6,12 +6,13 @@ kube-proxy does the rest. Runs as a process of its own: ``python -m lab.loadbala
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
 
 import httpx
-from lightkube import Client
+from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError
 from lightkube.models.core_v1 import LoadBalancerIngress, LoadBalancerStatus, ServiceStatus
 from lightkube.resources.core_v1 import Service
@@ -21,7 +22,9 @@ from lightkube.types import PatchType
 def free_address(addresses: str, taken: Iterable[str]) -> str | None:
     """The first address of a range that nobody has, the network's own left out; None if all are taken."""
     used = set(taken)
-    return next((str(host) for host in ipaddress.ip_network(addresses).hosts() if str(host) not in used), None)
+    return next(
+        (str(host) for host in ipaddress.ip_network(addresses).hosts() if str(host) not in used), None
+    )
 
 
 def wanted_addresses(addresses: str, services: Mapping[str, tuple[bool, str]]) -> dict[str, str]:
@@ -54,7 +57,10 @@ def _address(service: Service) -> str:
 def _reconcile(client: Client, addresses: str) -> None:
     services = {(s.metadata.namespace, s.metadata.name): s for s in client.list(Service, namespace="*")}
     oldest_first = sorted(services, key=lambda key: str(services[key].metadata.creationTimestamp))
-    state = {"/".join(key): (services[key].spec.type == "LoadBalancer", _address(services[key])) for key in oldest_first}
+    state = {
+        "/".join(key): (services[key].spec.type == "LoadBalancer", _address(services[key]))
+        for key in oldest_first
+    }
     for key, address in wanted_addresses(addresses, state).items():
         namespace, name = key.split("/")
         ingress = [LoadBalancerIngress(ip=address, ipMode="VIP")] if address else []
@@ -65,7 +71,7 @@ def _reconcile(client: Client, addresses: str) -> None:
 
 def main(addresses: str) -> None:
     """Watch Services for ever; a lost connection is taken up again."""
-    client = Client(trust_env=False)
+    client = Client(KubeConfig.from_file(os.environ["KUBECONFIG"]).get(), trust_env=False)
     while True:
         try:
             _reconcile(client, addresses)

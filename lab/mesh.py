@@ -74,7 +74,10 @@ def mesh_images(lab: Lab, istio: Path, extras: Path, envoy: Path, report: Report
             "/var/lib/istio/data": File(folder=True, mode=0o777),
         },
         entrypoint=["/usr/local/bin/pilot-agent"],
-        environment={"ISTIO_META_ISTIO_VERSION": ISTIO_VERSION, "ISTIO_META_ISTIO_PROXY_SHA": "istio-proxy:stock"},
+        environment={
+            "ISTIO_META_ISTIO_VERSION": ISTIO_VERSION,
+            "ISTIO_META_ISTIO_PROXY_SHA": "istio-proxy:stock",
+        },
         lab=lab,
         report=report,
     )
@@ -83,7 +86,9 @@ def mesh_images(lab: Lab, istio: Path, extras: Path, envoy: Path, report: Report
 
 def pause_image(lab: Lab, pause: Path, report: Report) -> Path:
     """Archive of the image that holds a pod's namespaces."""
-    return build_image(PAUSE_IMAGE, files={"/pause": pause / "pause"}, entrypoint=["/pause"], lab=lab, report=report)
+    return build_image(
+        PAUSE_IMAGE, files={"/pause": pause / "pause"}, entrypoint=["/pause"], lab=lab, report=report
+    )
 
 
 def install_mesh(cluster: Cluster, istio: Path, definitions: Path, report: Report) -> None:
@@ -98,22 +103,30 @@ def install_mesh(cluster: Cluster, istio: Path, definitions: Path, report: Repor
     Raises:
         LabError: istioctl failed, or istiod did not become ready.
     """
-    if "istiod" in cluster.kubectl("get", "deployments", "-n", "istio-system", "-o", "name") and mesh_ready(cluster):
+    if "istiod" in cluster.kubectl("get", "deployments", "-n", "istio-system", "-o", "name") and mesh_ready(
+        cluster
+    ):
         return
     with report.working("istio", "Gateway API types"):
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(definitions))
     with report.working("istio", f"install Istio {ISTIO_VERSION}"):
-        settings = [word for name, value in _INSTALL_SETTINGS.items() for word in ("--set", f"{name}={value}")]
+        settings = [
+            word for name, value in _INSTALL_SETTINGS.items() for word in ("--set", f"{name}={value}")
+        ]
         command = [str(istio / "istioctl"), "install", "--skip-confirmation", *settings]
         environment = {**os.environ, "KUBECONFIG": str(cluster.lab.kubeconfig)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LabError(f"istioctl install failed:\n{(done.stdout + done.stderr)[-2000:]}")
-        wait_for(lambda: mesh_ready(cluster), "istiod to be ready and to offer its gateway class", seconds=120)
+        wait_for(
+            lambda: mesh_ready(cluster), "istiod to be ready and to offer its gateway class", seconds=120
+        )
 
 
 def mesh_ready(cluster: Cluster) -> bool:
     """Whether istiod serves and its Gateway API class is accepted."""
-    ready = cluster.kubectl("get", "deployment", "istiod", "-n", "istio-system", "-o", "jsonpath={.status.readyReplicas}")
+    ready = cluster.kubectl(
+        "get", "deployment", "istiod", "-n", "istio-system", "-o", "jsonpath={.status.readyReplicas}"
+    )
     classes = cluster.kubectl("get", "gatewayclasses", "-o", "name", "--ignore-not-found")
     return ready == "1" and "gatewayclass.gateway.networking.k8s.io/istio\n" in classes

@@ -72,7 +72,9 @@ def start_keeper(lab: Lab, processes: Processes) -> Process:
         return running
     mounts = "; ".join(f"mkdir -p {folder} && mount -t tmpfs lab {folder}" for folder in _PRIVATE_FOLDERS)
     script = f"set -e; {mounts}; touch /run/netns/.ready; exec sleep infinity"
-    keeper = processes.start(KEEPER, ["unshare", "--mount", "--propagation", "private", "sh", "-c", script], inside=None)
+    keeper = processes.start(
+        KEEPER, ["unshare", "--mount", "--propagation", "private", "sh", "-c", script], inside=None
+    )
     ready = Path(f"/proc/{keeper.pid}/root/run/netns/.ready")
     wait_for(ready.exists, "the lab's mount namespace", seconds=10, log=processes.log(KEEPER))
     return keeper
@@ -87,7 +89,11 @@ def remove_private_folders() -> None:
 
 
 def _refuse_taken_addresses(lab: Lab) -> None:
-    taken = [line for line in _run("ip", "-4", "-o", "route", "show").splitlines() if line.startswith(f"{lab.prefix}.")]
+    taken = [
+        line
+        for line in _run("ip", "-4", "-o", "route", "show").splitlines()
+        if line.startswith(f"{lab.prefix}.")
+    ]
     if taken and lab.host_interface not in taken[0]:
         raise LabError(
             f"addresses {lab.prefix}.* are in use on this machine ({taken[0].strip()}); "

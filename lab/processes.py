@@ -92,7 +92,12 @@ class Processes:
         return sorted(path.name for path in self.folder.glob("*")) if self.folder.is_dir() else []
 
     def start(
-        self, name: str, command: Sequence[str], *, inside: Process | None, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        inside: Process | None,
+        environment: Mapping[str, str] | None = None,
     ) -> Process:
         """Start a program unless it runs; its output goes to ``logs/NAME.log``.
 
@@ -188,6 +193,10 @@ def wait_for(probe: Callable[[], T | None], what: str, seconds: float, log: Path
         except OSError:
             pass
         if time.monotonic() > deadline:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log and log.exists() else ""
-            raise LabError(f"waited {seconds:.0f} s in vain for {what}" + (f"; end of {log}:\n{tail}" if tail else ""))
+            tail = (
+                "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log and log.exists() else ""
+            )
+            raise LabError(
+                f"waited {seconds:.0f} s in vain for {what}" + (f"; end of {log}:\n{tail}" if tail else "")
+            )
         time.sleep(0.1)

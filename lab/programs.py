@@ -31,10 +31,16 @@ KUBE = GoProgram(
         ("k8s.io/component-base/version.gitMajor", KUBERNETES_VERSION.split(".")[0]),
         ("k8s.io/component-base/version.gitMinor", KUBERNETES_VERSION.split(".")[1]),
     ),
-    called=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
+    called=(
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kube-proxy",
+        "kubelet",
+        "kubectl",
+    ),
 )
 
-# istiod registers every Envoy extension that exists, some 300 packages; those that it configures itself stay.
 ISTIO = GoProgram(
     name="istio",
     module="cluster",
@@ -45,7 +51,6 @@ ISTIO = GoProgram(
         ("istio.io/istio/pkg/version.buildStatus", "Clean"),
     ),
     called=("pilot-discovery", "pilot-agent", "istioctl"),
-    replaced=(("istio.io/istio", "pkg/config/xds/filter_types.gen.go", "overlay/filter_types.go"),),
 )
 
 COREDNS = GoProgram(name="coredns", module="cluster", package="./coredns")

@@ -41,7 +41,9 @@ def debian_root(lab: Lab, report: Report, packages: Sequence[str]) -> Path:
     target = folder / f"{SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.tar"
     if target.is_file():
         return target
-    with exclusive(lab.cache / "locks" / "rootfs", lambda: report.line("images", "waiting for another root file system")):
+    with exclusive(
+        lab.cache / "locks" / "rootfs", lambda: report.line("images", "waiting for another root file system")
+    ):
         if not target.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             ensure_packages(lab, report, ["mmdebstrap"])

@@ -3,20 +3,37 @@
 python -m lab.screenshots http://voting.localhost:8080/ production.png
 """
 
+from __future__ import annotations
+
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-PACKAGES = ("chromium", "fonts-liberation")  # what apt-get has to install
+from lab.debian import ensure_packages
+from lab.report import Report
+from lab.settings import Lab, LabError, from_environment
+
+PACKAGES = ("chromium", "fonts-liberation")
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 CAPTURE_SECONDS = 60
 SETTLE_MILLISECONDS = 2000  # virtual time: it passes as fast as the page has nothing to do
 
 
-class ScreenshotError(Exception):
-    """No picture could be taken; the message says why."""
+def ensure_chromium(lab: Lab | None = None, report: Report | None = None) -> None:
+    """Installs Chromium unless there is a browser of its family on PATH.
+
+    Args:
+        lab: Whose locks are used; default: the environment's.
+        report: Where progress goes.
+
+    Raises:
+        LabError: It cannot be installed.
+    """
+    if _chromium() is None:
+        ensure_packages(lab or from_environment(), report or Report(), PACKAGES)
 
 
 def capture(
@@ -40,14 +57,17 @@ def capture(
         The absolute path of the picture.
 
     Raises:
-        ScreenshotError: Chromium is missing or failed, or the page could not be loaded.
+        LabError: Chromium is missing, or the page could not be loaded.
     """
+    program = _chromium()
+    if program is None:
+        raise LabError(f"no Chromium on PATH; on Debian: apt-get install {' '.join(PACKAGES)}")
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="lab-chromium-", ignore_cleanup_errors=True) as profile:
         command = [
-            _chromium(),
+            program,
             "--headless",
             "--no-sandbox",  # the lab runs as root, where Chromium's sandbox cannot start
             "--disable-gpu",
@@ -68,19 +88,16 @@ def capture(
                 [*command, url], capture_output=True, text=True, timeout=CAPTURE_SECONDS, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise ScreenshotError(f"{url}: no picture after {CAPTURE_SECONDS} s") from error
+            raise LabError(f"{url}: no picture after {CAPTURE_SECONDS} s") from error
     if run.returncode != 0 or not target.exists():
-        raise ScreenshotError(f"{url}: Chromium failed\n{run.stderr.strip()[-2000:]}")
+        # Chromium's exit code is 0 even then, and its output is long.
+        reason = re.search(r"Page load failed: (\S+)", run.stderr)
+        raise LabError(f"{url}: {reason[1] if reason else run.stderr.strip()[-2000:]}")
     return target
 
 
-def _chromium() -> str:
-    for program in PROGRAMS:
-        if found := shutil.which(program):
-            return found
-    raise ScreenshotError(
-        f"no Chromium on PATH; on Debian: apt-get install --no-install-recommends {' '.join(PACKAGES)}"
-    )
+def _chromium() -> str | None:
+    return next((found for program in PROGRAMS if (found := shutil.which(program))), None)
 
 
 def main() -> None:
@@ -88,8 +105,9 @@ def main() -> None:
     if len(sys.argv) != 3:
         sys.exit("usage: python -m lab.screenshots URL PATH")
     try:
+        ensure_chromium()
         print(capture(sys.argv[1], sys.argv[2]))
-    except ScreenshotError as error:
+    except LabError as error:
         sys.exit(str(error))
 
 

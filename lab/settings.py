@@ -24,7 +24,8 @@ class Lab:
     Attributes:
         name: Name of the network namespace; also the cgroup under which its containers run.
         cache: What is kept between labs: built programs, root file systems, images.
-        state: What belongs to this lab: cluster data, logs, keys.
+        state: What belongs to this lab: cluster data, logs, keys. PostgreSQL runs in it as an unprivileged user,
+            who must be able to get there: a folder in root's home would not do.
         prefix: First two numbers of every address of the lab, for example ``10.213``.
         ingress_port: Wished port on 127.0.0.1 that leads to the first load balancer.
     """
@@ -119,7 +120,7 @@ def from_environment() -> Lab:
     user_cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     cache = Path(environment.get("KARDINAL_LAB_CACHE") or user_cache / "kardinal-lab").absolute()
     name = environment.get("KARDINAL_LAB_NAME") or "kardinal-lab"
-    state = Path(environment.get("KARDINAL_LAB_STATE") or cache / "state" / name).absolute()
+    state = Path(environment.get("KARDINAL_LAB_STATE") or Path("/var/lib") / name).absolute()
     prefix = environment.get("KARDINAL_LAB_PREFIX") or "10.213"
     port = environment.get("KARDINAL_LAB_PORT") or "8080"
     numbers = prefix.split(".")

@@ -8,6 +8,7 @@ from pathlib import Path
 from lab import programs
 from lab.downloads import module_files
 from lab.gobuild import GoBuilder
+from lab.locks import exclusive
 from lab.report import Report
 from lab.settings import Lab, from_environment
 
@@ -27,9 +28,23 @@ def ensure_pulumi(lab: Lab | None = None, report: Report | None = None) -> Path:
     lab = lab or from_environment()
     report = report or Report()
     if (found := _installed_by_user(lab)) is not None:
-        report.line("pulumi", f"using {found}")
         return found.parent
-    return _built(lab, report)
+    folder = _built(lab, report)
+    link, unfinished = _link(lab), _link(lab).with_suffix(".unfinished")
+    if not link.is_symlink() or link.readlink() != folder:
+        unfinished.unlink(missing_ok=True)
+        unfinished.symlink_to(folder)
+        unfinished.rename(link)
+    return link
+
+
+def pulumi_folder(lab: Lab) -> Path | None:
+    """The folder of the built toolchain, if it was built and the user has no ``pulumi`` of their own."""
+    return _link(lab) if _installed_by_user(lab) is None and _link(lab).is_dir() else None
+
+
+def _link(lab: Lab) -> Path:
+    return lab.cache / "toolchain"
 
 
 def _installed_by_user(lab: Lab) -> Path | None:
@@ -54,12 +69,13 @@ def _built(lab: Lab, report: Report) -> Path:
         {"python/cmd/pulumi-language-python-exec": "x", "python/dist/pulumi-resource-pulumi-python": "x"},
     )
     folder = lab.cache / "programs" / f"toolchain-{command_line.name}-{host.name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for source in (command_line / "pulumi", host / "pulumi-language-python", *scripts.iterdir()):
-        link = folder / source.name
-        if not link.is_symlink() or link.readlink() != source:
-            unfinished = folder / f".{source.name}"
-            unfinished.unlink(missing_ok=True)
-            unfinished.symlink_to(source)
-            unfinished.rename(link)
+    with exclusive(lab.cache / "locks" / "toolchain"):
+        if not folder.is_dir():
+            unfinished = folder.with_name("unfinished-toolchain")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            # Hard links: a program looks for its companions beside the file that it really is.
+            for source in (command_line / "pulumi", host / "pulumi-language-python", *scripts.iterdir()):
+                (unfinished / source.name).hardlink_to(source)
+            unfinished.rename(folder)
     return folder

@@ -7,6 +7,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_command import local
 
+from kardinal_infra.components.manifests import custom_resource
+
 DEFAULT_DRAIN_SECONDS = 2
 """Pause after routes were removed and before what they pointed at goes.
 
@@ -23,7 +25,7 @@ class FlowRoutesArgs(TypedDict):
     entries: Sequence[Mapping[str, Any]]
     """HTTPRoute manifests whose parent is a Gateway: the flow's own public hosts."""
 
-    drainSeconds: NotRequired[int]
+    drain_seconds: NotRequired[int]
     """Seconds of pause on destroy, after the entries went and again after the mesh routes went. Default 2."""
 
 
@@ -47,7 +49,7 @@ class FlowRoutes(pulumi.ComponentResource):
             opts: Resource options; `depends_on` must name the forks' Deployments and Services.
         """
         super().__init__("kardinal:index:FlowRoutes", name, None, opts)
-        seconds = args.get("drainSeconds", DEFAULT_DRAIN_SECONDS)
+        seconds = args.get("drain_seconds", DEFAULT_DRAIN_SECONDS)
         # Written on the first child too, so that the state's graph holds the order for `pulumi destroy`.
         mesh_drain = self._drain(f"{name}-mesh-drain", seconds, opts.depends_on if opts else None)
         mesh = [self._route(manifest, [mesh_drain]) for manifest in args["mesh"]]
@@ -69,26 +71,3 @@ class FlowRoutes(pulumi.ComponentResource):
         self, manifest: Mapping[str, Any], after: list[pulumi.Resource]
     ) -> k8s.apiextensions.CustomResource:
         return custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
-
-
-def custom_resource(
-    manifest: Mapping[str, Any], opts: pulumi.ResourceOptions
-) -> k8s.apiextensions.CustomResource:
-    """Declares an object of any kind from its manifest, named like the object.
-
-    Args:
-        manifest: A manifest with apiVersion, kind, metadata and spec.
-        opts: Resource options.
-
-    Returns:
-        The resource.
-    """
-    metadata = manifest["metadata"]
-    return k8s.apiextensions.CustomResource(
-        metadata["name"],
-        api_version=manifest["apiVersion"],
-        kind=manifest["kind"],
-        metadata=metadata,
-        spec=manifest["spec"],
-        opts=opts,
-    )

@@ -54,11 +54,12 @@ class ForkedWorkload(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
             ),
         )
-        service = args.get("service")
-        self.service = service and k8s.core.v1.Service(
-            name,
-            metadata=service["metadata"],
-            spec=service["spec"],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        self.service = None
+        if "service" in args:
+            self.service = k8s.core.v1.Service(
+                name,
+                metadata=args["service"]["metadata"],
+                spec=args["service"]["spec"],
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         self.register_outputs({})

@@ -5,7 +5,7 @@ interpreter path of one machine is stored in the state that another machine read
 """
 
 import json
-from typing import Any, ClassVar, TypedDict
+from typing import Any, TypedDict
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
@@ -34,7 +34,7 @@ class ProbeProvider(ResourceProvider):
     The import path of this class is part of every stack's state: do not move it.
     """
 
-    serialize_as_secret_always: ClassVar[bool] = False
+    serialize_as_secret_always = False
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Runs the checks.

@@ -158,7 +158,9 @@ def _check_service(service: Service, path: str, names: Mapping[str, set[str]]) -
             yield Problem(f"{where}.database", f'database "{use.database}" is listed twice')
         databases.add(use.database)
         for variable in sorted(variables & use.environment.keys()):
-            yield Problem(f"{where}.environment.{variable}", "the variable is already used for another database")
+            yield Problem(
+                f"{where}.environment.{variable}", "the variable is already used for another database"
+            )
         variables |= use.environment.keys()
 
 
@@ -188,14 +190,18 @@ def _check_entries(config: BaselineConfig, key: str, services: set[str]) -> Iter
         if service is not None:
             routed = [port.port for port in service.routed_ports]
             if entry.port is not None and entry.port not in routed:
-                yield Problem(f"{path}.port", f'service "{entry.service}" has no http or grpc port {entry.port}')
+                yield Problem(
+                    f"{path}.port", f'service "{entry.service}" has no http or grpc port {entry.port}'
+                )
             elif not routed:
                 yield Problem(f"{path}.service", f'service "{entry.service}" has no http or grpc port')
 
 
 def _check_database(database: Database, path: str, services: set[str]) -> Iterator[Problem]:
     if database.handover == "sidecar" and not database.host:
-        yield Problem(f"{path}.host", 'required for the hand-over "sidecar": the host name that the application uses')
+        yield Problem(
+            f"{path}.host", 'required for the hand-over "sidecar": the host name that the application uses'
+        )
     if database.ttl is not None:
         try:
             parse_ttl(database.ttl)

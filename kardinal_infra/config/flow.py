@@ -20,8 +20,8 @@ KEY = "kardinal:flow"
 Isolation = Literal["services", "data", "full"]
 """What a flow keeps apart.
 
-`services`: only what it requests is forked, data is shared. `data`: databases are branched and all their users
-forked. `full`: every service and every database.
+`services`: only what it requests is forked, data is shared. `data`: databases are branched and all their
+users forked. `full`: every service and every database.
 """
 
 
@@ -137,10 +137,15 @@ def read_flow(value: object, stack_name: str, key: str = KEY) -> LoadedFlow:
         problems.append(Problem(f"{key}.id", problem))
     if config.isolation == "services" and config.databases:
         problems.append(
-            Problem(f"{key}.databases", 'isolation "services" shares all data; use isolation "data" to branch databases')
+            Problem(
+                f"{key}.databases",
+                'isolation "services" shares all data; use isolation "data" to branch databases',
+            )
         )
     if not config.services and config.isolation != "full" and not problems:
-        problems.append(Problem(f"{key}.services", 'no service is requested; name one, or use isolation "full"'))
+        problems.append(
+            Problem(f"{key}.services", 'no service is requested; name one, or use isolation "full"')
+        )
     return LoadedFlow(config, tuple(problems))
 
 
@@ -162,5 +167,3 @@ def load_flow(value: object, stack_name: str, key: str = KEY) -> FlowConfig:
     if loaded.problems or loaded.config is None:
         raise ConfigError(loaded.problems)
     return loaded.config
-
-

@@ -151,4 +151,6 @@ def server_sslmode(uri_sslmode: str) -> str:
     Returns:
         `verify-full` where the URI demands TLS (Neon's certificates are public), else the URI's own wish.
     """
-    return "verify-full" if uri_sslmode in {"require", "verify-ca", "verify-full"} else uri_sslmode or "prefer"
+    return (
+        "verify-full" if uri_sslmode in {"require", "verify-ca", "verify-full"} else uri_sslmode or "prefer"
+    )

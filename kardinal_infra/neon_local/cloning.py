@@ -1,8 +1,9 @@
 """Copies of data directories, as cheap as the file system allows.
 
-Three rungs, found out by trying them: a btrfs snapshot, a copy that shares blocks (``FICLONE``: XFS, btrfs,
-bcachefs), a plain copy. A snapshot is atomic, so PostgreSQL's crash recovery makes it whole. The other two take
-time, so they follow PostgreSQL's low-level backup procedure ("Making a Base Backup Using the Low Level API").
+Three rungs, found out by trying them: a btrfs snapshot, a copy that shares blocks (``FICLONE``: XFS,
+btrfs, bcachefs), a plain copy. A snapshot is atomic, so PostgreSQL's crash recovery makes it whole. The
+other two take time, so they follow PostgreSQL's low-level backup procedure ("Making a Base Backup Using
+the Low Level API").
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ _BTRFS_SUBVOL_CREATE = 0x5000940E
 _BTRFS_SNAP_DESTROY = 0x5000940F
 _FICLONE = 0x40049409
 
-# What PostgreSQL's own pg_basebackup leaves out: it is rebuilt at the start, or belongs to the running source.
+# What PostgreSQL's own pg_basebackup leaves out: it is rebuilt at the start or belongs to the source.
 _SKIPPED_CONTENT = {
-    "pg_wal", "pg_dynshmem", "pg_notify", "pg_replslot", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans",
+    "pg_wal", "pg_dynshmem", "pg_notify", "pg_replslot", "pg_serial", "pg_snapshots", "pg_stat_tmp",
+    "pg_subtrans",
 }  # fmt: skip
 _SKIPPED_FILES = {"postmaster.pid", "postmaster.opts", "backup_label", "tablespace_map", "pg_internal.init"}
 _CONTROL = Path("global/pg_control")
@@ -49,7 +51,8 @@ class Method(StrEnum):
 def _btrfs(request: int, directory: Path, name: str, source: int = 0) -> None:
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.ioctl(handle, request, struct.pack("=q4088s", source, name.encode()))
+        # A bytearray, because an immutable argument may have 1024 bytes only.
+        fcntl.ioctl(handle, request, bytearray(struct.pack("=q4088s", source, name.encode())))
     finally:
         os.close(handle)
 
@@ -95,7 +98,9 @@ def _copy_tree(source: Path, target: Path, method: Method, account: Account, ins
     for entry in os.scandir(source / inside):
         path = inside / entry.name
         if entry.is_symlink():
-            raise LocalNeonError(f"{source / path} is a symbolic link: table spaces and a moved pg_wal are not supported")
+            raise LocalNeonError(
+                f"{source / path} is a symbolic link: table spaces and a moved pg_wal are not supported"
+            )
         if entry.is_dir():
             (target / path).mkdir(mode=0o700)
             account.own(target / path)
@@ -117,7 +122,7 @@ def _copy_wal(source: Path, target: Path, first: str, last: str, method: Method,
 
 
 def _backup(connection: Connection, source: Path, target: Path, method: Method, account: Account) -> None:
-    """Copy a running instance. When anything fails, closing the connection ends the backup and drops the slot."""
+    """Copy a running instance. Closing the connection after a failure ends the backup and drops the slot."""
     # The slot keeps the WAL of a long copy from being recycled.
     connection.execute(
         "SELECT pg_create_physical_replication_slot(%s, true, true)", (f"clone_{uuid.uuid4().hex}",)

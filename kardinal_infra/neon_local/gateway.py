@@ -1,6 +1,7 @@
 """The endpoints' TCP ports: each passes its connections on to the instance's socket and wakes it when needed.
 
-The service holds the ports, so an endpoint keeps its address while its instance sleeps, restarts or is replaced.
+The service holds the ports, so an endpoint keeps its address while its instance sleeps, restarts or is
+replaced.
 """
 
 from __future__ import annotations
@@ -30,8 +31,15 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while block := await reader.read(_BLOCK):
         writer.write(block)
         await writer.drain()
-    with contextlib.suppress(OSError):
+
+
+async def _upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Client to server, until the client ends or breaks; the server then ends its session."""
+    try:
+        await _pump(reader, writer)
         writer.write_eof()
+    except OSError:
+        writer.close()
 
 
 async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: str) -> None:
@@ -87,9 +95,13 @@ class Gateway:
             await self._accept(endpoint_id, reader, writer)
 
         try:
-            self._servers[endpoint_id] = await asyncio.start_server(accept, self._hosts, port, reuse_address=True)
+            self._servers[endpoint_id] = await asyncio.start_server(
+                accept, self._hosts, port, reuse_address=True
+            )
         except OSError as error:
-            raise LocalNeonError(f"cannot listen on port {port} of endpoint {endpoint_id}: {error}") from error
+            raise LocalNeonError(
+                f"cannot listen on port {port} of endpoint {endpoint_id}: {error}"
+            ) from error
 
     async def close(self, endpoint_id: str) -> None:
         """Give the port up and cut its connections."""
@@ -110,7 +122,9 @@ class Gateway:
         for endpoint_id in list(self._servers):
             await self.close(endpoint_id)
 
-    async def _accept(self, endpoint_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(
+        self, endpoint_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks = self._connections.setdefault(endpoint_id, set())
@@ -132,12 +146,9 @@ class Gateway:
     @staticmethod
     async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: Path) -> None:
         inner_reader, inner_writer = await asyncio.open_unix_connection(str(path))
+        upstream = asyncio.create_task(_upstream(reader, inner_writer))
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_pump(reader, inner_writer))
-                group.create_task(_pump(inner_reader, writer))
-        except* OSError:
-            pass
+            await _pump(inner_reader, writer)  # ends with the server's session
         finally:
+            upstream.cancel()
             inner_writer.close()
-

@@ -97,7 +97,10 @@ class Instances:
             instance.idle_since = time.monotonic()
 
     async def execute(
-        self, branch: Branch, work: Callable[[psycopg.Connection[tuple[Any, ...]]], T], database: str = "postgres"
+        self,
+        branch: Branch,
+        work: Callable[[psycopg.Connection[tuple[Any, ...]]], T],
+        database: str = "postgres",
     ) -> T:
         """Do ``work`` with an administrator's connection in a thread and return its result."""
 

@@ -78,7 +78,12 @@ class Operations:
             raise ApiError(423, BUSY)
 
     def submit(
-        self, project_id: str, steps: Sequence[Step], *, save: Sequence[Record] = (), remove: Sequence[Record] = ()
+        self,
+        project_id: str,
+        steps: Sequence[Step],
+        *,
+        save: Sequence[Record] = (),
+        remove: Sequence[Record] = (),
     ) -> list[Operation]:
         """Store a write's steps together with its records, and start the work.
 
@@ -98,8 +103,9 @@ class Operations:
         moment = now()
         operations = [
             Operation(
-                id=str(uuid.uuid4()), project_id=project_id, branch_id=step.branch_id, endpoint_id=step.endpoint_id,
-                action=step.action, task=step.task, arguments=step.arguments, group=group,
+                id=str(uuid.uuid4()), project_id=project_id, branch_id=step.branch_id,
+                endpoint_id=step.endpoint_id, action=step.action, task=step.task,
+                arguments=step.arguments, group=group,
                 status="scheduling" if index else "running",
                 # The list's cursor is this moment, so it must differ.
                 created_at=moment + timedelta(microseconds=index), updated_at=moment,
@@ -114,8 +120,9 @@ class Operations:
     def note(self, project_id: str, step: Step, seconds: float) -> None:
         """List something that the service has done by itself, such as suspending an idle compute."""
         operation = Operation(
-            id=str(uuid.uuid4()), project_id=project_id, branch_id=step.branch_id, endpoint_id=step.endpoint_id,
-            action=step.action, task=step.task, group=str(uuid.uuid4()), status="finished",
+            id=str(uuid.uuid4()), project_id=project_id, branch_id=step.branch_id,
+            endpoint_id=step.endpoint_id, action=step.action, task=step.task,
+            group=str(uuid.uuid4()), status="finished",
             total_duration_ms=int(seconds * 1000), created_at=now(), updated_at=now(),
         )  # fmt: skip
         self._store.change(operation)
@@ -174,7 +181,11 @@ class Operations:
                 await undo(operation)
         operation.updated_at = now()
         operation.total_duration_ms = int((time.monotonic() - started) * 1000)
-        others = [o for o in self._store.operations(operation.project_id) if o.pending and o.group == operation.group]
+        others = [
+            o
+            for o in self._store.operations(operation.project_id)
+            if o.pending and o.group == operation.group
+        ]
         cancelled = [o for o in others if o.id != operation.id] if operation.status == "failed" else []
         for other in cancelled:
             other.status = "cancelled"

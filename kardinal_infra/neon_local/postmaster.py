@@ -107,7 +107,9 @@ class Postmaster:
             if self.pid() is None and (self._child is None or self._child.poll() is not None):
                 raise LocalNeonError(f"PostgreSQL did not start in {self.directory}: {self._log_end()}")
             if time.monotonic() > deadline:
-                raise LocalNeonError(f"PostgreSQL did not start within {_START_TIMEOUT:.0f} s: {self._log_end()}")
+                raise LocalNeonError(
+                    f"PostgreSQL did not start within {_START_TIMEOUT:.0f} s: {self._log_end()}"
+                )
             time.sleep(_POLL)
 
     def _launch(self, options: Mapping[str, str]) -> None:
@@ -117,7 +119,7 @@ class Postmaster:
             arguments += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
             os.fchmod(log.fileno(), 0o600)
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen[bytes](
                 arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -217,7 +219,7 @@ class Postmaster:
         return {"PATH": f"{self._programs.directory}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
     def _run(self, program: str, *arguments: str, stdin: str | None = None) -> str:
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             [self._programs.path(program), *arguments],
             input=stdin, capture_output=True, text=True, check=False, cwd="/",
             env={**self._environment(), "PGPASSWORD": self._password}, **self._identity(),

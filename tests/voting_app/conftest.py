@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from lab.demo_images import DEMO_IMAGES, DemoImage, contents
-from tests.voting_app.harness import Database, Program, Start, Upstream
+from tests.voting_app.harness import Database, Program, Start, Upstream, eventually
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +51,10 @@ def start(images: dict[str, Path], tmp_path: Path) -> Iterator[Start]:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        while not (port := re.search(r"listens on port (\d+)", log.read_text())):
-            if process.poll() is not None:
-                raise AssertionError(f"{image} ended with {process.returncode}: {log.read_text()}")
+        eventually(lambda: "listens on port" in log.read_text() or process.poll() is not None)
+        port = re.search(r"listens on port (\d+)", log.read_text())
+        if port is None:
+            raise AssertionError(f"{image} ended with {process.returncode}: {log.read_text()}")
         program = Program(process, httpx.Client(base_url=f"http://127.0.0.1:{port[1]}", timeout=20), log)
         started.append(program)
         return program

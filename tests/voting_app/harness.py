@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,6 +13,14 @@ import httpx
 import psycopg2
 
 NOBODY = 65534  # PostgreSQL refuses to run as root
+
+
+def eventually(check: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits for something to become true; fails when it does not."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"still not so after {seconds} s"
+        time.sleep(0.02)
 
 
 def _postgres_programs() -> Path:

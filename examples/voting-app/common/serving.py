@@ -35,9 +35,10 @@ def context_of(headers: Message) -> dict[str, str]:
         headers: The request's headers; their names' case does not matter.
 
     Returns:
-        Those of `CONTEXT_HEADERS` that are there.
+        Those of `CONTEXT_HEADERS` that are there; one given more than once becomes one list
+        (RFC 9110, section 5.3).
     """
-    return {name: value for name in CONTEXT_HEADERS if (value := headers.get(name))}
+    return {name: ", ".join(values) for name in CONTEXT_HEADERS if (values := headers.get_all(name))}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -126,6 +127,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def version_string(self) -> str:
+        """Names the program in the `Server` header, not the versions of what it is made of."""
+        return "voting-app"
 
     def log_message(self, format: str, *args: object) -> None:
         """Logs a request with its flow; probes are left out."""

@@ -19,7 +19,7 @@ import httpx
 from pydantic import SecretStr
 
 from kardinal_infra.databases.neon.retry import RetryPolicy
-from kardinal_infra.databases.neon.settings import HOW_TO_SET_THE_KEY, NeonSettings
+from kardinal_infra.databases.neon.settings import HOW_TO_REPLACE_THE_KEY, NeonSettings
 from kardinal_infra.errors import (
     NeonCallTimeoutError,
     NeonError,
@@ -179,7 +179,7 @@ class NeonHttp:
         message = self._clean(str(parsed.get("message") or "") or _TAG.sub(" ", response.text))
         if status in {401, 403}:
             reason = message or "access refused"
-            message = f"{reason}; {HOW_TO_SET_THE_KEY} to a key that may use this project"
+            message = f"{reason}; {HOW_TO_REPLACE_THE_KEY}"
         code = str(parsed.get("code") or "")
         return neon_error_class(status, code)(
             message or response.reason_phrase or "no explanation",

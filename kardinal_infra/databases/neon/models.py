@@ -79,12 +79,17 @@ class AnnotatedBranch(NeonModel):
 
 
 class Endpoint(NeonModel):
-    """A compute of a branch, the host that clients connect to."""
+    """A compute of a branch, the host that clients connect to.
+
+    On Neon every compute has a host of its own and port 5432. `port` is added by services whose computes share
+    one host.
+    """
 
     id: str
     project_id: str
     branch_id: str
     host: str
+    port: int | None = None
     type: str = READ_WRITE
     current_state: str = "idle"
     pending_state: str | None = None

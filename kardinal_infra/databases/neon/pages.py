@@ -1,7 +1,7 @@
 """Reading lists page by page, in both of Neon's pagination shapes.
 
 Branches answer `pagination.next`, projects and operations `pagination.cursor`. Neon has been seen to give a
-cursor on the last page, so a list ends on an empty page, without a cursor, or with a cursor already seen.
+cursor on the last page, so a list ends on an empty or repeated page, without a cursor, or with a cursor already seen.
 """
 
 from __future__ import annotations
@@ -27,11 +27,16 @@ def pages(fetch: Callable[[str | None], Page], key: str) -> Iterator[Page]:
     """
     seen: set[str] = set()
     cursor: str | None = None
+    previous: list[Any] = []
     while True:
         page = fetch(cursor)
         items = page.get(key)
         if not isinstance(items, list):
             raise NeonUnexpectedAnswerError(f"the answer holds no list {key!r}")
+        if items and items == previous:
+            # A server that ignores the cursor would show every object twice.
+            return
+        previous = items
         yield page
         pagination = page.get("pagination")
         cursor = None

@@ -55,7 +55,7 @@ def remove_branch(
             raise BranchingError(f"the default branch {_name(branch)} is never deleted")
         if branch.protected:
             raise BranchingError(
-                f"branch {_name(branch)} is protected: set protected to false and run `pulumi up` before it is deleted"
+                f"branch {_name(branch)} is protected: set protected to false and run `pulumi up` first"
             )
         if not is_going(branch):
             children = client.branches.children(project_id, branch_id)

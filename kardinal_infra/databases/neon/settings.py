@@ -24,6 +24,11 @@ API_PATH = "/api/v2"
 
 HOW_TO_SET_THE_KEY = f"set {KEY_VARIABLE} or `pulumi config set --secret kardinal:{KEY_CONFIG}`"
 
+HOW_TO_REPLACE_THE_KEY = (
+    f"{HOW_TO_SET_THE_KEY} to a key that may use this project (a destroy or refresh uses the key of the last"
+    f" `pulumi up`, unless {KEY_VARIABLE} is set)"
+)
+
 
 @dataclass(frozen=True)
 class NeonSettings:

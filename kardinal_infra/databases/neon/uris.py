@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from kardinal_infra.databases.neon.client import NeonClient
-from kardinal_infra.databases.neon.models import Branch, Endpoint
+from kardinal_infra.databases.neon.models import Endpoint
 from kardinal_infra.errors import BranchingError, NeonPreconditionError
 
 
@@ -125,6 +125,10 @@ def check_uri(uri: SecretStr, endpoint: Endpoint, *, database: str, role: str) -
         problems.append(f"its scheme is {parts.scheme!r}")
     if parts.hostname not in {expected, pooled_host(endpoint)}:
         problems.append(f"it names the host {parts.hostname!r} instead of {expected!r}")
+    if endpoint.port is None and not expected.startswith(endpoint.id.lower()):
+        problems.append(f"the host {expected!r} is not this compute's alone, and no port tells them apart")
+    elif (parts.port or 5432) != (endpoint.port or 5432):
+        problems.append(f"it names the port {parts.port} instead of {endpoint.port or 5432}")
     if unquote(parts.path).removeprefix("/") != database:
         problems.append(f"it does not name the database {database!r}")
     if unquote(parts.username or "") != role:
@@ -136,38 +140,6 @@ def check_uri(uri: SecretStr, endpoint: Endpoint, *, database: str, role: str) -
             f"Neon's connection URI is not one of branch {endpoint.branch_id} (compute {endpoint.id}):"
             f" {'; '.join(problems)}; it is not used"
         )
-
-
-def require_not_parent(
-    client: NeonClient, parent: Branch, endpoint: Endpoint, reached: Connection, *, database: str, role: str
-) -> None:
-    """Checks that a branch is not reached where its parent is.
-
-    On Neon every compute has a host of its own. Services whose computes share a host and differ by port only
-    need a look at the parent's URI.
-
-    Args:
-        client: Whom to ask.
-        parent: The parent.
-        endpoint: The branch's compute.
-        reached: The branch's connection.
-        database: Database name.
-        role: Role name.
-
-    Raises:
-        BranchingError: Both have the same host and port.
-    """
-    for other in client.endpoints.list(parent.project_id, parent.id):
-        if other.host.lower() != endpoint.host.lower():
-            continue
-        uri = client.connections.uri(
-            parent.project_id, branch_id=parent.id, endpoint_id=other.id, database=database, role=role
-        )
-        if (urlsplit(uri.get_secret_value()).port or 5432) == reached.port:
-            raise BranchingError(
-                f"Neon's connection URI of branch {endpoint.branch_id} leads to its parent {parent.id}; it is"
-                " not used"
-            )
 
 
 def pooled_host(endpoint: Endpoint) -> str:

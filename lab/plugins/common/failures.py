@@ -11,8 +11,8 @@ class OperationError(Exception):
 
 
 @dataclass
-class PartialFailure(Exception):
-    """The resource exists but did not become what was asked; the engine keeps it and tries again on the next run.
+class PartialFailureError(Exception):
+    """The resource exists but did not become what was asked; the engine keeps it and tries again later.
 
     Attributes:
         id: the resource's id.

@@ -1,17 +1,19 @@
 """Running a plugin: the start protocol, the gRPC server, and the end of the process.
 
-Start protocol (Pulumi's own): `argv[1]` is the engine's address; the first line on standard output is the port that
-the plugin listens on. Nothing else may ever be written there.
+Start protocol (Pulumi's own): `argv[1]` is the engine's address; the first line on standard output is the
+port that the plugin listens on. Nothing else may ever be written there.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 
 import grpc
 
@@ -63,12 +65,17 @@ def serve(servicer: object, on_exit: Callable[[], None]) -> None:
     provider_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+
+    def end(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        # The engine has every answer that it waits for; it only wants the process gone, and waits 5 s for
+        # that.
+        try:
+            on_exit()
+        finally:
+            os._exit(0)
+
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(wanted, end)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    try:
-        server.wait_for_termination()
-    except KeyboardInterrupt:
-        # Ctrl-C reaches the whole process group; the engine says Cancel and then ends us itself.
-        server.wait_for_termination(timeout=30)
-    finally:
-        on_exit()
+    server.wait_for_termination()

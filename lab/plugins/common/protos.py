@@ -1,7 +1,8 @@
 """The Pulumi SDK's generated protobufs, loaded without the SDK around them.
 
-`import pulumi` takes longer than everything else a plugin does at start, and a plugin starts in every phase of every
-run. The generated package needs nothing of the SDK, so it is loaded on its own, under a name of its own.
+`import pulumi` takes longer than everything else a plugin does at start, and a plugin starts in every phase
+of every run. The generated package needs nothing of the SDK, so it is loaded on its own, under a name of its
+own.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The part of a provider that is the same for every plugin: errors to gRPC statuses, and the calls nobody serves."""
+"""What is the same in every plugin: errors as gRPC statuses, and the calls that nobody serves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from google.rpc import status_pb2
 
 from lab.plugins.common import wire
 from lab.plugins.common.engine_log import EngineLog
-from lab.plugins.common.failures import OperationError, PartialFailure
+from lab.plugins.common.failures import OperationError, PartialFailureError
 from lab.plugins.common.protos import plugin_pb2, provider_grpc, provider_pb2
 
 _NOT_SERVED = (
@@ -35,7 +35,7 @@ def answered(method: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return method(self, request)
-        except PartialFailure as failure:
+        except PartialFailureError as failure:
             _abort_partial(context, failure)
         except OperationError as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
@@ -46,7 +46,7 @@ def answered(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _abort_partial(context: grpc.ServicerContext, failure: PartialFailure) -> None:
+def _abort_partial(context: grpc.ServicerContext, failure: PartialFailureError) -> None:
     detail = provider_pb2.ErrorResourceInitFailed(
         id=failure.id,
         properties=wire.encode(failure.properties),

@@ -1,7 +1,8 @@
 """Property values as the engine sends them, and as plain Python.
 
-A `google.protobuf.Struct` becomes dicts, lists, strings, booleans, None, int (every whole number) and float, plus two
-values of our own: `Secret` and `UNKNOWN`. Source of the markers: the Pulumi SDK's `pulumi.runtime.rpc`.
+A `google.protobuf.Struct` becomes dicts, lists, strings, booleans, None, int (every whole number) and float,
+plus two values of our own: `Secret` and `UNKNOWN`. Source of the markers: the Pulumi SDK's
+`pulumi.runtime.rpc`.
 """
 
 from __future__ import annotations

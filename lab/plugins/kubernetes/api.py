@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import httpx2
+import httpx
 
+from lab.plugins.common.failures import OperationError
 from lab.plugins.kubernetes.kubeconfig import Connection
 
 Object = dict[str, Any]
@@ -20,7 +21,7 @@ _BUSY = (429, 503)
 _BUSY_TRIES = 8
 
 
-class ApiError(Exception):
+class ApiError(OperationError):
     """The API server refused a request.
 
     Attributes:
@@ -41,7 +42,7 @@ class ApiError(Exception):
         return (self.status.get("details") or {}).get("kind") or ""
 
 
-class Unreachable(Exception):
+class UnreachableError(OperationError):
     """The API server did not answer."""
 
 
@@ -76,7 +77,7 @@ class Api:
         parameters = {**_parameters(manager, dry_run), "force": str(force).lower()}
         return self._request("PATCH", path, parameters, body, content_type=_APPLY)
 
-    def json_patch(self, path: str, operations: list[Object]) -> Object:
+    def json_patch(self, path: str, operations: Sequence[Object]) -> Object:
         """Apply RFC 6902 operations."""
         return self._request("PATCH", path, {}, operations, content_type=_JSON_PATCH)
 
@@ -86,24 +87,28 @@ class Api:
         return self._request("DELETE", path, {}, options)
 
     @contextmanager
-    def watch(self, path: str, parameters: dict[str, str]) -> Iterator[tuple[Iterator[Object], Callable[[], None]]]:
+    def watch(
+        self, path: str, parameters: dict[str, str]
+    ) -> Iterator[tuple[Iterator[Object], Callable[[], None]]]:
         """Follow a collection's changes.
 
         Yields:
-            The events (`{"type", "object"}`), which end when the server ends the watch; and a function that ends them
-            at once from any other thread.
+            The events (`{"type", "object"}`), which end when the server ends the watch; and a function that
+            ends them at once from any other thread.
         """
         query = {**parameters, "watch": "true", "allowWatchBookmarks": "true"}
         # The read timeout outlasts the server's own timeoutSeconds, so only a dead connection runs into it.
-        timeout = httpx2.Timeout(60, connect=10, read=int(parameters.get("timeoutSeconds", "300")) + 30)
+        timeout = httpx.Timeout(60, connect=10, read=int(parameters.get("timeoutSeconds", "300")) + 30)
         try:
             with self._client.stream("GET", path, params=query, timeout=timeout) as response:
                 if response.status_code != 200:
                     response.read()
                     raise _error(response)
                 yield _events(response), lambda: _hang_up(response)
-        except httpx2.HTTPError as error:
-            raise Unreachable(f'Get "{self._client.base_url}{path.lstrip("/")}": {error or type(error).__name__}') from error
+        except httpx.HTTPError as error:
+            raise UnreachableError(
+                f'Get "{self._client.base_url}{path.lstrip("/")}": {error or type(error).__name__}'
+            ) from error
 
     def _request(
         self,
@@ -117,17 +122,21 @@ class Api:
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content else {})
         for attempt in range(1, _BUSY_TRIES + 1):
             try:
-                response = self._client.request(method, path, params=parameters or {}, content=content, headers=headers)
-            except httpx2.HTTPError as error:
+                response = self._client.request(
+                    method, path, params=parameters or {}, content=content, headers=headers
+                )
+            except httpx.HTTPError as error:
                 url = f"{self._client.base_url}{path.lstrip('/')}"
-                raise Unreachable(f'{method.title()} "{url}": {error or type(error).__name__}') from error
+                raise UnreachableError(
+                    f'{method.title()} "{url}": {error or type(error).__name__}'
+                ) from error
             # As client-go does: a busy server that says when to come back is asked again.
             pause = response.headers.get("Retry-After", "")
             if response.status_code in _BUSY and pause.isdigit() and attempt < _BUSY_TRIES:
                 time.sleep(min(int(pause), 10))
                 continue
             if response.is_success:
-                return response.json()
+                return dict(response.json())
             break
         raise _error(response)
 
@@ -136,7 +145,7 @@ def _parameters(manager: str, dry_run: bool) -> dict[str, str]:
     return {"fieldManager": manager} | ({"dryRun": "All"} if dry_run else {})
 
 
-def _error(response: httpx2.Response) -> ApiError:
+def _error(response: httpx.Response) -> ApiError:
     try:
         status = response.json()
     except ValueError:
@@ -146,7 +155,7 @@ def _error(response: httpx2.Response) -> ApiError:
     return ApiError(response.status_code, status)
 
 
-def _events(response: httpx2.Response) -> Iterator[Object]:
+def _events(response: httpx.Response) -> Iterator[Object]:
     # Not iter_lines: it also breaks at characters that JSON leaves unescaped inside strings, such as U+0085.
     rest = b""
     for chunk in response.iter_bytes():
@@ -156,9 +165,9 @@ def _events(response: httpx2.Response) -> Iterator[Object]:
                 yield json.loads(line)
 
 
-def _hang_up(response: httpx2.Response) -> None:
+def _hang_up(response: httpx.Response) -> None:
     """Wake the thread that is reading this response: its read ends as if the server had closed."""
-    import socket  # noqa: PLC0415 - only a cancelled watch needs it
+    import socket
 
     stream = response.extensions.get("network_stream")
     raw = stream.get_extra_info("socket") if stream else None

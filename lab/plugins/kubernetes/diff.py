@@ -79,10 +79,10 @@ def _compare(old: Any, new: Any, asked: Any, path: Path, *, built_in: bool) -> I
     if new is _MISSING:
         yield Change(path, ChangeKind.DELETE, None)
     elif old is _MISSING:
-        # The server did not keep what was asked for before (an unknown field, an empty value): asking again is no change.
+        # The server did not keep what was asked for before (an unknown field, an empty value): asking again
+        # is no change.
         if new is UNKNOWN or not (new == asked or (built_in and _is_left_out(path, new))):
             yield Change(path, ChangeKind.ADD, new)
-        yield Change(path, ChangeKind.ADD, new)
     elif isinstance(old, dict) and isinstance(new, dict):
         for key in [*new, *(key for key in old if key not in new)]:
             below = asked.get(key, _MISSING) if isinstance(asked, dict) else _MISSING
@@ -94,16 +94,15 @@ def _compare(old: Any, new: Any, asked: Any, path: Path, *, built_in: bool) -> I
             yield from _compare(
                 _at(old, index), _at(new, index), _at(asked, index), (*path, index), built_in=built_in
             )
-    elif new is UNKNOWN or type(old) is not type(new) or old != new:
-        if not (_is_number(old) and _is_number(new) and old == new):  # 1 and 1.0
-            yield Change(path, ChangeKind.UPDATE, new)
+    elif not _same(old, new):
+        yield Change(path, ChangeKind.UPDATE, new)
 
 
 def _is_left_out(path: Path, value: Any) -> bool:
     """Tell whether the API's own types leave a value out when they are written.
 
-    Empty collections always, and the empty value of an environment variable. Not every zero: a `false` or `0` behind
-    a pointer (`automountServiceAccountToken`, `runAsUser`) means something else than its absence.
+    Empty collections always, and the empty value of an environment variable. Not every zero: a `false` or `0`
+    behind a pointer (`automountServiceAccountToken`, `runAsUser`) means something else than its absence.
     """
     return value is None or value in ([], {}) or (value == "" and path[-1:] == ("value",))
 
@@ -112,5 +111,6 @@ def _at(values: Any, index: int) -> Any:
     return values[index] if isinstance(values, list) and index < len(values) else _MISSING
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _same(old: Any, new: Any) -> bool:
+    """Tell whether two leaves are equal; True is not 1, but 1 is 1.0."""
+    return isinstance(old, bool) == isinstance(new, bool) and old == new

@@ -6,10 +6,11 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from lab.plugins.common.failures import OperationError
 from lab.plugins.kubernetes.api import Api, ApiError
 
 
-class NoMatch(Exception):
+class NoMatchError(OperationError):
     """The API server serves no such kind."""
 
     def __init__(self, api_version: str, kind: str) -> None:
@@ -62,8 +63,8 @@ class Discovery:
         """Return the resource of a kind.
 
         Raises:
-            NoMatch: nothing serves it.
-            ApiError, Unreachable: the question was not answered.
+            NoMatchError: nothing serves it.
+            ApiError, UnreachableError: the question was not answered.
         """
         with self._lock:
             known = self._found.get((api_version, kind))
@@ -74,7 +75,7 @@ class Discovery:
             served = self._api.get(f"{root}/{api_version}").get("resources") or []
         except ApiError as error:
             if error.code == 404:
-                raise NoMatch(api_version, kind) from None
+                raise NoMatchError(api_version, kind) from None
             raise
         with self._lock:
             for entry in served:
@@ -85,14 +86,14 @@ class Discovery:
                 )
             found = self._found.get((api_version, kind))
         if found is None:
-            raise NoMatch(api_version, kind)
+            raise NoMatchError(api_version, kind)
         return found
 
     def exists(self, api_version: str, kind: str) -> bool:
         """Tell whether the kind is served now."""
         try:
             self.find(api_version, kind)
-        except NoMatch:
+        except NoMatchError:
             return False
         return True
 
@@ -100,7 +101,7 @@ class Discovery:
         """Tell whether objects of a kind live in a namespace; a kind that nobody knows is taken to."""
         try:
             return self.find(api_version, kind).namespaced
-        except NoMatch:
+        except NoMatchError:
             group = api_version.rpartition("/")[0]
             return self._declared_scopes.get((group, kind), True)
 

@@ -1,7 +1,8 @@
 """Which API server, as whom, and in which namespace: from a kubeconfig to a connected HTTP client.
 
-Order, as in the official provider and kubectl: the provider's `kubeconfig` input (a path or the text itself), then
-`$KUBECONFIG` (several files are merged, the first one wins), then `~/.kube/config`, then the pod's service account.
+Order, as in the official provider and kubectl: the provider's `kubeconfig` input (a path or the text itself),
+then `$KUBECONFIG` (several files are merged, the first one wins), then `~/.kube/config`, then the pod's
+service account.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
+import httpx
 import yaml
 from lightkube.config.client_adapter import ConnectionParams
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
@@ -21,7 +22,7 @@ _PATH_FIELDS = {
     "cluster": ("certificate-authority",),
     "user": ("client-certificate", "client-key", "tokenFile"),
 }
-_TIMEOUT = httpx2.Timeout(60, connect=10)
+_TIMEOUT = httpx.Timeout(60, connect=10)
 
 
 class KubeconfigError(Exception):
@@ -38,7 +39,7 @@ class Connection:
         namespace: the context's namespace, `default` if it names none.
     """
 
-    client: httpx2.Client
+    client: httpx.Client
     server: str
     namespace: str
 
@@ -95,7 +96,7 @@ def _load(source: str | None) -> KubeConfig:
             return KubeConfig.from_service_account()
         except ConfigError:
             raise KubeconfigError(
-                f"no kubeconfig: {' and '.join(map(str, files))} do not exist and KUBECONFIG names no other file"
+                f"no kubeconfig: {', '.join(map(str, files))} not found, and KUBECONFIG names no other file"
             ) from None
     merged: dict[str, Any] = {"clusters": [], "contexts": [], "users": []}
     for file in present:
@@ -109,7 +110,11 @@ def _load(source: str | None) -> KubeConfig:
 
 
 def _parse_input(source: str) -> dict[str, Any]:
-    path = Path(source).expanduser() if "\n" not in source and len(source) < os.pathconf("/", "PC_PATH_MAX") else None
+    path = (
+        Path(source).expanduser()
+        if "\n" not in source and len(source) < os.pathconf("/", "PC_PATH_MAX")
+        else None
+    )
     if path is not None and path.is_file():
         return _read_file(path)
     return _parse(source, "the provider's kubeconfig")
@@ -131,7 +136,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _parse(text: str, where: str) -> dict[str, Any]:
     try:
-        parsed = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        parsed = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         # The parser's own message quotes the text, which may hold credentials.
         place = getattr(error, "problem_mark", None)
@@ -161,11 +166,13 @@ def _open(single: SingleConfig) -> Connection:
     try:
         parameters = ConnectionParams(timeout=_TIMEOUT).httpx_params(single)
     except (ConfigError, OSError, ValueError) as error:
-        raise KubeconfigError(f"the credentials of context '{single.context_name}' cannot be used: {error}") from error
+        raise KubeconfigError(
+            f"the credentials of context '{single.context_name}' cannot be used: {error}"
+        ) from error
     # Every wait holds its connections, so there is no bound on their number.
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
     return Connection(
-        client=httpx2.Client(**{**parameters, "limits": limits}),
+        client=httpx.Client(**{**parameters, "limits": limits}),
         server=single.cluster.server,
         namespace=single.namespace,
     )

@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 from lab.plugins.common.wire import UNKNOWN
-from lab.plugins.kubernetes import annotations
+from lab.plugins.kubernetes import steering
 from lab.plugins.kubernetes.objects import annotation, dig, name_of
 
 _SUFFIX_DIGITS = 8
@@ -31,7 +31,7 @@ def is_named(inputs: dict[str, Any]) -> bool:
 
 def is_autonamed(inputs: dict[str, Any]) -> bool:
     """Tell whether the name was given by `assign_name`."""
-    return annotations.is_true(inputs, annotations.AUTONAMED)
+    return steering.is_true(inputs, steering.AUTONAMED)
 
 
 def uses_generate_name(inputs: dict[str, Any]) -> bool:
@@ -65,13 +65,13 @@ def _set_name(inputs: dict[str, Any], name: str) -> None:
     metadata = inputs["metadata"]
     metadata["name"] = name
     if metadata.setdefault("annotations", {}) is not UNKNOWN:
-        metadata["annotations"][annotations.AUTONAMED] = "true"
+        metadata["annotations"][steering.AUTONAMED] = "true"
 
 
 def field_manager(state: dict[str, Any], inputs: dict[str, Any]) -> str:
     """Return the server-side-apply manager: the annotation's, else the state's, else a new random one."""
     return (
-        annotation(inputs, annotations.PATCH_FIELD_MANAGER)
+        annotation(inputs, steering.PATCH_FIELD_MANAGER)
         or state.get("__fieldManager")
         or unique_name("pulumi-kubernetes-", b"")
     )

@@ -54,8 +54,8 @@ def is_built_in(api_version: str) -> bool:
 def normalize(inputs: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of the inputs in the API server's form.
 
-    `stringData` of a Secret becomes base64 `data`, quantities get their canonical spelling, server-set metadata goes.
-    While anything is unknown only the metadata is cleaned, as in the official provider.
+    `stringData` of a Secret becomes base64 `data`, quantities get their canonical spelling, server-set
+    metadata goes. While anything is unknown only the metadata is cleaned, as in the official provider.
     """
     result = copy.deepcopy(inputs)
     if not has_unknown(inputs) and is_built_in(str(inputs.get("apiVersion", ""))):

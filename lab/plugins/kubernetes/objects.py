@@ -53,7 +53,10 @@ def group_of(api_version: str) -> str:
 
 def is_definition(obj: Object) -> bool:
     """Tell whether an object is a CustomResourceDefinition."""
-    return obj.get("kind") == "CustomResourceDefinition" and group_of(obj.get("apiVersion", "")) == "apiextensions.k8s.io"
+    return (
+        obj.get("kind") == "CustomResourceDefinition"
+        and group_of(obj.get("apiVersion", "")) == "apiextensions.k8s.io"
+    )
 
 
 def owned_by(obj: Object, owner: Object) -> bool:

@@ -1,7 +1,7 @@
-"""Resource quantities in the one spelling that the API server stores (`1000m` is stored as `1`, `0.5` as `500m`).
+"""Resource quantities as the API server spells them: `1000m` is stored as `1`, `0.5` as `500m`.
 
-Source: the canonical form described with `Quantity` in the Kubernetes API reference: no fractional digits, the
-largest possible exponent, the suffix family of the input kept.
+Source: the canonical form described with `Quantity` in the Kubernetes API reference: no fractional digits,
+the largest possible exponent, the suffix family of the input kept.
 """
 
 from __future__ import annotations
@@ -47,10 +47,13 @@ def canonicalize(value: Any) -> Any:
         return [canonicalize(item) for item in value]
     if not isinstance(value, dict):
         return value
-    result = {}
+    result: dict[str, Any] = {}
     for key, item in value.items():
         if key in _QUANTITY_MAPS and isinstance(item, dict):
-            result[key] = {name: canonical(str(amount)) if _is_amount(amount) else amount for name, amount in item.items()}
+            result[key] = {
+                name: canonical(str(amount)) if _is_amount(amount) else amount
+                for name, amount in item.items()
+            }
         elif key in _QUANTITY_FIELDS and _is_amount(item):
             result[key] = canonical(str(item))
         else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from lab.plugins.common.engine_log import EngineLog
 from lab.plugins.common.failures import OperationError
-from lab.plugins.kubernetes.api import Api, ApiError, Unreachable
+from lab.plugins.kubernetes.api import Api, ApiError, UnreachableError
 from lab.plugins.kubernetes.cancellation import Cancellation
 from lab.plugins.kubernetes.discovery import Discovery, ResourceType
 from lab.plugins.kubernetes.kubeconfig import KubeconfigError, connect
@@ -86,11 +86,13 @@ def open_session(settings: Settings, log: EngineLog) -> Session:
         return session
     session.namespace = settings.namespace or connection.namespace or "default"
     api = Api(connection)
+    discovery = Discovery(api)
     try:
-        api.get("/version")
-    except (Unreachable, ApiError) as error:
+        # Unlike /version this needs valid credentials, and the answer is used again.
+        discovery.find("v1", "Namespace")
+    except (UnreachableError, ApiError) as error:
         session.unreachable = f"unable to load schema information from the API server: {error}"
         return session
     session._api = api
-    session._discovery = Discovery(api)
+    session._discovery = discovery
     return session

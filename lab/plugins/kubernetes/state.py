@@ -48,7 +48,7 @@ class State:
 
 def to_manifest(properties: dict[str, Any]) -> Object:
     """Turn resource properties into what is sent to the API server: no secrecy, its own spelling of keys."""
-    return _rename(reveal(properties), _DASHED)
+    return dict(_rename(reveal(properties), _DASHED))
 
 
 def read_state(properties: dict[str, Any]) -> State:

@@ -80,8 +80,10 @@ class PageHandler(Handler):
         )
         try:
             with urlopen(request, timeout=ANSWER_SECONDS) as response:  # noqa: S310
-                result: dict[str, Any] = json.load(response)
-                return result
+                answer = json.load(response)
+            if isinstance(answer, dict) and isinstance(answer.get("counts"), dict):
+                return answer
+            print("votes-api answered without counts", file=sys.stderr, flush=True)
         except HTTPError as error:
             if vote and error.code == HTTPStatus.UNPROCESSABLE_ENTITY:
                 message = f"There is no option {vote['option']!r}."

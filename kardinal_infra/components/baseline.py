@@ -1,0 +1,124 @@
+"""The baseline: adopts a running application and adds what flows stand on, changing nothing of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from kardinal_infra.cluster import read_live
+from kardinal_infra.components.manifests import custom_resource
+from kardinal_infra.config import load_baseline
+from kardinal_infra.errors import ConfigError
+from kardinal_infra.live import LiveObjects
+from kardinal_infra.names import Owner
+from kardinal_infra.plan import baseline_problems
+from kardinal_infra.routing import catch_all_routes, production_routes
+from kardinal_infra.topology import Topology
+
+
+class BaselineArgs(TypedDict):
+    """Arguments of `Baseline`; nested mappings have the keys of the stack's config (camelCase)."""
+
+    namespace: str
+    """Namespace of the application's services."""
+
+    domain: str
+    """Flow hosts are made below this domain."""
+
+    services: Mapping[str, Any]
+    """Services by the name of their Kubernetes Service: ports, dependsOn, uses, workload, container."""
+
+    application: NotRequired[str]
+    """Name of the application; default: the namespace."""
+
+    gateway: NotRequired[Mapping[str, Any]]
+    """Scheme, port and address of the entries; `existing` names a Gateway of the user's own."""
+
+    entries: NotRequired[Sequence[Mapping[str, Any]]]
+    """Services reached from outside, with their production hosts."""
+
+    databases: NotRequired[Mapping[str, Any]]
+    """Databases that flows may branch."""
+
+
+class Baseline(pulumi.ComponentResource):
+    """Adds the Gateway, the production hosts' routes and a catch-all route per Service.
+
+    The catch-all routes are protected: a Service with a flow's route but without one answers every request of
+    production with 404. `pulumi state unprotect --all` is needed before the baseline can be destroyed.
+
+    Attributes:
+        topology: The contract that flow stacks read.
+    """
+
+    topology: Topology
+
+    def __init__(
+        self,
+        name: str,
+        args: BaselineArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        live: LiveObjects | None = None,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+    ) -> None:
+        """Declares the baseline.
+
+        Args:
+            name: Pulumi name, a prefix of the children's names.
+            args: The application.
+            opts: Resource options; the provider decides on the cluster.
+            live: Snapshot of the cluster; default: read now.
+            kubeconfig: Content or path, for the snapshot; default: the environment's.
+            context: Context, for the snapshot; default: the current one.
+
+        Raises:
+            ConfigError: The arguments or the cluster do not fit; lists every problem.
+            ClusterError: The cluster cannot be read.
+        """
+        config = load_baseline(args)
+        self.topology = topology = config.to_topology()
+        live = live or read_live(topology.namespace, kubeconfig=kubeconfig, context=context)
+        problems = baseline_problems(topology, live)
+        if problems:
+            raise ConfigError(problems)
+        super().__init__("kardinal:index:Baseline", name, None, opts)
+        stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        child = pulumi.ResourceOptions(parent=self)
+        after: list[pulumi.Resource] = []
+        if config.gateway.existing is None:
+            after.append(self._gateway(Owner(stack, topology.namespace), child))
+        for manifest in catch_all_routes(topology, stack, live.http_routes):
+            custom_resource(manifest, pulumi.ResourceOptions(parent=self, protect=True))
+        for manifest in production_routes(topology, stack):
+            custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
+        self.register_outputs({"topology": topology.to_plain()})
+
+    def _gateway(self, owner: Owner, opts: pulumi.ResourceOptions) -> k8s.apiextensions.CustomResource:
+        gateway = self.topology.gateway
+        metadata = {
+            **owner.metadata(gateway.name, self.topology.application),
+            "namespace": gateway.namespace,
+        }
+        metadata["annotations"]["pulumi.com/waitFor"] = "condition=Programmed"
+        return custom_resource(
+            {
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": "Gateway",
+                "metadata": metadata,
+                "spec": {
+                    "gatewayClassName": "istio",
+                    "listeners": [
+                        {
+                            "name": "http",
+                            "port": 80,
+                            "protocol": "HTTP",
+                            "allowedRoutes": {"namespaces": {"from": "Same"}},
+                        }
+                    ],
+                },
+            },
+            opts,
+        )

@@ -1,0 +1,172 @@
+"""A database branch of a flow, handed to the flow's pods as Secrets, and brought to the flow's schema."""
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict, cast
+from urllib.parse import parse_qs, urlsplit
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from kardinal_infra.databases.branching import Branch, BranchRequest, backend
+from kardinal_infra.databases.sidecar import server_sslmode
+
+MIGRATION_TIMEOUT = "10m"
+"""Longest run of the migrations."""
+
+
+class MigrationArgs(TypedDict):
+    """The container that brings the branch to the flow's schema."""
+
+    image: str
+    """Image to run."""
+
+    command: list[str]
+    """Command of the container."""
+
+    environment: Mapping[str, str]
+    """Environment variable to the part of the branch's connection that it gets."""
+
+    pod: NotRequired[Mapping[str, Any]]
+    """Further fields of the pod's specification, e.g. imagePullSecrets."""
+
+    image_pull_policy: NotRequired[str]
+    """As in Kubernetes; default: its own."""
+
+
+class BranchedDatabaseArgs(TypedDict):
+    """Arguments of `BranchedDatabase`."""
+
+    request: BranchRequest
+    """The branch: name, project, parent, database, role, life time, ownership marks."""
+
+    metadata: Mapping[str, Any]
+    """Namespace, labels and annotations of the Kubernetes objects."""
+
+    consumers: Mapping[str, Mapping[str, str]]
+    """One Secret per consumer: key of the Secret to part of the connection (uri, pooledUri, host, port, user,
+    password, database, sslmode)."""
+
+    backend: NotRequired[str]
+    """Name of the branching backend. Default: neon."""
+
+    migrations: NotRequired[MigrationArgs]
+    """Migrations to run before anything uses the branch."""
+
+
+class BranchedDatabase(pulumi.ComponentResource):
+    """A copy-on-write branch with its Secrets and migrations.
+
+    Attributes:
+        branch: The branch; its `uri`, `pooled_uri` and `password` are secret.
+        secrets: Secret by consumer. Their names change with their content, so that pods roll.
+        ready: What to depend on before using the branch: the migrations, else the branch.
+    """
+
+    branch: Branch
+    secrets: dict[str, k8s.core.v1.Secret]
+    ready: pulumi.Resource
+
+    def __init__(
+        self, name: str, args: BranchedDatabaseArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declares branch, Secrets and migrations.
+
+        Args:
+            name: Pulumi name, a prefix of the children's names.
+            args: The branch and who uses it.
+            opts: Resource options.
+
+        Raises:
+            ConfigError: The backend is unknown or cannot do what is asked.
+        """
+        super().__init__("kardinal:index:BranchedDatabase", name, None, opts)
+        self.branch = backend(args.get("backend", "neon")).declare(
+            name, args["request"], pulumi.ResourceOptions(parent=self)
+        )
+        self._parts = connection_parts(self.branch)
+        self._metadata = args["metadata"]
+        self.secrets = {
+            consumer: self._secret(f"{name}-{consumer}", keys) for consumer, keys in args["consumers"].items()
+        }
+        self.ready = self.branch.resource
+        if "migrations" in args:
+            self.ready = self._migrate(f"{name}-migrations", args["migrations"])
+        self.register_outputs({"branchId": self.branch.branch_id})
+
+    def _secret(self, name: str, keys: Mapping[str, str]) -> k8s.core.v1.Secret:
+        # Autonamed: a new URI makes a new Secret, and everything that refers to its name rolls.
+        return k8s.core.v1.Secret(
+            name,
+            metadata=cast("Any", dict(self._metadata)),
+            string_data={key: self._parts[part] for key, part in keys.items()},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _migrate(self, name: str, args: MigrationArgs) -> k8s.batch.v1.Job:
+        secret = self._secret(name, args["environment"])
+        environment = [
+            {"name": key, "valueFrom": {"secretKeyRef": {"name": secret.metadata.name, "key": key}}}
+            for key in args["environment"]
+        ]
+        container: dict[str, Any] = {
+            "name": "migrations",
+            "image": args["image"],
+            "command": list(args["command"]),
+            "env": environment,
+        }
+        if "image_pull_policy" in args:
+            container["imagePullPolicy"] = args["image_pull_policy"]
+        metadata = dict(self._metadata)
+        labels = {**metadata.get("labels", {}), "sidecar.istio.io/inject": "false"}
+        # A failed Job stays failed: the next `up` makes a new one instead of waiting for it again.
+        metadata["annotations"] = {**metadata.get("annotations", {}), "pulumi.com/replaceUnready": "true"}
+        return k8s.batch.v1.Job(
+            name,
+            metadata=cast("Any", metadata),
+            spec=cast(
+                "Any",
+                {
+                    # A migration that failed half-way is for a person to look at, not for a second blind try.
+                    "backoffLimit": 0,
+                    "template": {
+                        # A sidecar without native support would keep the Job from ending.
+                        "metadata": {"labels": labels},
+                        "spec": {**args.get("pod", {}), "restartPolicy": "Never", "containers": [container]},
+                    },
+                },
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[self.branch.resource],
+                custom_timeouts=pulumi.CustomTimeouts(create=MIGRATION_TIMEOUT, update=MIGRATION_TIMEOUT),
+            ),
+        )
+
+
+def connection_parts(branch: Branch) -> dict[str, pulumi.Output[str]]:
+    """Takes a branch's connection apart.
+
+    Args:
+        branch: The branch.
+
+    Returns:
+        The parts by the names that environments use; those with a password are secret.
+    """
+    return {
+        "uri": branch.uri,
+        "pooledUri": branch.pooled_uri,
+        "host": branch.host,
+        "port": branch.port.apply(_whole_number),
+        "user": branch.role,
+        "password": branch.password,
+        "database": branch.database,
+        "sslmode": branch.uri.apply(_sslmode),
+    }
+
+
+def _whole_number(port: float) -> str:
+    return str(int(port))
+
+
+def _sslmode(uri: str) -> str:
+    return server_sslmode(parse_qs(urlsplit(uri).query).get("sslmode", [""])[0])

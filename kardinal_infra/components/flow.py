@@ -1,0 +1,272 @@
+"""A flow: everything that one ephemeral environment adds beside production."""
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict, cast
+
+import pulumi
+
+from kardinal_infra.cluster import read_live
+from kardinal_infra.components.branched_database import BranchedDatabase, BranchedDatabaseArgs
+from kardinal_infra.components.flow_routes import FlowRoutes
+from kardinal_infra.components.forked_workload import ForkedWorkload, ForkedWorkloadArgs
+from kardinal_infra.components.manifests import with_secrets
+from kardinal_infra.components.probe import Probe
+from kardinal_infra.config import read_flow
+from kardinal_infra.databases.branching import BranchRequest
+from kardinal_infra.databases.sidecar import DEFAULT_POOLER_IMAGE, SECRET_KEYS, add_pooler
+from kardinal_infra.errors import ConfigError
+from kardinal_infra.live import LiveObjects, pod_template
+from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
+from kardinal_infra.plan import BranchPlan, FlowPlan, ForkPlan, make_plan
+from kardinal_infra.stack_outputs import read_stack_outputs
+from kardinal_infra.topology import Topology
+
+PROBE_TIMEOUT_SECONDS = 60.0
+"""How long a flow's URL may take to answer after its routes were accepted."""
+
+
+class FlowArgs(TypedDict):
+    """Arguments of `Flow`; nested mappings have the keys of the stack's config (camelCase)."""
+
+    baseline: str
+    """Stack that exports the application's topology."""
+
+    services: NotRequired[Mapping[str, Any]]
+    """Requested services by name: image, env, command, replicas, container."""
+
+    id: NotRequired[str]
+    """Flow id, a DNS label; default: the stack's name."""
+
+    databases: NotRequired[Mapping[str, Any]]
+    """Databases to branch besides those that the requested services reach: ttl, handover, migrations."""
+
+    isolation: NotRequired[str]
+    """services, data (the default) or full."""
+
+
+class Flow(pulumi.ComponentResource):
+    """Branches, forks, routes and public hosts of one flow, and the proof that they answer.
+
+    Attributes:
+        plan: What was decided, before anything was made.
+        databases: Branched databases by name.
+        forks: Forked workloads by service.
+        routes: The flow's routes.
+    """
+
+    plan: FlowPlan
+    databases: dict[str, BranchedDatabase]
+    forks: dict[str, ForkedWorkload]
+    routes: FlowRoutes
+
+    def __init__(
+        self,
+        name: str,
+        args: FlowArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        topology: Topology | None = None,
+        live: LiveObjects | None = None,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+    ) -> None:
+        """Plans and declares the flow.
+
+        Args:
+            name: Pulumi name, a prefix of the children's names.
+            args: What is requested.
+            opts: Resource options; the provider decides on the cluster.
+            topology: The application; default: read from the stack `baseline`.
+            live: Snapshot of the cluster; default: read now.
+            kubeconfig: Content or path, for the snapshot; default: the environment's.
+            context: Context, for the snapshot; default: the current one.
+
+        Raises:
+            ConfigError: The request, the topology or the cluster does not fit; lists every problem.
+            ClusterError: The cluster cannot be read.
+            OutputsError: The baseline's stack cannot be read or is of another version.
+        """
+        loaded = read_flow(args, pulumi.get_stack())
+        if loaded.config is None:
+            raise ConfigError(loaded.problems)
+        topology = topology or read_topology(loaded.config.baseline)
+        live = live or read_live(topology.namespace, kubeconfig=kubeconfig, context=context)
+        stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        self.plan = plan = make_plan(topology, loaded.config, live, stack=stack, problems=loaded.problems)
+        super().__init__("kardinal:index:Flow", name, None, opts)
+        if pulumi.runtime.is_dry_run():
+            pulumi.log.info(plan.describe(), self)
+        self.databases = {branch.name: self._database(branch) for branch in plan.databases}
+        self.forks = {fork.service: self._fork(fork) for fork in plan.forks}
+        self.routes = FlowRoutes(
+            name,
+            {"mesh": plan.routes, "entries": [entry.route for entry in plan.entries]},
+            pulumi.ResourceOptions(parent=self, depends_on=self._forked_resources()),
+        )
+        self._probe(name)
+        self.register_outputs({"url": plan.url})
+
+    def outputs(self) -> dict[str, Any]:
+        """Returns the flow's contract, to be exported by its stack (`kardinal_infra.outputs` reads it)."""
+        plan = self.plan
+        branches = {key: database.branch for key, database in self.databases.items()}
+        return {
+            "schemaVersion": 1,
+            "flow": plan.flow,
+            "url": plan.url,
+            "hosts": plan.hosts,
+            "header": plan.header,
+            "baggage": plan.baggage,
+            "services": {
+                fork.service: {"image": fork.image, "fork": fork.name, "reason": fork.reason.kind}
+                for fork in plan.forks
+            },
+            "databases": {
+                key: {
+                    "branchId": branch.branch_id,
+                    "branchName": branch.branch_name,
+                    "parentId": branch.parent_id,
+                    "host": branch.host,
+                    "expiresAt": branch.expires_at,
+                }
+                for key, branch in branches.items()
+            },
+            "connectionUris": pulumi.Output.secret({key: branch.uri for key, branch in branches.items()}),
+            "topology": plan.to_contract(),
+            "expiresAt": pulumi.Output.all(*[branch.expires_at for branch in branches.values()]).apply(
+                _earliest
+            ),
+            "baselineVersion": plan.baseline_version,
+        }
+
+    def _database(self, branch: BranchPlan) -> BranchedDatabase:
+        plan, database = self.plan, branch.database
+        metadata = plan.owner.metadata("")
+        del metadata["name"]
+        args: BranchedDatabaseArgs = {
+            "backend": database.backend,
+            "request": BranchRequest(
+                name=branch.branch_name,
+                project=database.project,
+                database=database.database,
+                role=database.role,
+                parent=database.parent,
+                ttl=branch.ttl,
+                annotations=branch.annotations,
+            ),
+            "metadata": metadata,
+            "consumers": {
+                fork.service: _secret_keys(fork, branch.name)
+                for fork in plan.forks
+                if _secret_keys(fork, branch.name)
+            },
+        }
+        if branch.migrations is not None:
+            container, pod = self._pod_of(branch.migrations.service)
+            args["migrations"] = {
+                "image": branch.migrations.image,
+                "command": list(branch.migrations.command),
+                "environment": branch.migrations.environment,
+                "pod": pod,
+            }
+            if "imagePullPolicy" in container:
+                args["migrations"]["image_pull_policy"] = container["imagePullPolicy"]
+        return BranchedDatabase(f"{plan.flow}-{branch.name}", args, pulumi.ResourceOptions(parent=self))
+
+    def _pod_of(self, service: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        """The service's container, and what of its pod lets another pod pull and run the image."""
+        spec = next(fork.spec for fork in self.plan.forks if fork.service == service)
+        pod = pod_template(spec.workload)["spec"]
+        container = next(item for item in pod["containers"] if item["name"] == spec.container)
+        kept = ("imagePullSecrets", "serviceAccountName", "nodeSelector", "tolerations", "securityContext")
+        return container, {key: pod[key] for key in kept if key in pod}
+
+    def _fork(self, fork: ForkPlan) -> ForkedWorkload:
+        secrets = {
+            use.database: self.databases[use.database].secrets[fork.service].metadata.name
+            for use in fork.spec.databases
+            if fork.service in self.databases[use.database].secrets
+        }
+        deployment = fork.deployment(secrets)
+        for use in fork.spec.databases:
+            if use.handover == "sidecar":
+                database = self.plan.topology.databases[use.database]
+                deployment = add_pooler(
+                    deployment,
+                    secret_name=secrets[use.database],
+                    client_host=database.host or "",
+                    client_port=database.port,
+                    client_database=database.database,
+                    image=database.pooler_image or DEFAULT_POOLER_IMAGE,
+                )
+        args: ForkedWorkloadArgs = {"deployment": with_secrets(deployment)}
+        if fork.service_manifest is not None:
+            args["service"] = fork.service_manifest
+        # All branches, not only the fork's own: a failed migration stops the flow before any pod exists.
+        ready = [database.ready for database in self.databases.values()]
+        return ForkedWorkload(fork.name, args, pulumi.ResourceOptions(parent=self, depends_on=ready))
+
+    def _forked_resources(self) -> list[pulumi.Resource]:
+        return [
+            resource
+            for fork in self.forks.values()
+            for resource in (fork.deployment, fork.service)
+            if resource is not None
+        ]
+
+    def _probe(self, name: str) -> None:
+        """Asks every public host who answers: the flow on its own, production without it on production's."""
+        plan = self.plan
+        if not plan.entries:
+            return
+        address = plan.topology.gateway.address or ""
+        checks: list[dict[str, Any]] = []
+        for entry in plan.entries:
+            marks = {HEADER_FLOW: plan.flow, **({HEADER_FORK: entry.fork} if entry.fork else {})}
+            checks.append({"url": entry.url, "address": address, "headers": marks})
+            checks.append(
+                {"url": entry.production_url, "address": address, "absent": [HEADER_FLOW, HEADER_FORK]}
+            )
+        metadata: list[pulumi.Output[Any]] = [
+            *(cast("Any", route).metadata for route in self.routes.routes),
+            *(fork.deployment.metadata for fork in self.forks.values()),
+        ]
+        Probe(
+            name,
+            {
+                "checks": checks,
+                "timeout": PROBE_TIMEOUT_SECONDS,
+                "triggers": [item.apply(_generation) for item in metadata],
+            },
+            pulumi.ResourceOptions(parent=self, depends_on=[self.routes]),
+        )
+
+
+def read_topology(stack: str) -> Topology:
+    """Reads the application's topology from its baseline stack.
+
+    Args:
+        stack: `stack`, `project/stack` or `organization/project/stack`.
+
+    Raises:
+        OutputsError: No such stack, not a baseline, or of another version.
+    """
+    outputs = read_stack_outputs(stack)
+    return Topology.from_plain(outputs.require("topology"), outputs.stack)
+
+
+def _secret_keys(fork: ForkPlan, database: str) -> dict[str, str]:
+    """What a fork's Secret for a database holds: key to part of the connection."""
+    for use in fork.spec.databases:
+        if use.database == database:
+            return dict(use.environment) if use.handover == "env" else {key: key for key in SECRET_KEYS}
+    return {}
+
+
+def _generation(metadata: Any) -> str:
+    """Changes when the object is made anew or its specification changes, and not otherwise."""
+    return f"{metadata.uid}/{metadata.generation}"
+
+
+def _earliest(times: list[str | None]) -> str | None:
+    return min((time for time in times if time), default=None)

@@ -1,0 +1,1 @@
+"""Database branching: the interface, and the backends behind it."""

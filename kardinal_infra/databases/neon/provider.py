@@ -1,0 +1,208 @@
+"""The dynamic provider of Neon branches.
+
+The import path and name of `NeonBranchProvider` are part of every stack's state: the engine stores a
+reference to the class and imports it again for a `destroy`. They never change. The class has no constructor
+state, so that the reference stays a reference.
+
+Rules of the engine that shape this module: a preview calls `configure`, `check` and `diff`, which therefore
+ask nobody; a `create` that raises leaves nothing in the state, so it cleans up after itself and adopts what a
+killed run left; there is no cancellation and no time-out but our own.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.runtime.rpc import UNKNOWN
+
+from kardinal_infra.databases.neon import inputs
+from kardinal_infra.databases.neon.branch import ensure_branch
+from kardinal_infra.databases.neon.change import read_branch, update_branch
+from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.clock import Clock
+from kardinal_infra.databases.neon.removal import remove_branch
+from kardinal_infra.databases.neon.settings import HOST_CONFIG, KEY_CONFIG, NeonSettings, resolve_settings
+from kardinal_infra.databases.neon.state import branch_ids, drifted_inputs, outputs
+from kardinal_infra.errors import BranchingError, NeonNotFoundError
+
+TRACEBACK_VARIABLE = "KARDINAL_TRACEBACK"
+"""Set to anything, errors are shown with their traceback."""
+
+CONFIG_NAMESPACE = "kardinal"
+
+Props = dict[str, Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _one_line_errors(
+    method: Callable[Concatenate[NeonBranchProvider, P], R],
+) -> Callable[Concatenate[NeonBranchProvider, P], R]:
+    """Lets a failure reach the user as one line.
+
+    The dynamic-provider process shows every exception by `traceback.format_exc()`; with `sys.tracebacklimit`
+    zero and no chain that is the exception's own line. The limit is process-wide, so it is set only when an
+    error is on its way out and the user did not ask for tracebacks.
+    """
+
+    @functools.wraps(method)
+    def wrapper(self: NeonBranchProvider, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:
+            if not os.environ.get(TRACEBACK_VARIABLE):
+                sys.tracebacklimit = 0
+                error.__cause__ = None
+                error.__suppress_context__ = True
+            raise
+
+    return wrapper
+
+
+def _is_unknown(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_is_unknown, value.values()))
+    return value == UNKNOWN
+
+
+class NeonBranchProvider(ResourceProvider):
+    """Creates, reads, updates and deletes Neon branches for `NeonBranch`."""
+
+    serialize_as_secret_always = False
+    """The serialised provider is a class name and hides nothing; unencrypted it keeps the state readable."""
+
+    clock = Clock()
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Stores the configuration; a missing key is no matter here, or a destroy could not even begin.
+
+        Args:
+            req: Key and host under `kardinal:` or under the project's own name.
+        """
+        self._key = req.config.get(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}") or req.config.get(KEY_CONFIG)
+        self._host = req.config.get(f"{CONFIG_NAMESPACE}:{HOST_CONFIG}") or req.config.get(HOST_CONFIG)
+        self._clients: dict[NeonSettings, NeonClient] = {}
+        self._clients_guard = threading.Lock()
+
+    def check(self, _olds: Props, news: Props) -> CheckResult:
+        """Validates the inputs, all of them at once and offline.
+
+        Args:
+            _olds: Inputs of the last update.
+            news: Wanted inputs; those that are not known yet hold a marker and pass.
+        """
+        failures = [CheckFailure(name, reason) for name, reason in inputs.problems(news, _is_unknown)]
+        return CheckResult(news, failures)
+
+    @_one_line_errors
+    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
+        """Says what an update would do. A branch name is unique, so a replacement deletes first.
+
+        Args:
+            _id: Id of the resource.
+            _olds: State.
+            _news: Checked inputs.
+        """
+        now = self.clock.utc_now()
+        changes = inputs.changed(_olds, _news, now)
+        unknown = {name for name, value in _news.items() if _is_unknown(value)}
+        replaces = inputs.replacing(_olds, changes, unknown, now)
+        return DiffResult(
+            changes=bool(changes or replaces), replaces=replaces, delete_before_replace=bool(replaces)
+        )
+
+    @_one_line_errors
+    def create(self, props: Props) -> CreateResult:
+        """Makes the branch, or adopts the one that an interrupted run left.
+
+        Args:
+            props: Checked inputs.
+
+        Raises:
+            BranchingError: It cannot be made; nothing is left behind as far as possible.
+        """
+        ready = ensure_branch(self._client(props), inputs.spec(props))
+        return CreateResult(
+            f"{ready.branch.project_id}/{ready.branch.id}", outputs(props, ready, adopted=ready.adopted)
+        )
+
+    @_one_line_errors
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Reads the branch for a refresh or a `get`; one that is gone is no error.
+
+        Args:
+            id_: `<project id>/<branch id>`.
+            props: State, or the inputs of a `get`.
+        """
+        project_id, branch_id = branch_ids(id_)
+        found = read_branch(
+            self._client(props), project_id, branch_id, database=props.get("database"), role=props.get("role")
+        )
+        if found is None:
+            return ReadResult(None, {})
+        # The next diff compares with the outputs, so drift must show in both.
+        drifted = drifted_inputs(props, found.branch)
+        return ReadResult(id_, outputs(drifted, found, adopted=props.get("adopted")), drifted)
+
+    @_one_line_errors
+    def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
+        """Changes name, protection, life time, database or role in place.
+
+        Args:
+            _id: `<project id>/<branch id>`.
+            _olds: State.
+            _news: Checked inputs.
+
+        Raises:
+            BranchingError: The branch is gone, or Neon refused.
+        """
+        project_id, branch_id = branch_ids(_id)
+        wanted, before = inputs.spec(_news), inputs.spec(_olds)
+        rotate = wanted.rotate_password and (wanted.role != before.role or not before.rotate_password)
+        try:
+            ready = update_branch(self._client(_news), project_id, branch_id, wanted, rotate=rotate)
+        except NeonNotFoundError as error:
+            raise BranchingError(
+                f"{error}; if branch {before.name!r} ({branch_id}) was deleted by hand,"
+                " `pulumi refresh` forgets it and the next `pulumi up` makes a new one"
+            ) from None
+        return UpdateResult(outputs(_news, ready, adopted=_olds.get("adopted")))
+
+    @_one_line_errors
+    def delete(self, _id: str, _props: Props) -> None:
+        """Deletes the branch and waits; one that is gone already is a success.
+
+        Args:
+            _id: `<project id>/<branch id>`.
+            _props: State.
+
+        Raises:
+            BranchingError: It is protected or the default branch, or others were made from it.
+        """
+        project_id, branch_id = branch_ids(_id)
+        cascade = _props.get("annotations") if _props.get("delete_children") else None
+        remove_branch(self._client(_props), project_id, branch_id, cascade_stack=cascade)
+
+    def _client(self, props: Props) -> NeonClient:
+        settings = resolve_settings(
+            config_key=self._key, config_host=self._host, argument_host=props.get("api_host")
+        )
+        with self._clients_guard:
+            if settings not in self._clients:
+                self._clients[settings] = NeonClient(settings, clock=self.clock)
+            return self._clients[settings]

@@ -1,0 +1,158 @@
+"""`NeonBranch`: a Neon branch as a Pulumi resource."""
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict, cast
+
+import pulumi
+import pulumi.dynamic
+
+from kardinal_infra.databases.neon.inputs import OUTPUTS, SECRET_OUTPUTS
+from kardinal_infra.databases.neon.provider import NeonBranchProvider
+from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+
+
+class NeonBranchArgs(TypedDict):
+    """What a Neon branch is made of."""
+
+    project: pulumi.Input[str]
+    """Neon project, by id or by name."""
+
+    name: pulumi.Input[str]
+    """Name of the branch, unique in the project. Changed in place."""
+
+    database: pulumi.Input[str]
+    """Database of the connection URIs; it must exist on the parent."""
+
+    role: pulumi.Input[str]
+    """Role of the connection URIs; it must exist on the parent."""
+
+    parent: NotRequired[pulumi.Input[str]]
+    """Branch to branch from, by id or by name. Default: the project's default branch."""
+
+    ttl: NotRequired[pulumi.Input[str]]
+    """Life time, for example `24h` or `7d`, at most 30 days. An update renews it when half of it is over."""
+
+    protected: NotRequired[pulumi.Input[bool]]
+    """Refuse the deletion of the branch. Default: false."""
+
+    annotations: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
+    """Marks of ownership besides `kardinal-stack`, which is always set to this stack. Neon keeps them from
+    creation on; a change makes a new branch."""
+
+    rotate_password: NotRequired[pulumi.Input[bool]]
+    """Give the role a password of its own on the branch, instead of the parent's. Default: true."""
+
+    delete_children: NotRequired[pulumi.Input[bool]]
+    """When the branch is deleted, first delete those that this same stack made from it. Default: false."""
+
+    api_host: NotRequired[pulumi.Input[str]]
+    """Address of the Neon API. `NEON_API_HOST` in the environment wins; default `kardinal:neonApiHost`, then
+    Neon's own."""
+
+
+class NeonBranch(pulumi.dynamic.Resource, module="neon", name="Branch"):
+    """A branch of a Neon project with a compute to connect to, ready when the resource is.
+
+    The key comes from `NEON_API_KEY` or the secret config `kardinal:neonApiKey`. A branch of the same name is
+    adopted when it carries this stack's annotations (left by an interrupted run), and refused otherwise.
+
+    Args:
+        resource_name: Name of the resource.
+        args: See `NeonBranchArgs`.
+        opts: Options; `import_` does not work with dynamic resources, use `NeonBranch.get`.
+
+    Raises:
+        pulumi.RunError: `opts.import_` is set.
+    """
+
+    branch_id: pulumi.Output[str]
+    """Id, for example `br-small-term-683261`."""
+
+    branch_name: pulumi.Output[str]
+    """Name."""
+
+    project_id: pulumi.Output[str]
+    """Id of the project."""
+
+    parent_id: pulumi.Output[str]
+    """Id of the branch it was made from."""
+
+    parent_lsn: pulumi.Output[str | None]
+    """Position in the parent's log at which it was made, for example `0/1DE2850`."""
+
+    endpoint_id: pulumi.Output[str]
+    """Id of its read-write compute."""
+
+    host: pulumi.Output[str]
+    """Host of the compute."""
+
+    port: pulumi.Output[int]
+    """Port of the compute."""
+
+    database: pulumi.Output[str]
+    """Database of the URIs."""
+
+    role: pulumi.Output[str]
+    """Role of the URIs."""
+
+    password: pulumi.Output[str]
+    """Password of the role on this branch (secret)."""
+
+    uri: pulumi.Output[str]
+    """Connection URI (secret)."""
+
+    pooled_uri: pulumi.Output[str]
+    """Connection URI through Neon's transaction-mode pooler (secret)."""
+
+    expires_at: pulumi.Output[str | None]
+    """When Neon deletes the branch, RFC 3339; None without a TTL."""
+
+    adopted: pulumi.Output[bool]
+    """Whether its creation took over a branch that an interrupted run had left."""
+
+    def __init__(
+        self, resource_name: str, args: NeonBranchArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        if opts is not None and opts.import_ is not None:
+            raise pulumi.RunError(
+                f"NeonBranch {resource_name!r}: dynamic resources cannot be imported; read an existing branch"
+                " with NeonBranch.get, or let a stack with the same annotations adopt it"
+            )
+        props = {**dict.fromkeys(OUTPUTS), **args, "annotations": _annotations(args.get("annotations"))}
+        super().__init__(NeonBranchProvider(), resource_name, props, _with_secrets(opts))
+
+    @classmethod
+    def get(
+        cls,
+        resource_name: str,
+        id: pulumi.Input[str],
+        *,
+        database: pulumi.Input[str],
+        role: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> "NeonBranch":
+        """Reads an existing branch, which this stack neither owns nor deletes.
+
+        Args:
+            resource_name: Name of the resource.
+            id: `<project id>/<branch id>`.
+            database: Database of the connection URIs.
+            role: Role of the connection URIs.
+            opts: Options.
+        """
+        lookup = cast("NeonBranchArgs", {"database": database, "role": role})
+        return cls(resource_name, lookup, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id)))
+
+
+def _with_secrets(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+    # Without these the engine would write the provider's answers into the state in clear.
+    secrets = pulumi.ResourceOptions(additional_secret_outputs=list(SECRET_OUTPUTS))
+    return pulumi.ResourceOptions.merge(opts, secrets)
+
+
+def _annotations(given: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None) -> Any:
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    ours = {BRANCH_ANNOTATION_STACK: stack}
+    if given is None or isinstance(given, Mapping):
+        return {**(given or {}), **ours}
+    return pulumi.Output.all(given).apply(lambda known: {**known[0], **ours})

@@ -1,0 +1,76 @@
+"""What a fork is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kardinal_infra.live import Object
+from kardinal_infra.names import LABEL_FORK, Owner
+from kardinal_infra.topology import ConnectionField, Handover
+
+
+class SecretText(str):
+    """An env value in a manifest that may be a secret and must be marked as one before Pulumi sees it.
+
+    A `str` in all respects, but no repr shows it. Baselines often carry passwords as literal env values, and
+    so do the env values that a flow sets.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "SecretText('***')"
+
+
+@dataclass(frozen=True)
+class DatabaseEnv:
+    """How a fork gets to one branched database.
+
+    Attributes:
+        database: Key in the topology's `databases`.
+        handover: `env`: the variables are replaced; `sidecar`: they are left as they are.
+        environment: Environment variable to the part of the branch's connection.
+    """
+
+    database: str
+    handover: Handover
+    environment: Mapping[str, ConnectionField]
+
+
+@dataclass(frozen=True)
+class ForkSpec:
+    """One fork.
+
+    Attributes:
+        owner: Stack, namespace and flow.
+        service: Name of the baseline service.
+        name: Name of the fork's Deployment and Service.
+        workload: The live Deployment or StatefulSet, with its `kind`.
+        live_service: The live Service; None for a worker without one.
+        container: Container that image, env and command go to.
+        image: Image; None keeps the baseline's.
+        env: Variables to add or replace in the container.
+        command: Replaces the container's command, and drops its arguments.
+        replicas: Pods.
+        databases: Branched databases that the service uses.
+        selected_keys: Label keys by which anything in the namespace selects pods; no fork keeps such a label.
+    """
+
+    owner: Owner
+    service: str
+    name: str
+    workload: Object = field(repr=False)
+    live_service: Object | None = field(repr=False)
+    container: str
+    image: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    command: tuple[str, ...] | None = None
+    replicas: int = 1
+    databases: tuple[DatabaseEnv, ...] = ()
+    selected_keys: frozenset[str] = frozenset()
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels by which the fork's Deployment and Service select its pods, and nothing else does."""
+        return {LABEL_FORK: self.name}

@@ -1,0 +1,64 @@
+"""What the service does by itself: suspend idle computes, delete expired branches, forget deleted ones."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from .branches import delete_branch, purge
+from .identifiers import now
+from .operations import Step
+from .records import Branch, Operation
+from .service import Service
+
+log = logging.getLogger("kardinal.neon_local")
+
+_PERIOD = 1.0
+
+
+async def watch(service: Service) -> None:
+    """Do the background work about once a second, for ever."""
+    while True:
+        await asyncio.sleep(_PERIOD)
+        try:
+            await suspend_idle(service)
+            delete_expired(service)
+            await purge_deleted(service)
+        except Exception:  # the watch must go on whatever happens
+            log.exception("background work failed")
+
+
+async def suspend_idle(service: Service) -> None:
+    """Stop the instances that nobody has been connected to for their time-out."""
+    for branch in service.store.every(Branch):
+        if branch.deleted_at is not None or branch.current_state != "ready":
+            continue
+        endpoints = service.store.endpoints(branch.id)
+        chosen = [e.suspend_timeout_seconds for e in endpoints if e.suspend_timeout_seconds]
+        seconds = float(chosen[0]) if chosen else service.settings.idle_timeout
+        started = time.monotonic()
+        if seconds > 0 and await service.instances.stop_if_idle(branch, seconds):
+            for endpoint in endpoints:
+                service.mark_idle(endpoint)
+                step = Step("suspend_compute", "suspend_compute", branch.id, endpoint.id)
+                service.operations.note(branch.project_id, step, time.monotonic() - started)
+
+
+def delete_expired(service: Service) -> None:
+    """Start the deletion of branches whose time is over; a busy project is looked at again later."""
+    for branch in service.store.every(Branch):
+        if branch.expires_at is None or branch.deleted_at is not None or branch.expires_at > now():
+            continue
+        if not any(operation.pending for operation in service.store.operations(branch.project_id)):
+            log.info("branch %s (%s) has expired", branch.id, branch.name)
+            delete_branch(service, branch, hard=False, method="ttl")
+
+
+async def purge_deleted(service: Service) -> None:
+    """Remove for good what can no longer be recovered, once its deletion has run."""
+    busy = {operation.branch_id for operation in service.store.every(Operation) if operation.pending}
+    for branch in service.store.every(Branch):
+        over = branch.recoverable_until is not None and branch.recoverable_until <= now()
+        if over and branch.id not in busy:
+            await purge(service, branch)

@@ -1,0 +1,162 @@
+"""/projects/{project_id}/branches."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .. import branches as work
+from .. import schemas, views
+from ..errors import ApiError
+from ..identifiers import rfc3339_micro
+from ..records import Branch
+from ..requests import BranchCreate, BranchRestore, BranchUpdate, parse
+from ..restoring import restore_branch
+from ..service import Service
+from . import common
+
+_DEFAULT_PAGE = 100
+_LARGEST_PAGE = 10000
+
+
+def _no_history(request: Request, *parameters: str) -> None:
+    for name in parameters:
+        if common.text(request, name) is not None:
+            raise ApiError(422, f"{name}: the local service keeps no history")
+
+
+def routes(service: Service) -> list[Route]:
+    """The routes of branches."""
+
+    def found(request: Request, *, deleted: bool = False) -> Branch:
+        return service.branch(request.path_params["project"], request.path_params["branch"], deleted=deleted)
+
+    def matching(request: Request) -> list[Branch]:
+        project = service.project(request.path_params["project"])
+        search = common.text(request, "search") or ""
+        return [
+            b
+            for b in service.store.branches(project.id, deleted=common.flag(request, "include_deleted"))
+            if search in b.name or search in b.id
+        ]
+
+    async def index(request: Request) -> Response:
+        sort_by = common.choice(request, "sort_by", ("name", "created_at", "updated_at"), "updated_at")
+        order = common.choice(request, "sort_order", ("asc", "desc"), "desc")
+
+        def position(branch: Branch) -> tuple[str, str]:
+            value = getattr(branch, sort_by)
+            return (value if isinstance(value, str) else rfc3339_micro(value), branch.id)
+
+        size = common.limit(request, _DEFAULT_PAGE, _LARGEST_PAGE)
+        cursor = common.text(request, "cursor")
+        chosen, following = common.page(matching(request), position, cursor, size, descending=order == "desc")
+        pagination = {"sort_by": sort_by, "sort_order": order.upper()}
+        if following is not None:
+            pagination["next"] = following
+        return common.answer(
+            {
+                "branches": [views.branch(b) for b in chosen],
+                "annotations": {b.id: views.annotation(b) for b in chosen},
+                "pagination": pagination,
+            }
+        )
+
+    async def count(request: Request) -> Response:
+        return common.answer({"count": len(matching(request))})
+
+    async def create(request: Request) -> Response:
+        project = service.project(request.path_params["project"])
+        wanted = parse(BranchCreate, await request.body())
+        branch, endpoints, operations, roles, databases = await work.create_branch(
+            service, project.id, wanted
+        )
+        body: common.Json = {
+            "branch": views.branch(branch),
+            "endpoints": [views.endpoint(e, service.settings) for e in endpoints],
+            "operations": [views.operation(o) for o in operations],
+            "roles": [views.role(r) for r in roles],
+            "databases": [views.database(d) for d in databases],
+        }
+        # Neon leaves the URIs out when it would have to choose a role or a database.
+        if len(roles) == 1 and len(databases) == 1 and endpoints and roles[0].password is not None:
+            body["connection_uris"] = [
+                views.connection(service.settings, endpoints[0], roles[0], databases[0].name)
+            ]
+        return common.answer(body, 201)
+
+    async def show(request: Request) -> Response:
+        branch = found(request)
+        return common.answer({"branch": views.branch(branch), "annotation": views.annotation(branch)})
+
+    async def update(request: Request) -> Response:
+        wanted = parse(BranchUpdate, await request.body())
+        branch = work.update_branch(service, found(request), wanted.branch)
+        return common.answer({"branch": views.branch(branch), "operations": []})
+
+    async def delete(request: Request) -> Response:
+        hard = common.flag(request, "hard_delete")
+        service.project(request.path_params["project"])
+        try:
+            branch = found(request)
+        except ApiError:
+            return common.nothing()
+        branch, operations = work.delete_branch(service, branch, hard=hard)
+        return common.answer(
+            {"branch": views.branch(branch), "operations": [views.operation(o) for o in operations]}
+        )
+
+    async def recover(request: Request) -> Response:
+        branch, endpoints = await work.recover_branch(service, found(request, deleted=True))
+        return common.answer(
+            {
+                "branch": views.branch(branch),
+                "endpoints": [views.endpoint(e, service.settings) for e in endpoints],
+            }
+        )
+
+    async def restore(request: Request) -> Response:
+        wanted = parse(BranchRestore, await request.body())
+        branch, operations = await restore_branch(service, found(request), wanted)
+        return common.answer(
+            {"branch": views.branch(branch), "operations": [views.operation(o) for o in operations]}
+        )
+
+    async def set_as_default(request: Request) -> Response:
+        branch = work.set_as_default(service, found(request))
+        return common.answer({"branch": views.branch(branch), "operations": []})
+
+    async def schema(request: Request) -> Response:
+        branch = found(request)
+        database = service.database(branch, common.required(request, "db_name"))
+        _no_history(request, "lsn", "timestamp")
+        if common.choice(request, "format", ("sql", "json"), "sql") == "json":
+            raise ApiError(422, "the local service gives schemas as SQL only")
+        return common.answer({"sql": await schemas.schema_sql(service, branch, database.name)})
+
+    async def compare_schema(request: Request) -> Response:
+        branch = found(request)
+        database = service.database(branch, common.required(request, "db_name"))
+        _no_history(request, "lsn", "timestamp", "base_lsn", "base_timestamp")
+        base_id = common.text(request, "base_branch_id") or branch.parent_id
+        if base_id is None:
+            raise ApiError(400, f"branch {branch.id} has no parent: base_branch_id is required")
+        base = service.branch(branch.project_id, base_id)
+        service.database(base, database.name)
+        return common.answer({"diff": await schemas.compare(service, base, branch, database.name)})
+
+    one = "/projects/{project}/branches/{branch}"
+    return [
+        Route("/projects/{project}/branches", index, methods=["GET"]),
+        Route("/projects/{project}/branches", create, methods=["POST"]),
+        Route("/projects/{project}/branches/count", count, methods=["GET"]),
+        Route(one, show, methods=["GET"]),
+        Route(one, update, methods=["PATCH"]),
+        Route(one, delete, methods=["DELETE"]),
+        Route(f"{one}/recover", recover, methods=["POST"]),
+        Route(f"{one}/restore", restore, methods=["POST"]),
+        Route(f"{one}/set_as_default", set_as_default, methods=["POST"]),
+        Route(f"{one}/schema", schema, methods=["GET"]),
+        Route(f"{one}/compare_schema", compare_schema, methods=["GET"]),
+    ]

@@ -1,0 +1,252 @@
+"""The service as a whole: its parts, its start after a clean end or a crash, its background work, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from . import sql
+from .cloning import probe
+from .errors import ApiError, LocalNeonError, not_found
+from .gateway import Gateway
+from .identifiers import new_password, now
+from .instances import Instances
+from .operations import Operations, Step
+from .postmaster import Places
+from .programs import find_account, find_programs, require_reachable
+from .records import Branch, Database, Endpoint, Project, Role
+from .settings import Settings
+from .store import Store
+
+log = logging.getLogger("kardinal.neon_local")
+
+_LONGEST_SOCKET_DIRECTORY = 80
+_CONNECT_PATIENCE = 60.0
+_FIRST_SLOT = 1024
+
+
+def take_lock(data_dir: Path) -> int:
+    """Make sure that this is the only service on the data directory, until the returned handle is closed.
+
+    Raises:
+        LocalNeonError: If another one runs; names its process.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(handle, 32).decode().strip() or "unknown"
+        os.close(handle)
+        raise LocalNeonError(
+            f"another service (process {owner}) already uses the data directory {data_dir}"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"{os.getpid()}\n".encode())
+    return handle
+
+
+class Service:
+    """One running service on one data directory. Only one may exist per directory: see :func:`take_lock`.
+
+    Raises:
+        LocalNeonError: If PostgreSQL, its user or the directories do not work out.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        data_dir = settings.data_dir.resolve()
+        data_dir.mkdir(parents=True, exist_ok=True)
+        instances = data_dir / "instances"
+        self.programs = find_programs(settings.postgres_bin)
+        self.account = find_account(settings.run_as, instances)
+        require_reachable(self.account, data_dir, "the data directory")
+        require_reachable(self.account, self.programs.directory, "the PostgreSQL programs in")
+        places = Places(instances, self._socket_directory(data_dir), data_dir / "logs")
+        for directory in (places.instances, places.sockets):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            self.account.own(directory)
+        places.logs.mkdir(mode=0o700, exist_ok=True)
+        self.store = Store(data_dir / "state.db")
+        self.method = probe(places.instances)
+        self.instances = Instances(
+            places, self.programs, self.account, self.method,
+            self.store.meta("admin_password", new_password()), self._options,
+        )  # fmt: skip
+        self.operations = Operations(self.store, settings.operation_delay)
+        self.gateway = Gateway(settings.listen_hosts, self._open_connection)
+        log.info(
+            "PostgreSQL %s from %s (%s), TLS %s, run as %s; branches are made by: %s",
+            self.programs.version, self.programs.directory, self.programs.source,
+            "built in but not used" if self.programs.tls else "not built in",
+            self.account.name or "this user", self.method,
+        )  # fmt: skip
+
+    @staticmethod
+    def _socket_directory(data_dir: Path) -> Path:
+        inside = data_dir / "run"
+        if len(str(inside).encode()) <= _LONGEST_SOCKET_DIRECTORY:
+            return inside
+        digest = hashlib.sha256(str(data_dir).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"kardinal-neon-{os.geteuid()}-{digest}"
+
+    def _options(self, branch: Branch) -> dict[str, str]:
+        durable = self.settings.fsync_default if branch.default else self.settings.fsync_branches
+        options = {"shared_buffers": self.settings.shared_buffers, "fsync": "on" if durable else "off"}
+        for endpoint in self.store.endpoints(branch.id):
+            options.update(endpoint.pg_settings)
+        return options
+
+    # Look-ups: a miss is the caller's 404.
+
+    def project(self, project_id: str) -> Project:
+        """The project with this id."""
+        found = self.store.get(Project, project_id)
+        if found is None:
+            raise not_found("project", project_id)
+        return found
+
+    def branch(self, project_id: str, branch_id: str, *, deleted: bool = False) -> Branch:
+        """The branch with this id; a deleted one only with ``deleted``."""
+        self.project(project_id)
+        found = self.store.get(Branch, branch_id)
+        if found is None or found.project_id != project_id or (found.deleted_at is not None and not deleted):
+            raise not_found("branch", branch_id)
+        return found
+
+    def default_branch(self, project_id: str) -> Branch:
+        """The project's default branch."""
+        return next(b for b in self.store.branches(project_id) if b.default)
+
+    def endpoint(self, project_id: str, endpoint_id: str) -> Endpoint:
+        """The endpoint with this id."""
+        found = self.store.get(Endpoint, endpoint_id)
+        if found is None or found.project_id != project_id:
+            raise not_found("endpoint", endpoint_id)
+        self.branch(project_id, found.branch_id)
+        return found
+
+    def role(self, branch: Branch, name: str) -> Role:
+        """The branch's role with this name."""
+        found = self.store.get(Role, f"{branch.id}/{name}")
+        if found is None:
+            raise not_found("role", name)
+        return found
+
+    def database(self, branch: Branch, name: str) -> Database:
+        """The branch's database with this name."""
+        found = self.store.get(Database, f"{branch.id}/{name}")
+        if found is None:
+            raise not_found("database", name)
+        return found
+
+    def next_slot(self) -> int:
+        """A number for a new branch's socket."""
+        return self.store.next_number("slot", _FIRST_SLOT) % 60000 + _FIRST_SLOT
+
+    def next_port(self) -> int:
+        """A free port for a new endpoint; a used one comes round again as late as possible.
+
+        Raises:
+            ApiError: 422 if the whole range is taken.
+        """
+        taken = {endpoint.port for endpoint in self.store.every(Endpoint)}
+        size = self.settings.last_port - self.settings.first_port + 1
+        for _ in range(size):
+            port = self.settings.first_port + self.store.next_number("port", 0) % size
+            if port not in taken and self.gateway.free(port):
+                return port
+        raise ApiError(422, f"no free port between {self.settings.first_port} and {self.settings.last_port}")
+
+    # Life of the service.
+
+    async def start(self) -> None:
+        """Bring everything to where the records say it should be."""
+        known = {branch.directory for branch in self.store.every(Branch)}
+        for name in await self.instances.remove_unknown(known):
+            log.info("removed %s, which no branch owns", name)
+        for endpoint in self.store.every(Endpoint):
+            await self._restore_endpoint(endpoint)
+        self.operations.resume()
+
+    async def _restore_endpoint(self, endpoint: Endpoint) -> None:
+        branch = self.store.get(Branch, endpoint.branch_id)
+        if branch is None or branch.deleted_at is not None:
+            return
+        if endpoint.current_state == "active" and not self.instances.running(branch):
+            # Stopped with the service or by a crash; the first connection wakes it.
+            endpoint.current_state = "idle"
+            self.store.change(endpoint)
+        if endpoint.current_state != "init":
+            try:
+                await self.gateway.open(endpoint.id, endpoint.port)
+            except LocalNeonError as error:
+                log.error("%s; the endpoint cannot be reached until the port is free", error)  # noqa: TRY400
+
+    async def stop(self) -> None:
+        """End cleanly: no new work, running steps finish, all instances stop."""
+        await self.operations.stop()
+        await self.gateway.close_all()
+        await self.instances.stop_all()
+        self.store.close()
+
+    @contextlib.asynccontextmanager
+    async def _open_connection(self, endpoint_id: str) -> AsyncIterator[Path]:
+        """For the gateway: the socket behind an endpoint, with the instance running meanwhile."""
+        endpoint = await self._connectable(endpoint_id)
+        branch = self.branch(endpoint.project_id, endpoint.branch_id)
+        started = time.monotonic()
+        async with self.instances.using(branch) as postmaster:
+            if endpoint.current_state != "active":
+                self.mark_active(endpoint)
+                step = Step("start_compute", "start_compute", branch.id, endpoint.id)
+                self.operations.note(endpoint.project_id, step, time.monotonic() - started)
+            try:
+                yield postmaster.socket
+            finally:
+                endpoint.last_active = now()
+
+    async def _connectable(self, endpoint_id: str) -> Endpoint:
+        deadline = time.monotonic() + _CONNECT_PATIENCE
+        while True:
+            endpoint = self.store.get(Endpoint, endpoint_id)
+            branch = self.store.get(Branch, endpoint.branch_id) if endpoint else None
+            if endpoint is None or branch is None or branch.deleted_at is not None:
+                raise LocalNeonError(f"endpoint {endpoint_id} does not exist")
+            if endpoint.disabled:
+                raise LocalNeonError(f"endpoint {endpoint_id} is disabled")
+            if branch.current_state == "ready" and endpoint.current_state != "init":
+                return endpoint
+            if time.monotonic() > deadline:
+                raise LocalNeonError(f"branch {branch.id} is not ready ({branch.current_state})")
+            await asyncio.sleep(0.05)
+
+    async def apply_role(self, branch: Branch, role: Role) -> None:
+        """Make a role or give it its recorded password; then forget that, if so configured."""
+        login, password = not role.no_login, role.password
+        await self.instances.execute(branch, lambda c: sql.put_role(c, role.name, password, login=login))
+        if not self.project(branch.project_id).store_passwords:
+            role.password = None
+            self.store.change(role)
+
+    def mark_active(self, endpoint: Endpoint) -> None:
+        """Record that an endpoint's instance runs."""
+        endpoint.current_state = "active"
+        endpoint.pending_state = None
+        endpoint.started_at = endpoint.last_active = endpoint.updated_at = now()
+        self.store.change(endpoint)
+
+    def mark_idle(self, endpoint: Endpoint) -> None:
+        """Record that an endpoint's instance is stopped."""
+        endpoint.current_state = "idle"
+        endpoint.pending_state = None
+        endpoint.suspended_at = endpoint.updated_at = now()
+        self.store.change(endpoint)

@@ -1,0 +1,110 @@
+"""The asynchronous steps of branches and computes.
+
+Each finds its objects by the operation and may be repeated.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from . import sql
+from .branches import purge
+from .errors import LocalNeonError
+from .identifiers import now
+from .records import Branch, Endpoint, Operation
+from .service import Service
+
+
+def register(service: Service) -> None:
+    """Make the steps known to the service's operations."""
+    handle = service.operations.handle
+
+    def branch_of(operation: Operation) -> Branch:
+        branch = service.store.get(Branch, operation.branch_id or "")
+        if branch is None:
+            raise LocalNeonError(f"branch {operation.branch_id} does not exist")
+        return branch
+
+    def endpoint_of(operation: Operation) -> Endpoint:
+        endpoint = service.store.get(Endpoint, operation.endpoint_id or "")
+        if endpoint is None:
+            raise LocalNeonError(f"endpoint {operation.endpoint_id} does not exist")
+        return endpoint
+
+    def ready(branch: Branch) -> None:
+        branch.current_state = "ready"
+        branch.pending_state = None
+        branch.state_changed_at = branch.updated_at = now()
+        service.store.change(branch)
+
+    async def init_branch(operation: Operation) -> None:
+        branch = branch_of(operation)
+        await service.instances.initialise(branch)
+        await apply_roles(branch)
+        for database in service.store.databases(branch.id):
+            name, owner = database.name, database.owner_name
+            await service.instances.execute(branch, partial(sql.put_database, name=name, owner=owner))
+        branch.logical_size = await service.instances.execute(branch, sql.logical_size)
+        ready(branch)
+
+    async def apply_roles(branch: Branch) -> None:
+        for role in service.store.roles(branch.id):
+            await service.apply_role(branch, role)
+
+    async def clone_branch(operation: Operation) -> None:
+        branch = branch_of(operation)
+        source = service.branch(operation.project_id, operation.arguments["source"])
+        await service.instances.clone(source, branch)
+        branch.logical_size = source.logical_size
+        ready(branch)
+
+    async def set_passwords(operation: Operation) -> None:
+        branch = branch_of(operation)
+        await apply_roles(branch)
+
+    async def start_compute(operation: Operation) -> None:
+        branch, endpoint = branch_of(operation), endpoint_of(operation)
+        async with service.instances.using(branch):
+            service.mark_active(endpoint)
+            await service.gateway.open(endpoint.id, endpoint.port)
+
+    async def suspend_compute(operation: Operation) -> None:
+        branch, endpoint = branch_of(operation), endpoint_of(operation)
+        await service.gateway.cut(endpoint.id)
+        await service.instances.stop(branch)
+        service.mark_idle(endpoint)
+
+    async def restart_compute(operation: Operation) -> None:
+        await suspend_compute(operation)
+        await start_compute(operation)
+
+    async def close_endpoint(operation: Operation) -> None:
+        await service.gateway.close(operation.endpoint_id or "")
+
+    async def delete_endpoint(operation: Operation) -> None:
+        await service.gateway.close(operation.endpoint_id or "")
+        await service.instances.stop(branch_of(operation))
+        endpoint = service.store.get(Endpoint, operation.endpoint_id or "")
+        if endpoint is not None:
+            service.store.change(remove=(endpoint,))
+
+    async def delete_branch(operation: Operation) -> None:
+        branch = service.store.get(Branch, operation.branch_id or "")
+        if branch is None:
+            return
+        await service.instances.stop(branch)
+        if branch.recoverable_until is None or branch.recoverable_until <= now():
+            await purge(service, branch)
+        else:
+            branch.pending_state = None
+            service.store.change(branch)
+
+    handle("init_branch", init_branch)
+    handle("clone_branch", clone_branch)
+    handle("set_passwords", set_passwords)
+    handle("start_compute", start_compute)
+    handle("suspend_compute", suspend_compute)
+    handle("restart_compute", restart_compute)
+    handle("close_endpoint", close_endpoint)
+    handle("delete_endpoint", delete_endpoint)
+    handle("delete_branch", delete_branch)

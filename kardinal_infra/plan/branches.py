@@ -1,0 +1,87 @@
+"""The database branches of a plan."""
+
+from __future__ import annotations
+
+from kardinal_infra.config import FlowConfig
+from kardinal_infra.config.reading import did_you_mean
+from kardinal_infra.errors import Problem
+from kardinal_infra.names import branch_name, branch_name_problem
+from kardinal_infra.plan.context import Context
+from kardinal_infra.plan.model import BranchPlan, MigrationPlan
+from kardinal_infra.plan.selection import Selection
+from kardinal_infra.topology import Handover, Topology
+
+
+def choose_handovers(topology: Topology, config: FlowConfig, selection: Selection) -> dict[str, Handover]:
+    """Chooses the hand-over of each branched database: the flow's word, else the baseline's.
+
+    Args:
+        topology: The application.
+        config: The flow.
+        selection: Forks and databases.
+    """
+    result: dict[str, Handover] = {}
+    for name in selection.databases:
+        own = config.databases.get(name)
+        result[name] = (own and own.handover) or topology.databases[name].handover
+    return result
+
+
+def plan_branches(context: Context, selection: Selection) -> tuple[list[BranchPlan], list[Problem]]:
+    """Plans all branches.
+
+    Args:
+        context: Everything known.
+        selection: Forks and databases.
+
+    Returns:
+        The branches and every problem.
+    """
+    problems: list[Problem] = []
+    branches = [_plan_branch(context, selection, name, problems) for name in selection.databases]
+    return branches, problems
+
+
+def _plan_branch(context: Context, selection: Selection, name: str, problems: list[Problem]) -> BranchPlan:
+    topology, owner = context.topology, context.owner
+    database = topology.databases[name]
+    own = context.config.databases.get(name)
+    path = f"{context.key}.databases.{name}"
+    handover = context.handovers[name]
+    if handover == "sidecar" and not database.host:
+        message = (
+            'the hand-over "sidecar" needs the host name that the application uses (`host` in the baseline)'
+        )
+        problems.append(Problem(f"{path}.handover", message))
+    branch = branch_name(topology.application, str(owner.flow), name)
+    if problem := branch_name_problem(branch):
+        problems.append(Problem(path, problem))
+    return BranchPlan(
+        name=name,
+        branch_name=branch,
+        database=database,
+        ttl=(own and own.ttl) or database.ttl,
+        handover=handover,
+        users=tuple(sorted(topology.users(name) & selection.forks.keys())),
+        migrations=_plan_migrations(context, name, f"{path}.migrations", problems),
+        annotations=BranchPlan.marks(owner, name),
+    )
+
+
+def _plan_migrations(context: Context, name: str, path: str, problems: list[Problem]) -> MigrationPlan | None:
+    own = context.config.databases.get(name)
+    if own and own.skip_migrations:
+        return None
+    theirs = own.migrations if own else None
+    migrations = theirs or context.topology.databases[name].migrations
+    if migrations is None:
+        return None
+    request = context.config.services.get(migrations.service)
+    if request is None:
+        if theirs is not None:
+            # The baseline's are for whoever requests that service; the flow's own are meant to run.
+            known = context.config.services
+            message = f'service "{migrations.service}" is not requested, so there is no image to run'
+            problems.append(Problem(f"{path}.service", message + did_you_mean(migrations.service, known)))
+        return None
+    return MigrationPlan(migrations.service, request.image, migrations.command, migrations.environment)

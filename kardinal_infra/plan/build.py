@@ -1,0 +1,169 @@
+"""Makes plans: every part is planned, whatever the others found, and all problems are raised together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from kardinal_infra.config import FlowConfig
+from kardinal_infra.config.flow import KEY
+from kardinal_infra.config.reading import did_you_mean
+from kardinal_infra.errors import ConfigError, Problem
+from kardinal_infra.live import LiveObjects
+from kardinal_infra.names import Owner, label_problem
+from kardinal_infra.plan.baseline import baseline_version
+from kardinal_infra.plan.branches import choose_handovers, plan_branches
+from kardinal_infra.plan.context import Context
+from kardinal_infra.plan.forks import find_workload, image_of, plan_forks
+from kardinal_infra.plan.mesh import cluster_problems, gateway_problems, passing_problems
+from kardinal_infra.plan.model import EntryPlan, FlowPlan, ForkPlan
+from kardinal_infra.plan.ownership import host_problems, taken_flow, taken_names
+from kardinal_infra.plan.selection import Selection, select
+from kardinal_infra.routing import entry_route, flow_routes
+from kardinal_infra.topology import Topology
+
+
+def make_plan(
+    topology: Topology, config: FlowConfig, live: LiveObjects, *, stack: str, problems: Iterable[Problem] = ()
+) -> FlowPlan:
+    """Plans a flow.
+
+    Args:
+        topology: The application, from the baseline stack.
+        config: The flow's config.
+        live: What is on the cluster.
+        stack: The flow's stack, `organization/project/stack`.
+        problems: What reading the config found (`read_flow`), to be named in the same error.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ConfigError: With every problem, in the config and on the cluster.
+    """
+    found = [*problems, *_unknown_names(topology, config)]
+    found += [*cluster_problems(live), *gateway_problems(topology, live)]
+    owner = Owner(stack, topology.namespace, config.id)
+    selection = select(topology, config)
+    context = Context(topology, config, live, owner, choose_handovers(topology, config, selection), KEY)
+    forks, fork_problems, warnings = plan_forks(context, selection.forks)
+    branches, branch_problems = plan_branches(context, selection)
+    names = {fork.service: fork.name for fork in forks if fork.service_manifest}
+    routes, route_problems = _plan_routes(context, names)
+    entries = [] if _unusable(config.id) else _plan_entries(context, names)
+    found += [
+        *fork_problems,
+        *branch_problems,
+        *route_problems,
+        *_name_problems(context, forks, [*routes, *(entry.route for entry in entries)]),
+    ]
+    if found:
+        raise ConfigError(found)
+    images = baseline_images(topology, live)
+    return FlowPlan(
+        owner=owner,
+        flow=config.flow,
+        baseline=config.baseline,
+        isolation=config.isolation,
+        topology=topology,
+        forks=tuple(forks),
+        databases=tuple(branches),
+        routes=tuple(routes),
+        entries=tuple(entries),
+        baseline_images=images,
+        baseline_version=baseline_version(images, [fork.spec.workload for fork in forks]),
+        warnings=(*warnings, *_sharing_warnings(topology, config, selection)),
+    )
+
+
+def baseline_images(topology: Topology, live: LiveObjects) -> dict[str, str]:
+    """Finds the image that each service of the baseline runs.
+
+    Args:
+        topology: The application.
+        live: The snapshot.
+
+    Returns:
+        Image by service; services without a clear workload are left out.
+    """
+    images: dict[str, str] = {}
+    for name, service in sorted(topology.services.items()):
+        try:
+            workload = find_workload(live, name, service)
+        except ValueError:
+            continue
+        images[name] = image_of(workload, service.container, name)
+    return images
+
+
+def _unusable(flow: str) -> bool:
+    return label_problem(flow) is not None
+
+
+def _unknown_names(topology: Topology, config: FlowConfig) -> Iterator[Problem]:
+    for part, what in (("services", "service"), ("databases", "database")):
+        known = getattr(topology, part)
+        for name in getattr(config, part):
+            if name not in known:
+                message = f"unknown {what}; {topology.application} has: {', '.join(sorted(known)) or 'none'}"
+                yield Problem(f"{KEY}.{part}.{name}", message + did_you_mean(name, known))
+
+
+def _name_problems(context: Context, forks: Sequence[ForkPlan], routes: Sequence[Any]) -> Iterator[Problem]:
+    if _unusable(context.owner.flow or ""):
+        return  # reading the config found it; names made from it would only repeat that
+    path = f"{context.key}.id"
+    yield from taken_flow(context.live, context.owner, path)
+    manifests = [fork.service_manifest for fork in forks if fork.service_manifest]
+    deployments = [{"kind": "Deployment", "metadata": {"name": fork.name}} for fork in forks]
+    yield from taken_names(context.live, context.owner, [*manifests, *deployments, *routes], path)
+    yield from host_problems(context.live, context.owner, context.topology, path)
+
+
+def _plan_routes(context: Context, forks: dict[str, str]) -> tuple[list[dict[str, Any]], list[Problem]]:
+    routes: list[dict[str, Any]] = []
+    problems: list[Problem] = []
+    # Every service, not only the forked ones: routes of the others may send requests on to a forked one.
+    for name, service in sorted(context.topology.services.items()):
+        if name not in forks:
+            passing = passing_problems(context.topology.namespace, name, forks, context.live)
+            problems += [Problem(context.service_path(name), message) for message in passing]
+        for port in service.routed_ports:
+            try:
+                routes += flow_routes(
+                    context.owner, name, port.port, context.live.http_routes, forks, context.topology.services
+                )
+            except ValueError as error:
+                problems.append(
+                    Problem(context.service_path(name), f"port {port.port} cannot be routed: {error}")
+                )
+    return routes, problems
+
+
+def _plan_entries(context: Context, forks: dict[str, str]) -> list[EntryPlan]:
+    topology, gateway = context.topology, context.topology.gateway
+    entries = []
+    for index, entry in enumerate(topology.entries):
+        host = topology.flow_host(entry, str(context.owner.flow))
+        fork = forks.get(entry.service)
+        route = entry_route(
+            context.owner,
+            gateway,
+            entry.service,
+            host,
+            topology.entry_port(entry),
+            fork,
+            topology.entry_part(index),
+        )
+        entries.append(
+            EntryPlan(entry.service, host, gateway.url(host), gateway.url(entry.host), fork, route)
+        )
+    return entries
+
+
+def _sharing_warnings(topology: Topology, config: FlowConfig, selection: Selection) -> Iterator[str]:
+    if config.isolation != "services":
+        return
+    for name in selection.forks:
+        for use in topology.services[name].uses:
+            yield f'isolation "services": the fork of {name} writes to production\'s database {use.database}'

@@ -1,0 +1,214 @@
+"""The parts of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kardinal_infra.config import Isolation
+from kardinal_infra.forking import ForkSpec, fork_deployment
+from kardinal_infra.names import (
+    BAGGAGE_KEY,
+    BRANCH_ANNOTATION_DATABASE,
+    BRANCH_ANNOTATION_FLOW,
+    BRANCH_ANNOTATION_STACK,
+    HEADER_FLOW,
+    FlowId,
+    Owner,
+)
+from kardinal_infra.plan.describe import contract, describe
+from kardinal_infra.topology import ConnectionField, Database, Handover, Topology
+
+ReasonKind = Literal["requested", "uses-database", "full"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a service is forked.
+
+    Attributes:
+        kind: `requested` by the flow; `uses-database`: it connects to a branched one; `full` isolation.
+        databases: The databases, for `uses-database`.
+    """
+
+    kind: ReasonKind
+    databases: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.kind == "uses-database":
+            return f"uses branched database {', '.join(self.databases)}"
+        return "requested" if self.kind == "requested" else "isolation full"
+
+
+@dataclass(frozen=True)
+class ForkPlan:
+    """A service that gets a fork.
+
+    Attributes:
+        service: Name of the service.
+        reason: Why.
+        image: Image that the fork runs, the baseline's when none was requested.
+        spec: What the Deployment is made from.
+        service_manifest: The fork's Service; None for a worker without ports.
+    """
+
+    service: str
+    reason: Reason
+    image: str
+    spec: ForkSpec
+    service_manifest: Mapping[str, Any] | None = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the fork's Deployment and Service."""
+        return self.spec.name
+
+    def deployment(self, secrets: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes the fork's Deployment manifest.
+
+        Args:
+            secrets: As for `kardinal_infra.forking.fork_deployment`: the Secret's name by database.
+        """
+        return fork_deployment(self.spec, secrets)
+
+
+@dataclass(frozen=True)
+class MigrationPlan:
+    """Migrations that run on a branch before any fork starts.
+
+    Attributes:
+        service: Service whose image is run.
+        image: The requested image.
+        command: Command of the container.
+        environment: Environment variable to the part of the branch's connection.
+    """
+
+    service: str
+    image: str
+    command: tuple[str, ...]
+    environment: Mapping[str, ConnectionField]
+
+
+@dataclass(frozen=True)
+class BranchPlan:
+    """A database that gets a branch.
+
+    Attributes:
+        name: Key in the topology's `databases`.
+        branch_name: Name of the branch, unique in the project.
+        database: The topology's own words about it (project, parent, role, host, pooler image, ...).
+        ttl: Life time, e.g. `24h`; None: until the flow is destroyed.
+        handover: How forks get to it.
+        users: Forked services that use it.
+        migrations: What runs on it first.
+        annotations: Ownership marks of the branch.
+    """
+
+    name: str
+    branch_name: str
+    database: Database
+    ttl: str | None
+    handover: Handover
+    users: tuple[str, ...]
+    migrations: MigrationPlan | None
+    annotations: Mapping[str, str]
+
+    @staticmethod
+    def marks(owner: Owner, database: str) -> dict[str, str]:
+        """Returns the ownership marks of a flow's branch.
+
+        Args:
+            owner: Stack and flow.
+            database: Key in the topology's `databases`.
+        """
+        return {
+            BRANCH_ANNOTATION_STACK: owner.stack,
+            BRANCH_ANNOTATION_FLOW: str(owner.flow),
+            BRANCH_ANNOTATION_DATABASE: database,
+        }
+
+
+@dataclass(frozen=True)
+class EntryPlan:
+    """A public host of the flow.
+
+    Attributes:
+        service: Service that it leads to.
+        host: The flow's host.
+        url: Its URL.
+        production_url: URL of the same entry without the flow.
+        fork: Fork that answers; None when the baseline does and calls the flow's forks.
+        route: HTTPRoute manifest.
+    """
+
+    service: str
+    host: str
+    url: str
+    production_url: str
+    fork: str | None
+    route: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FlowPlan:
+    """A whole flow.
+
+    Attributes:
+        owner: Stack, namespace and flow.
+        flow: Flow id.
+        baseline: Stack with the topology, as configured.
+        isolation: What is kept apart.
+        topology: The application.
+        forks: By service name.
+        databases: Branches by database name.
+        routes: Mesh HTTPRoute manifests, in the order in which they rank.
+        entries: In the topology's order; the first is the main one.
+        baseline_images: Image of each service of the topology that has a workload.
+        baseline_version: Changes when an image of the application or a forked pod template does.
+        warnings: What the user should know.
+    """
+
+    owner: Owner
+    flow: FlowId
+    baseline: str
+    isolation: Isolation
+    topology: Topology = field(repr=False)
+    forks: tuple[ForkPlan, ...]
+    databases: tuple[BranchPlan, ...]
+    routes: tuple[Mapping[str, Any], ...] = field(repr=False)
+    entries: tuple[EntryPlan, ...]
+    baseline_images: Mapping[str, str]
+    baseline_version: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str | None:
+        """URL of the main entry, None when the application has no entry."""
+        return self.entries[0].url if self.entries else None
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """Host by service; of several entries of one service the first."""
+        result: dict[str, str] = {}
+        for entry in self.entries:
+            result.setdefault(entry.service, entry.host)
+        return result
+
+    @property
+    def header(self) -> dict[str, str]:
+        """The routing header as `{name, value}`."""
+        return {"name": HEADER_FLOW, "value": self.flow}
+
+    @property
+    def baggage(self) -> str:
+        """The W3C baggage member that carries the flow."""
+        return f"{BAGGAGE_KEY}={self.flow}"
+
+    def describe(self) -> str:
+        """Returns the plan as readable text of several lines, without secrets."""
+        return describe(self)
+
+    def to_contract(self) -> dict[str, Any]:
+        """Returns the flow's `topology` output: nodes with their versions, and edges."""
+        return contract(self)

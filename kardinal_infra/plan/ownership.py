@@ -1,0 +1,79 @@
+"""Whether the names that a flow needs are free: its id, its objects, its hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kardinal_infra.errors import Problem
+from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, namespace_of, owner_of
+from kardinal_infra.names import Owner, host_problem
+from kardinal_infra.topology import Topology
+
+_LISTED = 3
+
+
+def taken_flow(live: LiveObjects, owner: Owner, path: str) -> Iterator[Problem]:
+    """Finds objects of this flow that another stack made.
+
+    Args:
+        live: The snapshot.
+        owner: Stack and flow.
+        path: Path of the flow id, for the message.
+    """
+    foreign: dict[str, list[str]] = {}
+    for item in live.of_flow(str(owner.flow)):
+        if owner_of(item) != owner.stack:
+            foreign.setdefault(owner_of(item), []).append(f"{item['kind']} {name_of(item)}")
+    for stack, objects in foreign.items():
+        holder = f'stack "{stack}"' if stack else "somebody who left no name"
+        more = f" and {len(objects) - _LISTED} more" if len(objects) > _LISTED else ""
+        listed = ", ".join(sorted(objects)[:_LISTED])
+        yield Problem(path, f'flow "{owner.flow}" is taken by {holder} ({listed}{more}); choose another id')
+
+
+def taken_names(
+    live: LiveObjects, owner: Owner, manifests: list[Mapping[str, Any]], path: str
+) -> Iterator[Problem]:
+    """Finds objects that have the name of one of the flow's but belong to something else.
+
+    Args:
+        live: The snapshot.
+        owner: Stack and flow.
+        manifests: Objects that the flow will make, with kind and metadata.
+        path: Path of the flow id, for the message.
+    """
+    existing: dict[str, tuple[Object, ...]] = {
+        "Service": tuple(live.services),
+        "Deployment": tuple(live.deployments),
+        "HTTPRoute": tuple(item for item in live.http_routes if namespace_of(item) == owner.namespace),
+    }
+    for manifest in manifests:
+        kind, name = manifest["kind"], name_of(manifest)
+        for item in existing[kind]:
+            # The flow's own id under another stack is reported once, as a taken flow.
+            if name_of(item) == name and flow_of(item) != owner.flow:
+                whose = f'flow "{flow_of(item)}"' if flow_of(item) else "something else"
+                yield Problem(path, f'{kind} "{name}" exists and belongs to {whose}; choose another id')
+
+
+def host_problems(live: LiveObjects, owner: Owner, topology: Topology, path: str) -> Iterator[Problem]:
+    """Finds hosts of the flow that are no host names or lead elsewhere.
+
+    Args:
+        live: The snapshot.
+        owner: Stack and flow.
+        topology: The application.
+        path: Path of the flow id, for the message.
+    """
+    production = {entry.host for entry in topology.entries}
+    for entry in topology.entries:
+        host = topology.flow_host(entry, str(owner.flow))
+        if problem := host_problem(host):
+            yield Problem(path, f'the host of entry "{entry.service}" cannot be made: {problem}')
+        if host in production:
+            yield Problem(path, f'host "{host}" would be a production host; choose another id')
+        for route in live.http_routes:
+            if host in (route.get("spec", {}).get("hostnames") or ()) and flow_of(route) != owner.flow:
+                taken_by = f"HTTPRoute {namespace_of(route)}/{name_of(route)}"
+                yield Problem(path, f'host "{host}" is taken by {taken_by}; choose another id')

@@ -1,0 +1,81 @@
+"""The routes that the baseline stack owns, there before any flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from kardinal_infra.live import Object, name_of
+from kardinal_infra.names import HEADER_FLOW, Owner, catch_all_name, production_route_name
+from kardinal_infra.routing.entries import gateway_parent
+from kardinal_infra.routing.manifest import (
+    EVERYTHING,
+    http_route,
+    merge_filter,
+    service_backend,
+    service_parent,
+)
+from kardinal_infra.routing.parents import parent_ports, routes_of
+from kardinal_infra.topology import Entry, Topology
+
+
+def catch_all_routes(topology: Topology, stack: str, existing: Iterable[Object] = ()) -> list[dict[str, Any]]:
+    """Makes a catch-all HTTPRoute for each http or grpc port of each service.
+
+    Alone it changes nothing: requests go where they went. It must never be deleted while flows exist.
+
+    Args:
+        topology: The application.
+        stack: The baseline stack.
+        existing: Live HTTPRoutes. A port with a route of the user's own gets none: there, what a request
+            without a match gets is the user's decision.
+
+    Returns:
+        Manifests.
+    """
+    owner = Owner(stack, topology.namespace)
+    routes = list(existing)
+    result = []
+    for service, port in _routed_ports(topology):
+        own = catch_all_name(service, port)
+        users = [route for route in routes_of(routes, topology.namespace, service) if name_of(route) != own]
+        if any({port, None} & parent_ports(route, topology.namespace, service) for route in users):
+            continue
+        rule = {"matches": [{"path": dict(EVERYTHING)}], "backendRefs": [service_backend(service, port)]}
+        spec = {"parentRefs": [service_parent(service, port)], "rules": [rule]}
+        result.append(http_route(owner, own, service, spec))
+    return result
+
+
+def production_routes(topology: Topology, stack: str) -> list[dict[str, Any]]:
+    """Makes the HTTPRoute of each entry's production host; it removes the routing header.
+
+    So nobody outside reaches a fork without knowing a flow's host.
+
+    Args:
+        topology: The application.
+        stack: The baseline stack.
+
+    Returns:
+        Manifests, one per entry.
+    """
+    owner = Owner(stack, topology.namespace)
+    return [
+        _production_route(owner, topology, entry, topology.entry_part(index))
+        for index, entry in enumerate(topology.entries)
+    ]
+
+
+def _production_route(owner: Owner, topology: Topology, entry: Entry, part: int) -> dict[str, Any]:
+    rule = {
+        "matches": [{"path": dict(EVERYTHING)}],
+        "filters": merge_filter((), "RequestHeaderModifier", "remove", HEADER_FLOW),
+        "backendRefs": [service_backend(entry.service, topology.entry_port(entry))],
+    }
+    spec = {"parentRefs": [gateway_parent(topology.gateway)], "hostnames": [entry.host], "rules": [rule]}
+    return http_route(owner, production_route_name(entry.service, part), entry.service, spec)
+
+
+def _routed_ports(topology: Topology) -> Iterator[tuple[str, int]]:
+    for name, service in sorted(topology.services.items()):
+        yield from ((name, port.port) for port in service.routed_ports)

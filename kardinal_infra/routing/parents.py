@@ -1,0 +1,99 @@
+"""Which routes hang on which Service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from kardinal_infra.live import Object, flow_of, name_of, namespace_of
+
+
+def service_parents(route: Object) -> Iterator[tuple[str, str, int | None]]:
+    """Yields (namespace, Service, port) of the Services that a route is attached to.
+
+    Args:
+        route: An HTTPRoute.
+    """
+    for parent in route.get("spec", {}).get("parentRefs") or ():
+        # The group defaults to Gateway API's own, so a Service is always written with the empty group.
+        if parent.get("kind") == "Service" and parent.get("group") == "":
+            yield parent.get("namespace") or namespace_of(route), parent["name"], parent.get("port")
+
+
+def routes_of(routes: Iterable[Object], namespace: str, service: str) -> list[Object]:
+    """Finds the baseline's routes of a Service, those of flows left out.
+
+    Args:
+        routes: HTTPRoutes of any namespace.
+        namespace: Namespace of the Service.
+        service: Its name.
+
+    Returns:
+        Routes in the order in which Gateway API breaks ties: oldest first, then by name.
+    """
+    found = (
+        route
+        for route in routes
+        if flow_of(route) is None
+        and any((where, name) == (namespace, service) for where, name, _ in service_parents(route))
+    )
+    return sorted(found, key=age)
+
+
+def age(route: Object) -> tuple[str, str, str]:
+    """Sort key: creation time (RFC 3339 sorts as text), namespace, name."""
+    created = str(route.get("metadata", {}).get("creationTimestamp") or "")
+    return created, namespace_of(route), name_of(route)
+
+
+def parent_ports(route: Object, namespace: str, service: str) -> set[int | None]:
+    """Ports of a Service that a route is attached to; None stands for an attachment without port.
+
+    Args:
+        route: An HTTPRoute.
+        namespace: Namespace of the Service.
+        service: Its name.
+    """
+    return {port for where, name, port in service_parents(route) if (where, name) == (namespace, service)}
+
+
+def has_baseline_route(routes: Iterable[Object], namespace: str, service: str, port: int) -> bool:
+    """Says whether a Service's port is routed without any flow.
+
+    Where it is not, the first flow's route would take all other requests to 404.
+
+    Args:
+        routes: HTTPRoutes of any namespace.
+        namespace: Namespace of the Service.
+        service: Its name.
+        port: Its port.
+
+    Returns:
+        True when there is a route in the Service's namespace, not of a flow, attached to exactly this port
+        and not refused.
+    """
+    return any(
+        namespace_of(route) == namespace
+        and port in parent_ports(route, namespace, service)
+        and not _refused(route)
+        for route in routes_of(routes, namespace, service)
+    )
+
+
+def rules_of(route: Object) -> Sequence[Object]:
+    """Returns a route's rules; the default is one without conditions."""
+    return route.get("spec", {}).get("rules") or [{}]
+
+
+def matches_of(rule: Object) -> Sequence[Object]:
+    """Returns a rule's matches; the default is one that all requests meet."""
+    return rule.get("matches") or [{}]
+
+
+def _refused(route: Object) -> bool:
+    conditions: list[Any] = [
+        condition
+        for parent in route.get("status", {}).get("parents") or ()
+        for condition in parent.get("conditions") or ()
+    ]
+    return any(item.get("type") == "Accepted" and item.get("status") == "False" for item in conditions)

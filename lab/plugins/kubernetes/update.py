@@ -1,0 +1,168 @@
+"""Update: server-side apply without force, then the wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.plugins.common.failures import OperationError, PartialFailureError
+from lab.plugins.common.wire import has_unknown
+from lab.plugins.kubernetes import naming, steering
+from lab.plugins.kubernetes.api import ApiError
+from lab.plugins.kubernetes.discovery import NoMatchError
+from lab.plugins.kubernetes.normalize import normalize
+from lab.plugins.kubernetes.objects import Object, dig, identity, is_definition, name_of, namespace_of
+from lab.plugins.kubernetes.ownership import owned_paths, owns, take_over
+from lab.plugins.kubernetes.property_paths import parse
+from lab.plugins.kubernetes.session import Session
+from lab.plugins.kubernetes.state import State, read_state, to_manifest, write_state
+from lab.plugins.kubernetes.waiting.choice import wait_for_ready
+from lab.plugins.kubernetes.waiting.loop import wait_until_done
+from lab.plugins.kubernetes.waiting.waits import WaitError
+
+_CONFLICT_HELP = (
+    "https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/"
+    "#handle-field-conflicts-on-existing-resources"
+)
+_OLD_MANAGERS = ("pulumi-resource-kubernetes", "pulumi-kubernetes")
+
+
+def update(
+    session: Session,
+    urn: str,
+    olds: dict[str, Any],
+    news: dict[str, Any],
+    ignore_changes: list[str],
+    timeout: float,
+    *,
+    preview: bool,
+) -> dict[str, Any]:
+    """Bring an existing object to new inputs and wait until it is ready; return its new state.
+
+    Args:
+        session: the provider.
+        urn: the resource.
+        olds: the recorded state.
+        news: the checked inputs.
+        ignore_changes: property paths that are not to be touched.
+        timeout: `custom_timeouts` in seconds, 0 when not set.
+        preview: whether nothing may be changed (the API server tries it out).
+
+    Raises:
+        OperationError: the object is as it was, or gone.
+        PartialFailureError: the object exists but is not what was asked for.
+    """
+    inputs = normalize(to_manifest(news))
+    if preview and (has_unknown(inputs) or not session.exists(inputs)):
+        return news
+    old = read_state(olds)
+    manager = naming.field_manager({"__fieldManager": old.field_manager}, inputs)
+    initial = old.initial_api_version or inputs["apiVersion"]
+    try:
+        live = _apply(session, old, inputs, manager, ignore_changes, preview=preview)
+        if not preview:
+            wait = wait_for_ready(session, inputs, live)
+            if wait is not None:
+                live = wait_until_done(session, wait, urn, steering.timeout_seconds(timeout, inputs))
+            session.log.status(urn, "")
+    except NoMatchError as error:
+        raise OperationError(
+            f'update of resource "{urn}" failed because the Kubernetes API server reported that the '
+            "apiVersion for this resource does not exist. Verify that any required CRDs have been created: "
+            f"{error}"
+        ) from None
+    except (WaitError, OperationError) as error:
+        if preview and isinstance(error, ApiError) and error.reason == "Forbidden":
+            return news
+        live = _current(session, urn, old, error)
+        raise PartialFailureError(
+            id=identity(live),
+            message=f'the Kubernetes API server reported that "{identity(live)}" failed to fully initialize '
+            f"or become live: {error}",
+            properties=write_state(inputs, live, news, initial, manager),
+            reasons=error.reasons if isinstance(error, WaitError) else [],
+        ) from None
+    if is_definition(inputs) and not preview:
+        session.discovery.forget()
+    return write_state(inputs, live, news, initial, manager)
+
+
+def explain_conflict(error: ApiError, manager: str) -> str:
+    """Put a server-side-apply conflict into the official provider's words."""
+    return (
+        f"server-side apply field conflict detected, see {_CONFLICT_HELP} for troubleshooting help\n"
+        f'The resource managed by field manager "{manager}" had an apply conflict: {error}'
+    )
+
+
+def _apply(
+    session: Session, old: State, inputs: Object, manager: str, ignore_changes: list[str], *, preview: bool
+) -> Object:
+    resource = session.resource_type(inputs)
+    path = resource.path(namespace_of(inputs), name_of(old.live))
+    live = session.api.get(path)
+    if is_definition(inputs):
+        # Replaced as a whole: the old versions of its schema must not survive in a merge.
+        metadata = {**inputs["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
+        return session.api.replace(path, {**inputs, "metadata": metadata}, manager, dry_run=preview)
+    if not preview and (patch := take_over(live, manager)):
+        live = session.api.json_patch(path, patch)
+    body = _leave_ignored(inputs, live, manager, ignore_changes)
+    force = (
+        session.settings.patch_force
+        or steering.is_true(inputs, steering.PATCH_FORCE)
+        or not dig(live, "metadata", "managedFields")
+        or (preview and _moves_before_update(live))
+    )
+    try:
+        return session.api.apply(path, body, manager, force=force, dry_run=preview)
+    except ApiError as error:
+        if error.reason != "Conflict":
+            raise
+        raise OperationError(explain_conflict(error, manager)) from None
+
+
+def _moves_before_update(live: Object) -> bool:
+    """Tell whether the real update will first take the fields over, which a dry run does not."""
+    return any(
+        entry.get("operation") == "Update" and entry.get("manager") in _OLD_MANAGERS
+        for entry in dig(live, "metadata", "managedFields") or []
+    )
+
+
+def _leave_ignored(inputs: Object, live: Object, manager: str, ignore_changes: list[str]) -> Object:
+    """Return the inputs with ignored fields as on the cluster, or left out where others own them."""
+    if not ignore_changes:
+        return inputs
+    body = to_manifest(inputs)  # a copy
+    ours, theirs = owned_paths(live, manager)
+    for text in ignore_changes:
+        path = parse(text)
+        if not path or not all(isinstance(step, str) and step != "*" for step in path):
+            continue  # places inside lists stay as the engine has set them
+        keys = [str(step) for step in path]
+        parent = dig(body, *keys[:-1])
+        if not isinstance(parent, dict):
+            continue
+        current = dig(live, *keys)
+        if owns(theirs, keys) and not owns(ours, keys):
+            parent.pop(keys[-1], None)
+        elif current is not None:
+            parent[keys[-1]] = current
+    return body
+
+
+def _current(session: Session, urn: str, old: State, error: Exception) -> Object:
+    """Read the object after a failed update.
+
+    Raises:
+        OperationError: it cannot be read; both failures are told.
+    """
+    if isinstance(error, WaitError):
+        return error.live
+    try:
+        resource = session.resource_type(old.live)
+        return session.api.get(resource.path(namespace_of(old.live), name_of(old.live)))
+    except OperationError as second:
+        raise OperationError(
+            f'update of resource "{urn}" failed: {error}\nunable to get cluster state: {second}'
+        ) from None
