@@ -1,17 +1,18 @@
 """The baseline: adopts a running application and adds what flows stand on, changing nothing of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from kardinal_infra.cluster import read_live
 from kardinal_infra.components.manifests import custom_resource
+from kardinal_infra.components.probe import probe_hosts
 from kardinal_infra.config import load_baseline
 from kardinal_infra.errors import ConfigError
 from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import Owner
+from kardinal_infra.names import HEADER_FLOW, Owner
 from kardinal_infra.plan import baseline_problems
 from kardinal_infra.routing import catch_all_routes, production_routes
 from kardinal_infra.topology import Topology
@@ -92,8 +93,20 @@ class Baseline(pulumi.ComponentResource):
             after.append(self._gateway(Owner(stack, topology.namespace), child))
         for manifest in catch_all_routes(topology, stack, live.http_routes):
             custom_resource(manifest, pulumi.ResourceOptions(parent=self, protect=True))
-        for manifest in production_routes(topology, stack):
+        routes = [
             custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
+            for manifest in production_routes(topology, stack)
+        ]
+        if routes:
+            checks = [
+                {
+                    "url": topology.gateway.url(entry.host),
+                    "address": topology.gateway.address or "",
+                    "absent": [HEADER_FLOW],
+                }
+                for entry in topology.entries
+            ]
+            probe_hosts(name, checks, [cast("Any", route).metadata for route in routes], self, routes)
         self.register_outputs({"topology": topology.to_plain()})
 
     def _gateway(self, owner: Owner, opts: pulumi.ResourceOptions) -> k8s.apiextensions.CustomResource:

@@ -10,7 +10,7 @@ from kardinal_infra.components.branched_database import BranchedDatabase, Branch
 from kardinal_infra.components.flow_routes import FlowRoutes
 from kardinal_infra.components.forked_workload import ForkedWorkload, ForkedWorkloadArgs
 from kardinal_infra.components.manifests import with_secrets
-from kardinal_infra.components.probe import Probe
+from kardinal_infra.components.probe import probe_hosts
 from kardinal_infra.config import read_flow
 from kardinal_infra.databases.branching import BranchRequest
 from kardinal_infra.databases.sidecar import DEFAULT_POOLER_IMAGE, SECRET_KEYS, add_pooler
@@ -20,9 +20,6 @@ from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
 from kardinal_infra.plan import BranchPlan, FlowPlan, ForkPlan, make_plan
 from kardinal_infra.stack_outputs import read_stack_outputs
 from kardinal_infra.topology import Topology
-
-PROBE_TIMEOUT_SECONDS = 60.0
-"""How long a flow's URL may take to answer after its routes were accepted."""
 
 
 class FlowArgs(TypedDict):
@@ -110,6 +107,7 @@ class Flow(pulumi.ComponentResource):
         """Returns the flow's contract, to be exported by its stack (`kardinal_infra.outputs` reads it)."""
         plan = self.plan
         branches = {key: database.branch for key, database in self.databases.items()}
+        expiring = {branch.name for branch in plan.databases if branch.ttl is not None}
         return {
             "schemaVersion": 1,
             "flow": plan.flow,
@@ -127,15 +125,14 @@ class Flow(pulumi.ComponentResource):
                     "branchName": branch.branch_name,
                     "parentId": branch.parent_id,
                     "host": branch.host,
-                    "expiresAt": branch.expires_at,
+                    # Absent without a life time: an output that is None counts as unknown in every preview.
+                    **({"expiresAt": branch.expires_at} if key in expiring else {}),
                 }
                 for key, branch in branches.items()
             },
             "connectionUris": pulumi.Output.secret({key: branch.uri for key, branch in branches.items()}),
             "topology": plan.to_contract(),
-            "expiresAt": pulumi.Output.all(*[branch.expires_at for branch in branches.values()]).apply(
-                _earliest
-            ),
+            **({"expiresAt": _earliest([branches[key].expires_at for key in expiring])} if expiring else {}),
             "baselineVersion": plan.baseline_version,
         }
 
@@ -227,19 +224,11 @@ class Flow(pulumi.ComponentResource):
             checks.append(
                 {"url": entry.production_url, "address": address, "absent": [HEADER_FLOW, HEADER_FORK]}
             )
-        metadata: list[pulumi.Output[Any]] = [
+        metadata = [
             *(cast("Any", route).metadata for route in self.routes.routes),
             *(fork.deployment.metadata for fork in self.forks.values()),
         ]
-        Probe(
-            name,
-            {
-                "checks": checks,
-                "timeout": PROBE_TIMEOUT_SECONDS,
-                "triggers": [item.apply(_generation) for item in metadata],
-            },
-            pulumi.ResourceOptions(parent=self, depends_on=[self.routes]),
-        )
+        probe_hosts(name, checks, metadata, self, [self.routes])
 
 
 def read_topology(stack: str) -> Topology:
@@ -263,10 +252,5 @@ def _secret_keys(fork: ForkPlan, database: str) -> dict[str, str]:
     return {}
 
 
-def _generation(metadata: Any) -> str:
-    """Changes when the object is made anew or its specification changes, and not otherwise."""
-    return f"{metadata.uid}/{metadata.generation}"
-
-
-def _earliest(times: list[str | None]) -> str | None:
-    return min((time for time in times if time), default=None)
+def _earliest(times: list[pulumi.Output[str | None]]) -> pulumi.Output[str | None]:
+    return pulumi.Output.all(*times).apply(lambda known: min((time for time in known if time), default=None))

@@ -5,6 +5,7 @@ interpreter path of one machine is stored in the state that another machine read
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 import pulumi
@@ -12,7 +13,8 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from kardinal_infra.probe import ProbeCheck, run_probe
 
-__all__ = ["Probe", "ProbeArgs"]
+PROBE_TIMEOUT_SECONDS = 60.0
+"""How long a host may take to answer as expected after its routes were accepted."""
 
 
 class ProbeArgs(TypedDict):
@@ -79,3 +81,37 @@ class Probe(Resource, module="probe", name="Probe"):
             opts: Resource options; make it depend on the routes.
         """
         super().__init__(ProbeProvider(), name, dict(args), opts)
+
+
+def probe_hosts(
+    name: str,
+    checks: list[dict[str, Any]],
+    metadata: Sequence[pulumi.Output[Any]],
+    parent: pulumi.Resource,
+    after: Sequence[pulumi.Resource],
+) -> Probe:
+    """Declares a probe that runs again whenever one of some Kubernetes objects changes.
+
+    Args:
+        name: Pulumi name.
+        checks: Fields of `kardinal_infra.probe.ProbeCheck`, one mapping per check.
+        metadata: Metadata of the objects.
+        parent: Component that the probe belongs to.
+        after: What must be there before.
+
+    Returns:
+        The probe.
+    """
+    triggers: list[pulumi.Input[str]] = [item.apply(_generation) for item in metadata]
+    return Probe(
+        name,
+        {"checks": checks, "timeout": PROBE_TIMEOUT_SECONDS, "triggers": triggers},
+        pulumi.ResourceOptions(parent=parent, depends_on=list(after)),
+    )
+
+
+def _generation(metadata: Any) -> str:
+    """Changes when the object is made anew or its specification changes, and not otherwise."""
+    if isinstance(metadata, Mapping):  # of a custom resource, which has no typed outputs
+        return f"{metadata['uid']}/{int(metadata['generation'])}"
+    return f"{metadata.uid}/{int(metadata.generation)}"

@@ -60,25 +60,25 @@ class Store:
         return value
 
     def change(self, *save: Record, remove: tuple[Record, ...] = ()) -> None:
-        """Save and remove records in one transaction."""
+        """Remove and then save records in one transaction."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            for record in remove:
+                self._db.execute("DELETE FROM records WHERE kind = ? AND key = ?", (record.kind, record.key))
             for record in save:
                 self._db.execute(
                     "INSERT INTO records VALUES (?, ?, ?)"
                     " ON CONFLICT DO UPDATE SET document = excluded.document",
                     (record.kind, record.key, record.model_dump_json()),
                 )
-            for record in remove:
-                self._db.execute("DELETE FROM records WHERE kind = ? AND key = ?", (record.kind, record.key))
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
-        for record in save:
-            self._records[record.kind][record.key] = record
         for record in remove:
             self._records[record.kind].pop(record.key, None)
+        for record in save:
+            self._records[record.kind][record.key] = record
 
     def get(self, kind: type[R], key: str) -> R | None:
         """The record with this key, or None."""

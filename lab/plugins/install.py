@@ -194,4 +194,7 @@ def _install_stand_in(cli: _CommandLine, name: str, wanted: str) -> None:
 
 
 if __name__ == "__main__":
-    print("\n".join(ensure_plugins(sys.argv[1] if len(sys.argv) > 1 else "")))
+    try:
+        print("\n".join(ensure_plugins(sys.argv[1] if len(sys.argv) > 1 else "")))
+    except PluginError as error:
+        sys.exit(str(error))

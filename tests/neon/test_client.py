@@ -353,7 +353,7 @@ def run_waiter(time: FakeTime, *states: Operation) -> None:
 def test_waiting_ends_with_a_final_status(status: str) -> None:
     time = FakeTime()
     run_waiter(time, operation("scheduling"), operation("running"), operation("new-state"), operation(status))
-    assert time.slept == [0.5, 0.5, 0.5]
+    assert time.slept == [0.125, 0.25, 0.5]
 
 
 def test_a_finished_operation_costs_no_poll() -> None:

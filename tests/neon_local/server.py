@@ -126,7 +126,9 @@ class Server:
             assert seen["status"] == "finished", seen
         return answer
 
-    def branch(self, name: str, *, compute: bool = True, annotations: dict[str, str] | None = None, **fields: Any) -> str:
+    def branch(
+        self, name: str, *, compute: bool = True, annotations: dict[str, str] | None = None, **fields: Any
+    ) -> str:
         """Make a branch, wait until it can be used, and return its id."""
         body: dict[str, Any] = {"branch": {"name": name, **fields}}
         if compute:

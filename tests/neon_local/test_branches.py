@@ -42,7 +42,9 @@ def test_branch_is_a_copy_of_one_moment_while_the_parent_is_written_to(server: S
 
 
 def test_create_answers_before_the_work_is_done_and_connects_only_after_it(server: Server) -> None:
-    answer = server.call("POST", "/branches", 201, branch={"name": "early"}, endpoints=[{"type": "read_write"}])
+    answer = server.call(
+        "POST", "/branches", 201, branch={"name": "early"}, endpoints=[{"type": "read_write"}]
+    )
     assert answer["branch"]["current_state"] == "init"
     assert answer["endpoints"][0]["current_state"] == "init"
     assert [o["action"] for o in answer["operations"]] == ["create_branch", "start_compute"]
@@ -249,6 +251,7 @@ def test_bad_requests_name_the_problem_and_make_nothing(
 
 
 def test_project_is_found_by_id_and_by_search(server: Server) -> None:
-    assert server.get("")["project"]["id"] == PROJECT
-    projects = server.http.get(f"http://127.0.0.1:{server.port}/api/v2/projects", params={"search": "sho"}).json()
+    root = f"http://127.0.0.1:{server.port}/api/v2/projects"
+    assert server.http.get(f"{root}/{PROJECT}").json()["project"]["id"] == PROJECT
+    projects = server.http.get(root, params={"search": PROJECT[:3]}).json()
     assert [p["id"] for p in projects["projects"]] == [PROJECT]

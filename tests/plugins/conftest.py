@@ -76,13 +76,17 @@ class Plugin:
         named = {f"kubernetes:config:{key}": value for key, value in variables.items()}
         return self.stub.Configure(provider_pb2.ConfigureRequest(variables=named, acceptSecrets=True))
 
-    def check(self, token: str, name: str, news: dict[str, Any], olds: dict[str, Any] | None = None) -> dict[str, Any]:
+    def check(
+        self, token: str, name: str, news: dict[str, Any], olds: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Check inputs; fail on a mistake."""
         answer = self.check_raw(token, name, news, olds)
         assert not answer.failures, answer.failures
         return wire.decode(answer.inputs)
 
-    def check_raw(self, token: str, name: str, news: dict[str, Any], olds: dict[str, Any] | None = None) -> Any:
+    def check_raw(
+        self, token: str, name: str, news: dict[str, Any], olds: dict[str, Any] | None = None
+    ) -> Any:
         """Check inputs."""
         return self.stub.Check(
             provider_pb2.CheckRequest(
@@ -101,18 +105,32 @@ class Plugin:
             )
         )
 
-    def create(self, token: str, name: str, inputs: dict[str, Any], **options: Any) -> tuple[str, dict[str, Any]]:
+    def create(
+        self, token: str, name: str, inputs: dict[str, Any], **options: Any
+    ) -> tuple[str, dict[str, Any]]:
         """Create a resource: (id, state)."""
-        request = provider_pb2.CreateRequest(urn=self.urn(token, name), properties=wire.encode(inputs), **options)
+        request = provider_pb2.CreateRequest(
+            urn=self.urn(token, name), properties=wire.encode(inputs), **options
+        )
         answer = self._call(self.stub.Create, request)
         return answer.id, wire.decode(answer.properties)
 
     def update(
-        self, token: str, name: str, identifier: str, olds: dict[str, Any], news: dict[str, Any], **options: Any
+        self,
+        token: str,
+        name: str,
+        identifier: str,
+        olds: dict[str, Any],
+        news: dict[str, Any],
+        **options: Any,
     ) -> dict[str, Any]:
         """Update a resource: its state."""
         request = provider_pb2.UpdateRequest(
-            urn=self.urn(token, name), id=identifier, olds=wire.encode(olds), news=wire.encode(news), **options
+            urn=self.urn(token, name),
+            id=identifier,
+            olds=wire.encode(olds),
+            news=wire.encode(news),
+            **options,
         )
         return wire.decode(self._call(self.stub.Update, request).properties)
 
@@ -121,7 +139,10 @@ class Plugin:
     ) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """Read a resource: (id, state, inputs)."""
         request = provider_pb2.ReadRequest(
-            urn=self.urn(token, name), id=identifier, properties=wire.encode(state), inputs=wire.encode(inputs)
+            urn=self.urn(token, name),
+            id=identifier,
+            properties=wire.encode(state),
+            inputs=wire.encode(inputs),
         )
         answer = self._call(self.stub.Read, request)
         return answer.id, wire.decode(answer.properties), wire.decode(answer.inputs)
@@ -205,11 +226,15 @@ class Cluster:
     def create(self, obj: dict[str, Any], manager: str = "somebody") -> dict[str, Any]:
         """Create an object as somebody else."""
         resource = self.discovery.find(obj["apiVersion"], obj["kind"])
-        return self.api.create(resource.collection(obj["metadata"].get("namespace", "")), obj, manager, dry_run=False)
+        return self.api.create(
+            resource.collection(obj["metadata"].get("namespace", "")), obj, manager, dry_run=False
+        )
 
     def apply(self, obj: dict[str, Any], manager: str) -> dict[str, Any]:
         """Apply an object by force as somebody else."""
-        path = self.path(obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        path = self.path(
+            obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+        )
         return self.api.apply(path, obj, manager, force=True, dry_run=False)
 
     def delete(self, api_version: str, kind: str, namespace: str, name: str) -> None:

@@ -20,6 +20,9 @@ DONE = frozenset({"finished", "skipped", "cancelled"})
 RUNNING = frozenset({"scheduling", "running", "cancelling"})
 FAILED = frozenset({"failed", "error"})
 
+FIRST_PAUSE = 0.125
+"""Seconds before the first poll: most operations take less than a second."""
+
 
 @dataclass(frozen=True)
 class OperationWaiter:
@@ -27,8 +30,8 @@ class OperationWaiter:
 
     Attributes:
         deadline: Seconds for the whole chain.
-        interval: Seconds between two polls of one operation. Neon allows about 11 requests a second in all,
-            so the interval is not shorter.
+        interval: Longest pause between two polls of one operation, seconds; the first ones are shorter. Neon
+            allows about 11 requests a second in all, which some waiting stacks must be able to share.
         patience: Seconds that a failed operation may stand still before it counts as final.
         clock: Source of time.
     """
@@ -59,6 +62,7 @@ class OperationWaiter:
     ) -> None:
         seen: tuple[int, datetime | None] | None = None
         moved_at = self.clock.monotonic()
+        pause = FIRST_PAUSE
         while operation.status not in DONE:
             now = self.clock.monotonic()
             if operation.status in FAILED:
@@ -72,7 +76,8 @@ class OperationWaiter:
                 if operation.status in FAILED:
                     raise NeonOperationError(_story(operation, "failed"))
                 raise NeonTimeoutError(_story(operation, f"did not finish within {self.deadline:g} s"))
-            self.clock.sleep(self.interval)
+            self.clock.sleep(pause)
+            pause = min(self.interval, pause * 2)
             operation = fetch(operation)
 
 

@@ -28,6 +28,7 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
+from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
 from kardinal_infra.databases.neon import inputs
@@ -77,7 +78,8 @@ def _one_line_errors(
 def _is_unknown(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(_is_unknown, value.values()))
-    return value == UNKNOWN
+    # The SDK has used both forms of "known after the update".
+    return isinstance(value, Unknown) or value == UNKNOWN
 
 
 class NeonBranchProvider(ResourceProvider):

@@ -16,7 +16,7 @@ SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 _RESOURCE_SIGNATURE = "5cf8f73096256a8f31e491e813e4eb8e"
 _UNKNOWN_STRING = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-_UNKNOWNS = frozenset(
+UNKNOWNS = frozenset(
     {
         _UNKNOWN_STRING,
         "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # bool
@@ -30,7 +30,13 @@ _UNKNOWNS = frozenset(
 
 
 class _Unknown:
-    """A value that is not known before the update has run."""
+    """A value that is not known before the update has run. There is one, told by identity, also in copies."""
+
+    def __copy__(self) -> _Unknown:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Unknown:
+        return self
 
     def __repr__(self) -> str:
         return "<unknown>"
@@ -59,7 +65,7 @@ def decode(struct: struct_pb2.Struct | None) -> dict[str, Any]:
 def _decode_value(value: struct_pb2.Value) -> Any:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
-        return UNKNOWN if value.string_value in _UNKNOWNS else value.string_value
+        return UNKNOWN if value.string_value in UNKNOWNS else value.string_value
     if kind == "number_value":
         number = value.number_value
         return int(number) if number.is_integer() else number

@@ -1,0 +1,125 @@
+import pytest
+import yaml
+
+from lab.plugins.common.wire import UNKNOWN, Secret
+from lab.plugins.kubernetes.kubeconfig import KubeconfigError, active_cluster, connect
+from lab.plugins.kubernetes.provider_config import diff_config
+from lab.plugins.kubernetes.settings import Settings, read_settings
+
+
+def config(server="https://one:6443", name="one", namespace=None, current=True, **user):
+    context = {"cluster": name, "user": name} | ({"namespace": namespace} if namespace else {})
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": server, "insecure-skip-tls-verify": True}}],
+        "users": [{"name": name, "user": user or {"token": "t"}}],
+        "contexts": [{"name": name, "context": context}],
+    } | ({"current-context": name} if current else {})
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch, tmp_path):
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_a_path_or_the_text(tmp_path):
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(config(namespace="shop")))
+    for source in (str(file), file.read_text()):
+        connection = connect(source, None)
+        assert (connection.server, connection.namespace) == ("https://one:6443", "shop")
+
+
+def test_the_environments_files_are_merged_and_the_first_wins(tmp_path, monkeypatch):
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_text(yaml.safe_dump(config("https://first:1", "one")))
+    second.write_text(yaml.safe_dump({**config("https://second:2", "two"), "current-context": "two"}))
+    monkeypatch.setenv("KUBECONFIG", f"{first}:{tmp_path / 'missing'}:{second}")
+    assert connect(None, None).server == "https://first:1"
+    assert connect(None, "two").server == "https://second:2"
+
+
+def test_the_default_file(tmp_path):
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube" / "config").write_text(yaml.safe_dump(config()))
+    assert connect("", "").server == "https://one:6443"
+
+
+def test_another_cluster_of_the_same_file():
+    both = config()
+    both["clusters"] += config("https://two:1", "two")["clusters"]
+    assert connect(yaml.safe_dump(both), None, "two").server == "https://two:1"
+    with pytest.raises(KubeconfigError, match="no cluster 'three'"):
+        connect(yaml.safe_dump(both), None, "three")
+
+
+@pytest.mark.parametrize(
+    ("source", "context", "message"),
+    [
+        ("", None, "no kubeconfig"),
+        ("/does/not/exist", None, "names no file and is not a kubeconfig"),
+        ("{token: hunter2, : [", None, "is not YAML"),
+        (yaml.safe_dump(config()), "other", "other"),
+    ],
+)
+def test_mistakes_are_told_without_the_text(source, context, message):
+    with pytest.raises(KubeconfigError, match=message) as caught:
+        connect(source, context)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_credentials_by_a_program_of_the_current_api_version(tmp_path):
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "true", "interactiveMode": "Never"}
+    assert connect(yaml.safe_dump(config(exec=plugin)), None).client.auth is not None
+
+
+def test_relative_certificates_belong_to_the_files_folder(tmp_path):
+    broken = config()
+    broken["clusters"][0]["cluster"] = {"server": "https://one:1", "certificate-authority": "ca.crt"}
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(broken))
+    with pytest.raises(KubeconfigError, match="credentials of context 'one' cannot be used"):
+        connect(str(file), None)
+
+
+def test_the_active_cluster():
+    text = yaml.safe_dump(config())
+    assert active_cluster(text, None, None)["server"] == "https://one:6443"
+    assert active_cluster(config(), "one", None)["server"] == "https://one:6443"
+    assert active_cluster("nonsense", None, None) is None
+
+
+class TestProviderChanges:
+    def test_only_another_cluster_is_another_provider(self):
+        one, renewed, two = config(), config(token="new"), config("https://two:1")
+        assert diff_config({"kubeconfig": one}, {"kubeconfig": one}).changed == []
+        changed = diff_config({"kubeconfig": one}, {"kubeconfig": Secret(renewed)})
+        assert (changed.changed, changed.replaces) == (["kubeconfig"], [])
+        assert diff_config({"kubeconfig": one}, {"kubeconfig": two}).replaces == ["kubeconfig"]
+
+    def test_other_settings_replace_nothing(self):
+        diff = diff_config({"namespace": "a"}, {"namespace": "b"})
+        assert (diff.changed, diff.replaces) == (["namespace"], [])
+
+    def test_an_identifier_decides_alone(self):
+        one, two = config(), config("https://two:1")
+        same = diff_config(
+            {"kubeconfig": one, "clusterIdentifier": "x"}, {"kubeconfig": two, "clusterIdentifier": "x"}
+        )
+        other = diff_config(
+            {"kubeconfig": one, "clusterIdentifier": "x"}, {"kubeconfig": one, "clusterIdentifier": "y"}
+        )
+        assert same.replaces == []
+        assert other.replaces == ["clusterIdentifier"]
+
+    def test_an_unknown_cluster_is_taken_for_another(self):
+        assert diff_config({"kubeconfig": config()}, {"kubeconfig": UNKNOWN}).replaces == ["kubeconfig"]
+
+
+def test_settings_come_from_the_provider_then_from_the_environment(monkeypatch):
+    monkeypatch.setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
+    monkeypatch.setenv("PULUMI_K8S_ENABLE_SECRET_MUTABLE", "true")
+    variables = {"kubernetes:config:namespace": "n", "kubernetes:config:enableSecretMutable": "false"}
+    assert read_settings(variables) == Settings(namespace="n", delete_unreachable=True)

@@ -1,0 +1,294 @@
+"""Manifests of routes: what is copied, changed and added."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from kardinal_infra.names import Owner
+from kardinal_infra.routing import (
+    catch_all_routes,
+    entry_route,
+    flow_routes,
+    has_baseline_route,
+    production_routes,
+)
+from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, topology
+
+OWNER = Owner(STACK, NAMESPACE, "dev")
+FORKS = {"votes-api": "votes-api-dev"}
+DECLARED = ("votes-api", "voting-app-ui")
+KEY = {"type": "Exact", "name": "x-kardinal-flow", "value": "dev"}
+
+
+def route(rules: list[dict[str, Any]], port: int | None = 80, **metadata: Any) -> dict[str, Any]:
+    parent = {"group": "", "kind": "Service", "name": "votes-api", **({"port": port} if port else {})}
+    return {
+        "metadata": {"name": "own", "namespace": NAMESPACE, **metadata},
+        "spec": {"parentRefs": [parent], "rules": rules},
+    }
+
+
+def derive(*routes: dict[str, Any], port: int = 80) -> list[dict[str, Any]]:
+    return flow_routes(OWNER, "votes-api", port, routes, FORKS, DECLARED)
+
+
+def only_rule(*routes: dict[str, Any]) -> dict[str, Any]:
+    [manifest] = derive(*routes)
+    [rule] = manifest["spec"]["rules"]
+    assert isinstance(rule, dict)
+    return rule
+
+
+def test_a_flow_route_hangs_on_the_service_and_port_and_waits_for_its_conditions() -> None:
+    [manifest] = derive(*catch_all_routes(topology(), BASELINE_STACK))
+    assert manifest["metadata"]["name"] == "votes-api-dev-80"
+    assert manifest["metadata"]["namespace"] == NAMESPACE
+    assert manifest["metadata"]["labels"]["kardinal.dev/flow"] == "dev"
+    assert manifest["metadata"]["annotations"]["kardinal.dev/stack"] == STACK
+    assert manifest["spec"]["parentRefs"] == [
+        {"group": "", "kind": "Service", "name": "votes-api", "port": 80}
+    ]
+    assert json.loads(manifest["metadata"]["annotations"]["pulumi.com/waitFor"]) == [
+        'jsonpath={.status.parents[0].conditions[?(@.type=="Accepted")].status}=True',
+        'jsonpath={.status.parents[0].conditions[?(@.type=="ResolvedRefs")].status}=True',
+    ]
+
+
+def test_a_rule_is_copied_with_the_key_in_every_match_and_everything_else_kept() -> None:
+    original = {
+        "name": "api",
+        "matches": [
+            {"path": {"type": "Exact", "value": "/a"}, "headers": [{"name": "x", "value": "1"}]},
+            {"method": "GET", "queryParams": [{"name": "q", "value": "1"}]},
+        ],
+        "timeouts": {"request": "3s"},
+        "retry": {"attempts": 2},
+        "filters": [{"type": "URLRewrite", "urlRewrite": {"hostname": "x"}}],
+        "backendRefs": [{"name": "votes-api", "port": 80}],
+    }
+    assert only_rule(route([original])) == {
+        "matches": [
+            {"path": {"type": "Exact", "value": "/a"}, "headers": [{"name": "x", "value": "1"}, KEY]},
+            {"method": "GET", "queryParams": [{"name": "q", "value": "1"}], "headers": [KEY]},
+        ],
+        "timeouts": {"request": "3s"},
+        "retry": {"attempts": 2},
+        "filters": [
+            {"type": "URLRewrite", "urlRewrite": {"hostname": "x"}},
+            {
+                "type": "ResponseHeaderModifier",
+                "responseHeaderModifier": {"set": [{"name": "x-kardinal-fork", "value": "votes-api-dev"}]},
+            },
+        ],
+        "backendRefs": [{"name": "votes-api-dev", "port": 80}],
+    }
+
+
+def test_an_existing_response_filter_is_merged_not_repeated() -> None:
+    modifier = {
+        "set": [{"name": "X-Kardinal-Fork", "value": "forged"}, {"name": "x-a", "value": "1"}],
+        "add": [{"name": "x-b", "value": "2"}],
+        "remove": ["x-c", "x-kardinal-fork"],
+    }
+    rule = only_rule(
+        route(
+            [
+                {
+                    "filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": modifier}],
+                    "backendRefs": [{"name": "votes-api", "port": 80}],
+                }
+            ]
+        )
+    )
+    assert rule["filters"] == [
+        {
+            "type": "ResponseHeaderModifier",
+            "responseHeaderModifier": {
+                "set": [{"name": "x-a", "value": "1"}, {"name": "x-kardinal-fork", "value": "votes-api-dev"}],
+                "add": [{"name": "x-b", "value": "2"}],
+                "remove": ["x-c"],
+            },
+        }
+    ]
+
+
+def test_canaries_of_the_service_do_not_get_a_flows_requests() -> None:
+    split = [
+        {"name": "votes-api", "port": 80, "weight": 90},
+        {"name": "votes-api-canary", "port": 8080, "weight": 10},
+    ]
+    assert only_rule(route([{"backendRefs": split}]))["backendRefs"] == [
+        {"name": "votes-api-dev", "port": 80}
+    ]
+
+
+def test_requests_for_another_service_stay_with_it() -> None:
+    [manifest] = derive(
+        route(
+            [
+                {"backendRefs": [{"name": "voting-app-ui", "port": 80}]},
+                {"backendRefs": [{"name": "votes-api", "port": 80}]},
+            ]
+        )
+    )
+    first, second = manifest["spec"]["rules"]
+    assert first["backendRefs"] == [{"name": "voting-app-ui", "port": 80}]
+    assert "filters" not in first
+    assert second["backendRefs"] == [{"name": "votes-api-dev", "port": 80}]
+
+
+def test_a_rule_that_sends_nothing_to_the_service_opens_nothing() -> None:
+    closed = [{"name": "votes-api", "weight": 0}, {"name": "voting-app-ui", "port": 80, "weight": 1}]
+    assert derive(route([{"backendRefs": closed}])) == []
+
+
+def test_routes_of_other_ports_namespaces_flows_and_parents_are_not_copied() -> None:
+    rules = [{"backendRefs": [{"name": "votes-api", "port": 80}]}]
+    gateway = route(rules)
+    gateway["spec"]["parentRefs"] = [{"name": "votes-api", "port": 80}]
+    assert (
+        derive(
+            route(rules, port=81),
+            route(rules, port=None),
+            route(rules, labels={"kardinal.dev/flow": "other"}),
+            gateway,
+        )
+        == []
+    )
+    foreign = route(rules, namespace="elsewhere")
+    foreign["spec"]["parentRefs"][0]["namespace"] = NAMESPACE
+    assert derive(foreign) == []
+
+
+def test_copies_keep_the_order_in_which_ties_are_broken() -> None:
+    backend = {"name": "votes-api", "port": 80}
+    young = route([{"backendRefs": [backend], "timeouts": {"request": "2s"}}])
+    young["metadata"] |= {"name": "a", "creationTimestamp": "2026-02-01T00:00:00Z"}
+    old = route([{"backendRefs": [backend], "timeouts": {"request": "1s"}}])
+    old["metadata"] |= {"name": "b", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    [manifest] = derive(young, old)
+    assert [rule["timeouts"]["request"] for rule in manifest["spec"]["rules"]] == ["1s", "2s"]
+
+
+@pytest.mark.parametrize(("rules", "matches", "sizes"), [(40, 1, [16, 16, 8]), (10, 30, [4, 4, 2])])
+def test_routes_are_split_at_the_apis_limits_with_names_that_sort(
+    rules: int, matches: int, sizes: list[int]
+) -> None:
+    one = {
+        "matches": [{"path": {"type": "Exact", "value": f"/{n}"}} for n in range(matches)],
+        "backendRefs": [{"name": "votes-api", "port": 80}],
+    }
+    manifests = derive(route([one] * rules))
+    assert [len(manifest["spec"]["rules"]) for manifest in manifests] == sizes
+    names = [manifest["metadata"]["name"] for manifest in manifests]
+    assert names == sorted(names) == ["votes-api-dev-80", "votes-api-dev-80-02", "votes-api-dev-80-03"]
+
+
+def test_a_match_without_room_for_the_key_is_refused() -> None:
+    full = {"headers": [{"name": f"x-{n}", "value": "1"} for n in range(16)]}
+    with pytest.raises(ValueError, match="16 headers has no room"):
+        derive(route([{"matches": [full], "backendRefs": [{"name": "votes-api", "port": 80}]}]))
+
+
+def test_the_flows_host_marks_requests_and_leads_to_the_fork() -> None:
+    manifest = entry_route(
+        OWNER, topology().gateway, "voting-app-ui", "dev.voting.localhost", 80, "voting-app-ui-dev"
+    )
+    assert manifest["metadata"]["name"] == "voting-app-ui-dev-entry"
+    assert manifest["spec"] == {
+        "parentRefs": [
+            {
+                "group": "gateway.networking.k8s.io",
+                "kind": "Gateway",
+                "name": "kardinal",
+                "namespace": NAMESPACE,
+            }
+        ],
+        "hostnames": ["dev.voting.localhost"],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "filters": [
+                    {
+                        "type": "RequestHeaderModifier",
+                        "requestHeaderModifier": {
+                            "set": [{"name": "x-kardinal-flow", "value": "dev"}],
+                            "add": [{"name": "baggage", "value": "kardinal-flow=dev"}],
+                        },
+                    },
+                    {
+                        "type": "ResponseHeaderModifier",
+                        "responseHeaderModifier": {
+                            "set": [
+                                {"name": "x-kardinal-flow", "value": "dev"},
+                                {"name": "x-kardinal-fork", "value": "voting-app-ui-dev"},
+                            ]
+                        },
+                    },
+                ],
+                "backendRefs": [{"group": "", "kind": "Service", "name": "voting-app-ui-dev", "port": 80}],
+            }
+        ],
+    }
+
+
+def test_an_entry_whose_service_is_not_forked_leads_to_the_baseline() -> None:
+    manifest = entry_route(OWNER, topology().gateway, "voting-app-ui", "dev.voting.localhost", 80, None)
+    [rule] = manifest["spec"]["rules"]
+    assert rule["backendRefs"][0]["name"] == "voting-app-ui"
+    assert rule["filters"][1]["responseHeaderModifier"] == {
+        "set": [{"name": "x-kardinal-flow", "value": "dev"}]
+    }
+
+
+def test_the_production_host_removes_the_key() -> None:
+    [manifest] = production_routes(topology(), BASELINE_STACK)
+    [rule] = manifest["spec"]["rules"]
+    assert manifest["spec"]["hostnames"] == ["voting.localhost"]
+    assert rule["filters"] == [
+        {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-kardinal-flow"]}}
+    ]
+    assert rule["backendRefs"] == [{"group": "", "kind": "Service", "name": "voting-app-ui", "port": 80}]
+    assert "kardinal.dev/flow" not in manifest["metadata"]["labels"]
+
+
+def test_every_routed_port_gets_a_catch_all_that_changes_nothing() -> None:
+    ports = [{"port": 80}, {"port": 9000, "protocol": "grpc"}, {"port": 5432, "protocol": "tcp"}]
+    application = topology(services={"voting-app-ui": {"ports": ports}})
+    manifests = catch_all_routes(application, BASELINE_STACK)
+    assert [manifest["spec"]["parentRefs"][0]["port"] for manifest in manifests] == [80, 9000]
+    for manifest in manifests:
+        port = manifest["spec"]["parentRefs"][0]["port"]
+        assert manifest["spec"]["rules"] == [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "backendRefs": [{"group": "", "kind": "Service", "name": "voting-app-ui", "port": port}],
+            }
+        ]
+
+
+@pytest.mark.parametrize("port", [80, None])
+def test_a_port_with_the_users_own_route_gets_no_catch_all(port: int | None) -> None:
+    own = route([{}], port=port)
+    names = [m["metadata"]["labels"]["kardinal.dev/service"] for m in catch_all_routes(topology(), "s", [own])]
+    assert names == ["voting-app-ui"]
+
+
+def test_the_baseline_stacks_own_catch_alls_stay_on_the_next_update() -> None:
+    first = catch_all_routes(topology(), BASELINE_STACK)
+    assert catch_all_routes(topology(), BASELINE_STACK, first) == first
+
+
+def test_only_an_accepted_route_of_exactly_that_port_keeps_requests_without_a_key_alive() -> None:
+    def guarded(item: dict[str, Any]) -> bool:
+        return has_baseline_route([item], NAMESPACE, "votes-api", 80)
+
+    refused = route([{}])
+    refused["status"] = {"parents": [{"conditions": [{"type": "Accepted", "status": "False"}]}]}
+    assert guarded(route([{}]))
+    assert not guarded(refused)
+    assert not guarded(route([{}], port=None))
+    assert not guarded(route([{}], labels={"kardinal.dev/flow": "dev"}))
