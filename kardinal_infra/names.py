@@ -133,10 +133,9 @@ def host_problem(text: str) -> str | None:
     if len(text) > MAX_HOST:
         return f'host "{text}" has {len(text)} characters, at most {MAX_HOST} are allowed'
     for label in text.split("."):
-        problem = label_problem(label)
-        if problem:
-            part = f' (part "{label}")' if label and label != text else ""
-            return f'host "{text}"{part} {problem}' if label != text else problem
+        if problem := label_problem(label):
+            named = problem if problem.startswith('"') else f'"{label}" {problem}'
+            return f'in host "{text}", {named}'
     return None
 
 

@@ -15,12 +15,12 @@ from rich.console import Console
 from lab import lifecycle
 from lab.build import build_cluster
 from lab.containers import import_image
-from lab.environment import environment, is_running
 from lab.images import build_image
 from lab.report import Report
 from lab.settings import LabError, from_environment
 from lab.status import print_logs, print_status
 from lab.toolchain import ensure_pulumi
+from lab.variables import environment, is_running
 
 app = typer.Typer(
     help="A real Kubernetes with Istio on this machine.", no_args_is_help=True, add_completion=False
@@ -116,7 +116,9 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except LabError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(
+            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)
 
 

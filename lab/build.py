@@ -43,7 +43,7 @@ def build_cluster(lab: Lab, report: Report) -> Built:
     Raises:
         LabError: A piece cannot be built or had.
     """
-    builder = GoBuilder(lab.cache, report)
+    builder = GoBuilder(lab, report)
     with ThreadPoolExecutor(max_workers=3) as workers:
         packages = workers.submit(ensure_packages, lab, report)
         envoy = workers.submit(ensure_envoy, lab, report)
@@ -55,7 +55,7 @@ def build_cluster(lab: Lab, report: Report) -> Built:
             coredns=coredns,
             istio=istio,
             definitions=module_files(
-                lab, builder, programs.ISTIO, "sigs.k8s.io/gateway-api", {"config/crd/standard/*.yaml": ""}
+                lab, builder, programs.ISTIO, "sigs.k8s.io/gateway-api", {"config/crd/standard/*.yaml": 0o644}
             ),
             images=_images(lab, builder, pause, istio, envoy, report),
         )
@@ -64,6 +64,6 @@ def build_cluster(lab: Lab, report: Report) -> Built:
 def _images(
     lab: Lab, builder: GoBuilder, pause: Path, istio: Path, envoy: Future[Path], report: Report
 ) -> tuple[Path, ...]:
-    bootstrap = {"tools/packaging/common/envoy_bootstrap.json": ""}
+    bootstrap = {"tools/packaging/common/envoy_bootstrap.json": 0o644}
     extras = module_files(lab, builder, programs.ISTIO, "istio.io/istio", bootstrap)
     return (pause_image(lab, pause, report), *mesh_images(lab, istio, extras, envoy.result(), report))

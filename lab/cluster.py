@@ -5,14 +5,14 @@ from __future__ import annotations
 import ssl
 import subprocess
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import configuration
 from lab.configuration import NODE, pki
 from lab.containers import import_image
 from lab.network import ensure_network, start_keeper
-from lab.processes import Process, Processes, wait_for
+from lab.processes import Process, Processes
 from lab.report import Report
 from lab.settings import Lab, LabError
 
@@ -45,17 +45,17 @@ class Cluster:
         lab.sockets.mkdir(mode=0o700, exist_ok=True)
         with report.working("network", f"namespace {lab.name}, addresses {lab.prefix}.*"):
             ensure_network(lab)
-            keeper = start_keeper(lab, self.processes)
+            keeper = start_keeper(self.processes)
         with report.working("kubernetes", "control plane"):
             self._start(
                 keeper, "containerd", ["containerd", "--config", str(lab.state / "etc/containerd.toml")]
             )
             self._start(keeper, "etcd", self._etcd())
             self._start(keeper, "kube-apiserver", self._apiserver())
-            log = self.processes.log("kube-apiserver")
-            wait_for((pki(lab) / "apiserver.crt").exists, "the API server's certificate", 60, log)
+            certificate = pki(lab) / "apiserver.crt"
+            self.processes.wait("kube-apiserver", certificate.exists, "the API server's certificate", 60)
             configuration.write_kubeconfig(lab)
-            wait_for(self.api_ready, "the Kubernetes API", 90, log)
+            self.processes.wait("kube-apiserver", self.api_ready, "the Kubernetes API", 90)
         with report.working("kubernetes", "node"):
             self._start(keeper, "kube-controller-manager", self._controller_manager())
             scheduler = [f"--kubeconfig={lab.kubeconfig}", "--leader-elect=false", "--profiling=false"]
@@ -65,11 +65,11 @@ class Cluster:
             self._start(
                 keeper, "coredns", [str(self.coredns / "coredns"), "-conf", str(lab.state / "etc/Corefile")]
             )
-            wait_for(lab.containerd_socket.exists, "containerd", 30, self.processes.log("containerd"))
+            self.processes.wait("containerd", lab.containerd_socket.exists, "containerd", 30)
             for image in images:
                 import_image(lab, image)
             self._start(keeper, "kubelet", self._kubelet())
-            wait_for(self.node_ready, "the node to be ready", 120, self.processes.log("kubelet"))
+            self.processes.wait("kubelet", self.node_ready, "the node to be ready", 120)
 
     def kubectl(self, *arguments: str, text: str = "") -> str:
         """What kubectl answers.
@@ -95,7 +95,7 @@ class Cluster:
         return self.kubectl("get", "nodes", "-o", question) == "True"
 
     def _start(self, keeper: Process, name: str, command: Sequence[str]) -> None:
-        self.processes.start(name, command, inside=keeper, environment=_RUNTIME.get(name))
+        self.processes.start(name, command, inside=keeper)
 
     def _etcd(self) -> list[str]:
         return [
@@ -148,6 +148,3 @@ class Cluster:
             f"--root-dir={self.lab.state}/kubelet",
             f"--cert-dir={self.lab.state}/kubelet-pki",
         ]
-
-
-_RUNTIME: Mapping[str, Mapping[str, str]] = {}

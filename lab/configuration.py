@@ -81,7 +81,6 @@ def kubelet(lab: Lab) -> dict[str, Any]:
         "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
         "authorization": {"mode": "AlwaysAllow"},
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{lab.name}",
         "cgroupsPerQOS": False,
         "clusterDNS": [lab.node_address],
         "clusterDomain": "cluster.local",

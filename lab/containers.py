@@ -9,32 +9,45 @@ from lab.settings import Lab, LabError
 
 
 def import_image(lab: Lab, archive: Path) -> None:
-    """Import an image archive; one that is there already costs nothing.
+    """Import an image archive of ``build_image``; one that is there already costs nothing.
 
     Raises:
         LabError: containerd refuses it.
     """
-    marks = lab.state / "images"
-    marks.mkdir(parents=True, exist_ok=True)
-    mark = marks / archive.name
-    if mark.exists():
-        return
-    _ctr(lab, "images", "import", str(archive))
-    mark.symlink_to(archive)
+    # One link for each image name: the archive that the name stands for now.
+    name = archive.name.partition("@")[0]
+    _link(lab.state / "images" / name, archive)
+    # Beside containerd's own records, so that the note is gone when they are.
+    imported = lab.state / "containerd" / "imported" / name
+    if not (imported.is_symlink() and imported.readlink() == archive):
+        _ctr(lab, "images", "import", str(archive))
+        _link(imported, archive)
 
 
-def imported_archives(lab: Lab) -> list[Path]:
-    """Archives imported so far that still exist, to import them again into an empty containerd."""
-    marks = sorted((lab.state / "images").glob("*"))
-    return [archive for mark in marks if (archive := mark.readlink()).is_file()]
+def wanted_images(lab: Lab) -> list[Path]:
+    """Archives imported so far that still exist: an emptied containerd is given them again."""
+    links = sorted((lab.state / "images").glob("[!.]*"))
+    return [archive for link in links if (archive := link.readlink()).is_file()]
 
 
 def remove_containers(lab: Lab) -> None:
-    """End and remove every container, so that containerd starts clean the next time."""
+    """End and remove every container, so that containerd starts clean the next time.
+
+    Raises:
+        LabError: containerd does not answer.
+    """
     if running := _ctr(lab, "tasks", "list", "-q").split():
         _ctr(lab, "tasks", "delete", "--force", *running, check=False)
     if containers := _ctr(lab, "containers", "list", "-q").split():
         _ctr(lab, "containers", "delete", *containers, check=False)
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = link.with_name(f".{link.name}")
+    unfinished.unlink(missing_ok=True)
+    unfinished.symlink_to(target)
+    unfinished.rename(link)
 
 
 def _ctr(lab: Lab, *arguments: str, check: bool = True) -> str:

@@ -32,6 +32,7 @@ DEMO_IMAGES = (
     DemoImage("voting-app-ui:1.0", "ui/Dockerfile"),
     DemoImage("voting-app-ui-dev:latest", "ui/Dockerfile", release="dev"),
     DemoImage("votes-api:1.0", "api/Dockerfile"),
+    DemoImage("kardinal-pgbouncer:lab", "../pooler/Dockerfile"),
 )
 
 

@@ -11,14 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.downloads import ensure_go
 from lab.locks import exclusive
 from lab.report import Report
-from lab.settings import SOURCES, LabError
+from lab.settings import SOURCES, Lab, LabError
 
 # No DWARF and no symbol table: nobody debugs these programs, and both cost build time.
 COMPILER_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
 LINKER_FLAGS = "-s -w"
-# The compiler's garbage collector costs more than the memory it saves; the soft limit keeps small machines alive.
+# The compiler collects garbage more rarely: it has the memory, and the time is what is short.
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOGC": "400", "GOFLAGS": "-mod=readonly"}
 
 
@@ -32,7 +33,6 @@ class GoProgram:
         package: What to build, as ``go build`` takes it.
         variables: String variables set by the linker, by full name.
         called: Names under which the program is started, if not its own.
-        replaced: Files of dependencies replaced for the build: ``module/path/file.go`` -> file in the module folder.
     """
 
     name: str
@@ -40,7 +40,6 @@ class GoProgram:
     package: str
     variables: tuple[tuple[str, str], ...] = ()
     called: tuple[str, ...] = ()
-    replaced: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -66,7 +65,6 @@ def cache_key(program: GoProgram, go_version: str) -> str:
     digest = hashlib.sha256()
     recipe = [go_version, program.package, program.linker_flags, *COMPILER_FLAGS, *program.called]
     recipe += [f"{name}={value}" for name, value in sorted(ENVIRONMENT.items())]
-    recipe += ["|".join(entry) for entry in program.replaced]
     digest.update(json.dumps(recipe).encode())
     for path in sorted(_inputs(program)):
         digest.update(json.dumps([path.relative_to(program.folder).as_posix(), path.read_text()]).encode())
@@ -78,23 +76,22 @@ def _inputs(program: GoProgram) -> Iterable[Path]:
     yield program.folder / "go.sum"
     if program.package.startswith("./"):
         yield from (program.folder / program.package).glob("*.go")
-    for _, _, replacement in program.replaced:
-        yield program.folder / replacement
 
 
 class GoBuilder:
     """Builds programs one after the other and remembers them in ``cache/programs``."""
 
-    def __init__(self, cache: Path, report: Report) -> None:
-        self.cache = cache
+    def __init__(self, lab: Lab, report: Report) -> None:
+        self.cache = lab.cache
         self.report = report
+        self.go = ensure_go(lab, report)
         self._versions: dict[str, str] = {}
 
     def ensure(self, program: GoProgram) -> Path:
         """The folder with the built program (and links for each name it goes by).
 
         Raises:
-            LabError: Go is missing, or the build failed.
+            LabError: The build failed.
         """
         installed = self.installed(program)
         if installed.is_dir():
@@ -129,8 +126,8 @@ class GoBuilder:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
             command = [
-                *("setpriv", "--pdeathsig", "TERM", "go", "build", "-v", *COMPILER_FLAGS),
-                *("-ldflags", program.linker_flags, *self._overlay(program, unfinished)),
+                *("setpriv", "--pdeathsig", "TERM", str(self.go), "build", "-v", *COMPILER_FLAGS),
+                *("-ldflags", program.linker_flags),
                 *("-o", str(unfinished / program.name), program.package),
             ]
             self._run_build(program, command, total)
@@ -150,34 +147,20 @@ class GoBuilder:
         if process.returncode:
             raise LabError(f"building {program.name} failed:\n" + "".join(output[-20:]))
 
-    def _overlay(self, program: GoProgram, scratch: Path) -> list[str]:
-        if not program.replaced:
-            return []
-        replace = {
-            str(self.module_folder(program, module) / file): str(program.folder / replacement)
-            for module, file, replacement in program.replaced
-        }
-        path = scratch / "overlay.json"
-        path.write_text(json.dumps({"Replace": replace}))
-        return ["-overlay", str(path)]
-
     def _go_version(self, program: GoProgram) -> str:
         if program.module not in self._versions:
             self._versions[program.module] = self._go(program, "env", "GOVERSION").strip()
         return self._versions[program.module]
 
     def _go(self, program: GoProgram, *arguments: str) -> str:
-        try:
-            done = subprocess.run(
-                ["go", *arguments],
-                cwd=program.folder,
-                env=_environment(),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise LabError("go is not on PATH: install Go 1.26 or newer (https://go.dev/dl)") from None
+        done = subprocess.run(
+            [str(self.go), *arguments],
+            cwd=program.folder,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise LabError(
                 f"go {' '.join(arguments)} (in lab/go/{program.module}) failed:\n{done.stderr[-2000:]}"

@@ -21,6 +21,7 @@ from lab.settings import Lab, LabError, from_environment
 
 # The specification wants a time; one for all keeps the archives reproducible.
 _EPOCH = "2020-01-01T00:00:00Z"
+_FILE_NAME = str.maketrans("/:", "_=")
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ def build_image(
     """Build an image and keep it in the cache.
 
     Args:
-        name: Reference, for example ``voting-app-ui:v1`` (becomes ``docker.io/library/voting-app-ui:v1``, as a
-            pod's ``image: voting-app-ui:v1`` asks for it).
-        packages: Debian bookworm packages of the root file system; none gives an image of ``files`` alone.
+        name: Reference, for example ``voting-app-ui:v1``; like a pod's ``image: voting-app-ui:v1`` it means
+            ``docker.io/library/voting-app-ui:v1``.
+        packages: Debian bookworm packages of the root file system; none: an image of ``files`` alone.
         files: Path in the image -> content: bytes, text, a ``Path`` to copy (file or folder), or a ``File``.
         entrypoint: As in a Dockerfile.
         command: As in a Dockerfile.
@@ -225,8 +226,7 @@ def _identity(spec: ImageSpec, layers: Sequence[Path], top: bytes) -> str:
         _config(spec, [*(layer.name for layer in layers), hashlib.sha256(top).hexdigest()])
     )
     digest.update(spec.name.encode())
-    short = spec.name.rsplit("/", 1)[-1].replace(":", "-")
-    return f"{short}-{digest.hexdigest()[:16]}"
+    return f"{spec.name.translate(_FILE_NAME)}@{digest.hexdigest()[:16]}"
 
 
 def _write_archive(target: Path, spec: ImageSpec, layers: Sequence[Path], top: bytes) -> None:

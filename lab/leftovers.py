@@ -7,14 +7,28 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.processes import Process, every_process
+from lab.neon import neon_data
+from lab.processes import Process, every_process, parent_of
 from lab.settings import Lab
 
 _CGROUPS = Path("/sys/fs/cgroup")
+# containerd's name space for Kubernetes names the cgroup above all its containers.
+_PARENT = "k8s.io"
 
 
-def cluster_processes(lab: Lab, keeper: Process | None) -> list[Process]:
-    """Every process inside the lab: by network namespace, mount namespace or cgroup."""
+def container_ids(lab: Lab) -> set[str]:
+    """Ids of the lab's containers: containerd keeps a folder for each, also after a crash."""
+    folder = lab.sockets / "containerd" / "io.containerd.runtime.v2.task" / "k8s.io"
+    return {path.name for path in folder.glob("*")}
+
+
+def container_processes(containers: set[str]) -> list[Process]:
+    """The processes of these containers: each runs in a cgroup named after its container."""
+    return [process for process in every_process() if _cgroups(process) & containers]
+
+
+def cluster_processes(lab: Lab, keeper: Process | None, containers: set[str]) -> list[Process]:
+    """Every process inside the lab: by network namespace, mount namespace or container."""
     network = _identity(lab.network_namespace)
     mounts = _identity(Path(f"/proc/{keeper.pid}/ns/mnt")) if keeper else None
     return [
@@ -22,43 +36,31 @@ def cluster_processes(lab: Lab, keeper: Process | None) -> list[Process]:
         for process in every_process()
         if (network and _identity(Path(f"/proc/{process.pid}/ns/net")) == network)
         or (mounts and _identity(Path(f"/proc/{process.pid}/ns/mnt")) == mounts)
-        or container_of(lab, process)
+        or _cgroups(process) & containers
     ]
 
 
-def container_of(lab: Lab, process: Process) -> str | None:
-    """Id of the lab's container in which a process runs."""
-    try:
-        lines = Path(f"/proc/{process.pid}/cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        head, found, container = line.partition(f":/{lab.name}/")
-        if found and head:
-            return container
-    return None
+def database_processes(lab: Lab) -> list[Process]:
+    """Processes that work in the local Neon service's folder; not the shell from which this was called."""
+    own = set(_ancestors(os.getpid()))
+    folder = neon_data(lab)
+    return [process for process in every_process() if process.pid not in own and _works_in(process, folder)]
 
 
-def host_processes(lab: Lab) -> list[Process]:
-    """Processes on the machine itself that work in the lab's state folder, such as its databases."""
-    return [process for process in every_process() if _works_in(process, lab.state)]
-
-
-def remove_cgroups(lab: Lab) -> None:
-    """Remove the lab's cgroups in every hierarchy."""
-    for folder in _cgroup_roots(lab):
-        # Deepest first; a cgroup can be removed a moment after its last process ended.
-        for child in sorted([folder, *folder.rglob("*/")], key=lambda path: len(path.parts), reverse=True):
-            _remove_cgroup(child)
-
-
-def _cgroup_roots(lab: Lab) -> Iterator[Path]:
-    for parent in (_CGROUPS, *_CGROUPS.glob("*/")):
-        if (parent / lab.name).is_dir():
-            yield parent / lab.name
+def remove_cgroups(containers: set[str]) -> None:
+    """Remove the cgroups of these containers in every hierarchy, and their parent when it is empty."""
+    for parent in (_CGROUPS / _PARENT, *_CGROUPS.glob(f"*/{_PARENT}")):
+        for container in containers:
+            # Deepest first: a cgroup with children cannot be removed.
+            for folder in sorted((parent / container).rglob("*/"), key=lambda path: -len(path.parts)):
+                _remove_cgroup(folder)
+            _remove_cgroup(parent / container)
+        if parent.is_dir() and not any(child.is_dir() for child in parent.iterdir()):
+            _remove_cgroup(parent)
 
 
 def _remove_cgroup(folder: Path) -> None:
+    # A cgroup can be removed a moment after its last process ended.
     for _ in range(20):
         try:
             folder.rmdir()
@@ -70,13 +72,26 @@ def _remove_cgroup(folder: Path) -> None:
             return
 
 
-def _works_in(process: Process, folder: Path) -> bool:
-    if process.pid == os.getpid():
-        return False
+def _cgroups(process: Process) -> set[str]:
     try:
-        return Path(os.readlink(f"/proc/{process.pid}/cwd")).is_relative_to(folder)
+        lines = Path(f"/proc/{process.pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return set()
+    # "4:memory:/k8s.io/ID", with more parts behind ID if the container has cgroups of its own.
+    return {part for line in lines for part in line.split(":", 2)[2].split("/") if part}
+
+
+def _works_in(process: Process, folder: Path) -> bool:
+    try:
+        return Path(f"/proc/{process.pid}/cwd").readlink().is_relative_to(folder)
     except OSError:
         return False
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid > 0:
+        yield pid
+        pid = parent_of(pid)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lab.build import build_cluster
 from lab.cluster import Cluster
-from lab.containers import imported_archives, remove_containers
+from lab.containers import remove_containers, wanted_images
 from lab.ingress import start_ingress
-from lab.leftovers import cluster_processes, host_processes, remove_cgroups
+from lab.leftovers import cluster_processes, container_ids, database_processes, remove_cgroups
 from lab.locks import exclusive
 from lab.mesh import install_mesh
 from lab.neon import start_neon
@@ -53,7 +53,7 @@ def up(lab: Lab, report: Report) -> None:
             _take_down(lab, report)
         cluster = Cluster(lab, built.kube, built.coredns, report)
         _link_programs(lab, built.kube, built.istio)
-        cluster.start([*built.images, *imported_archives(lab)])
+        cluster.start([*built.images, *wanted_images(lab)])
         start_load_balancer(lab, processes)
         start_ingress(lab, processes, report)
         install_mesh(cluster, built.istio, built.definitions, report)
@@ -73,7 +73,7 @@ def down(lab: Lab, report: Report, *, purge: bool = False) -> None:
         with report.working("lab", "take down"):
             _take_down(lab, report)
         if purge:
-            shutil.rmtree(lab.state, ignore_errors=True)
+            _remove_tree(lab.state)
 
 
 def require_root() -> None:
@@ -88,18 +88,19 @@ def _take_down(lab: Lab, report: Report) -> None:
     processes = Processes(lab)
     for name in _STOP_FIRST:
         processes.stop(name)
+    containers = container_ids(lab)
     clean = processes.find("containerd") is not None
     if clean:
         clean = _tolerate(report, lambda: remove_containers(lab))
     for name in _STOP_LAST:
         processes.stop(name, seconds=30)
-    end(cluster_processes(lab, processes.find(KEEPER)), seconds=3)
-    end(host_processes(lab), seconds=5)
+    end(cluster_processes(lab, processes.find(KEEPER), containers), seconds=3)
+    end(database_processes(lab), seconds=5)
     for name in processes.names():
         processes.stop(name)
     remove_network(lab)
     remove_private_folders()
-    remove_cgroups(lab)
+    remove_cgroups(containers)
     shutil.rmtree(lab.sockets, ignore_errors=True)
     spoiled = [lab.state / name for name in ("etcd", "kubelet", "pods")]
     if not clean:

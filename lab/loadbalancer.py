@@ -1,6 +1,6 @@
 """A cloud's load balancer in small: gives Services of type LoadBalancer an address of the lab.
 
-kube-proxy does the rest. Runs as a process of its own: ``python -m lab.loadbalancer RANGE``, with KUBECONFIG set.
+kube-proxy does the rest. Runs as a process of its own: ``python -m lab.loadbalancer RANGE``, with KUBECONFIG.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def wanted_addresses(addresses: str, services: Mapping[str, tuple[bool, str]]) -
 
     Args:
         addresses: The range, such as ``10.0.0.0/24``.
-        services: Key of a Service -> whether it wants an address, and the one it has (or empty), oldest first.
+        services: Key of a Service -> whether it wants an address, and the one it has or empty; oldest first.
 
     Returns:
         Key -> new address, or empty to take the address away. A Service that is as it should be is not named.
@@ -54,13 +54,19 @@ def _address(service: Service) -> str:
     return (ingress[0].ip or "") if ingress else ""
 
 
+def _state(service: Service) -> tuple[bool, str]:
+    return service.spec is not None and service.spec.type == "LoadBalancer", _address(service)
+
+
+def _key(service: Service) -> tuple[str, str, str]:
+    metadata = service.metadata
+    assert metadata, "a Service that was read has metadata"
+    return str(metadata.creationTimestamp), str(metadata.namespace), str(metadata.name)
+
+
 def _reconcile(client: Client, addresses: str) -> None:
-    services = {(s.metadata.namespace, s.metadata.name): s for s in client.list(Service, namespace="*")}
-    oldest_first = sorted(services, key=lambda key: str(services[key].metadata.creationTimestamp))
-    state = {
-        "/".join(key): (services[key].spec.type == "LoadBalancer", _address(services[key]))
-        for key in oldest_first
-    }
+    services = sorted(client.list(Service, namespace="*"), key=_key)
+    state = {"/".join(_key(service)[1:]): _state(service) for service in services}
     for key, address in wanted_addresses(addresses, state).items():
         namespace, name = key.split("/")
         ingress = [LoadBalancerIngress(ip=address, ipMode="VIP")] if address else []

@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from lab.configuration import pki, secret
-from lab.processes import Processes, wait_for
+from lab.processes import Processes
 from lab.report import Report
 from lab.settings import Lab
 
@@ -33,7 +33,7 @@ def start_neon(lab: Lab, processes: Processes, report: Report) -> None:
     ]
     with report.working(NAME, "local Neon service"):
         processes.start(NAME, command, inside=None)
-        wait_for(lambda: _healthy(lab), "the local Neon service", 120, processes.log(NAME))
+        processes.wait(NAME, lambda: _healthy(lab), "the local Neon service", 120)
 
 
 def neon_data(lab: Lab) -> Path:

@@ -44,8 +44,8 @@ def ensure_network(lab: Lab) -> None:
     _run(*inside, "ip", "link", "set", "lo", "up")
     _run(*inside, "ip", "address", "replace", f"{lab.node_address}/30", "dev", "uplink")
     _run(*inside, "ip", "link", "set", "uplink", "up")
-    # Service addresses need some route, or local programs get "unreachable" before kube-proxy's rules are asked.
-    # It leads to a bridge without ports, so that a packet no rule takes ends here.
+    # Service addresses need some route, or local programs get "unreachable" before kube-proxy's rules are
+    # asked. It leads to a bridge without ports, so that a packet no rule takes ends here.
     if "services:" not in _run(*inside, "ip", "-o", "link", "show"):
         _run(*inside, "ip", "link", "add", "services", "type", "bridge")
     _run(*inside, "ip", "link", "set", "services", "up")
@@ -63,10 +63,10 @@ def remove_network(lab: Lab) -> None:
         _run("ip", "netns", "delete", lab.name)
 
 
-def start_keeper(lab: Lab, processes: Processes) -> Process:
+def start_keeper(processes: Processes) -> Process:
     """Start the process that holds the lab's mount namespace.
 
-    Everything mounted inside (containers, pods' volumes, pods' network namespaces) is gone with the last process.
+    What is mounted inside (containers, volumes, pods' network namespaces) is gone with the last process.
     """
     if running := processes.find(KEEPER):
         return running
@@ -81,11 +81,25 @@ def start_keeper(lab: Lab, processes: Processes) -> Process:
 
 
 def remove_private_folders() -> None:
-    """Remove the folders made as mount points, as far as they are empty on the machine itself."""
+    """Remove the folders made as mount points, if they are empty and no other lab has them mounted.
+
+    To remove a folder also unmounts what other mount namespaces have mounted there.
+    """
+    mounted = _mounted_anywhere()
     for folder in _PRIVATE_FOLDERS[1:]:
         path = Path(folder)
-        if path.is_dir() and not any(path.iterdir()):
+        if path.is_dir() and folder not in mounted and not any(path.iterdir()):
             path.rmdir()
+
+
+def _mounted_anywhere() -> set[str]:
+    found: set[str] = set()
+    for table in Path("/proc").glob("[0-9]*/mountinfo"):
+        try:
+            found.update(line.split()[4] for line in table.read_text().splitlines())
+        except OSError:
+            continue  # the process has ended
+    return found
 
 
 def _refuse_taken_addresses(lab: Lab) -> None:

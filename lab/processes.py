@@ -19,8 +19,8 @@ from lab.settings import Lab, LabError
 
 T = TypeVar("T")
 
-# The shell writes its own line of /proc before it becomes the program: whoever starts it may die at any moment
-# and the program is still known.
+# The shell writes its own line of /proc before it becomes the program: whoever starts it may die at any
+# moment and the program is still known.
 _LAUNCH = 'read -r line < /proc/$$/stat; printf "%s\\n" "$line" > "$0"; exec "$@"'
 
 
@@ -48,20 +48,48 @@ class Process:
         return 0
 
 
-def _parse_stat(text: str) -> tuple[int, str, int]:
-    """Process id, state letter and start time of a line of ``/proc/PID/stat`` (see proc(5))."""
+@dataclass(frozen=True)
+class _Stat:
+    """The fields of ``/proc/PID/stat`` that matter here; see proc(5)."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+    started: int
+
+
+def _parse_stat(text: str) -> _Stat:
+    # The program's name stands in parentheses and may hold anything, parentheses too.
     head, _, tail = text.rpartition(")")
     fields = tail.split()
-    return int(head.split(" ", 1)[0]), fields[0], int(fields[19])
+    return _Stat(int(head.split(" ", 1)[0]), fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def _read_stat(path: Path) -> _Stat | None:
+    try:
+        return _parse_stat(path.read_text())
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def process_started(pid: int) -> int | None:
     """Start time of a running process in clock ticks since boot; None if there is none."""
-    try:
-        _, state, started = _parse_stat(Path(f"/proc/{pid}/stat").read_text())
-    except (OSError, ValueError, IndexError):
-        return None
-    return None if state in "ZX" else started
+    stat = _read_stat(Path(f"/proc/{pid}/stat"))
+    return None if stat is None or stat.state in "ZX" else stat.started
+
+
+def parent_of(pid: int) -> int:
+    """The process that a process belongs to; 0 if there is none."""
+    stat = _read_stat(Path(f"/proc/{pid}/stat"))
+    return stat.parent if stat else 0
+
+
+def in_session(leaders: Iterable[int]) -> list[Process]:
+    """The running processes of some sessions, named by their first process."""
+    wanted = set(leaders)
+    found = (_read_stat(path) for path in Path("/proc").glob("[0-9]*/stat"))
+    return [Process(stat.pid, stat.started) for stat in found if stat and stat.session in wanted]
 
 
 def every_process() -> Iterable[Process]:
@@ -80,12 +108,9 @@ class Processes:
 
     def find(self, name: str) -> Process | None:
         """The program started under this name, if it still runs."""
-        try:
-            pid, _, started = _parse_stat((self.folder / name).read_text())
-        except (OSError, ValueError, IndexError):
-            return None
-        process = Process(pid, started)
-        return process if process.alive else None
+        noted = _read_stat(self.folder / name)
+        process = Process(noted.pid, noted.started) if noted else None
+        return process if process and process.alive else None
 
     def names(self) -> list[str]:
         """Names under which something was started."""
@@ -104,8 +129,9 @@ class Processes:
         Args:
             name: What it is called here.
             command: Program and arguments.
-            inside: The keeper of the lab's namespaces, to start inside them; None starts on the machine itself.
-            environment: Variables in addition to the caller's.
+            inside: The keeper of the lab's namespaces, to start inside them; None: on the machine itself.
+            environment: Variables in addition to a few of the caller's: no proxy or key of the caller's is
+                passed on.
         """
         if running := self.find(name):
             return running
@@ -115,16 +141,31 @@ class Processes:
         note.unlink(missing_ok=True)
         entry = namespace_entry(self.lab, inside) if inside else []
         with (self.lab.logs / f"{name}.log").open("ab") as log:
-            subprocess.Popen(
-                ["sh", "-c", _LAUNCH, str(note), *entry, *command],
+            # The program belongs to no run of the lab: setsid --fork leaves it to the system's first process.
+            subprocess.run(
+                ["setsid", "--fork", "sh", "-c", _LAUNCH, str(note), *entry, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env={**os.environ, **(environment or {})},
-                start_new_session=True,
+                env={**_clean_environment(), **(environment or {})},
+                check=True,
             )
         return wait_for(lambda: self.find(name), f"{name} to start", seconds=10, log=self.log(name))
+
+    def wait(self, name: str, probe: Callable[[], T | None], what: str, seconds: float) -> T:
+        """Ask until the answer is true, as ``wait_for``; fails at once when the program has ended.
+
+        Raises:
+            LabError: The program ended, or the answer did not come true.
+        """
+
+        def ask() -> T | None:
+            if self.find(name) is None:
+                raise LabError(f"{name} has ended; {_end_of(self.log(name))}")
+            return probe()
+
+        return wait_for(ask, what, seconds, self.log(name))
 
     def log(self, name: str) -> Path:
         """The log file of a program."""
@@ -133,8 +174,14 @@ class Processes:
     def stop(self, name: str, seconds: float = 10) -> None:
         """Ask a program to end and make it end after ``seconds``; then forget it."""
         if process := self.find(name):
+            children = in_session([process.pid])
             end([process], seconds)
+            end(children, seconds=1)
         (self.folder / name).unlink(missing_ok=True)
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TZ") if name in os.environ}
 
 
 def namespace_entry(lab: Lab, keeper: Process) -> list[str]:
@@ -151,7 +198,6 @@ def end(processes: Iterable[Process], seconds: float = 5) -> None:
                 _send(process, number)
         deadline = time.monotonic() + seconds
         while left and time.monotonic() < deadline:
-            _reap_children()
             left = [process for process in left if process.alive]
             if left:
                 time.sleep(0.05)
@@ -161,15 +207,6 @@ def _send(process: Process, number: int) -> None:
     try:
         os.kill(process.pid, number)
     except ProcessLookupError:
-        return
-
-
-def _reap_children() -> None:
-    # A program that this very run started and that ended would stay as a zombie until the run is over.
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
         return
 
 
@@ -193,10 +230,12 @@ def wait_for(probe: Callable[[], T | None], what: str, seconds: float, log: Path
         except OSError:
             pass
         if time.monotonic() > deadline:
-            tail = (
-                "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log and log.exists() else ""
-            )
             raise LabError(
-                f"waited {seconds:.0f} s in vain for {what}" + (f"; end of {log}:\n{tail}" if tail else "")
+                f"waited {seconds:.0f} s in vain for {what}" + (f"; {_end_of(log)}" if log else "")
             )
         time.sleep(0.1)
+
+
+def _end_of(log: Path) -> str:
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return f"end of {log}:\n" + "\n".join(text.splitlines()[-15:])

@@ -13,7 +13,7 @@ PULUMI = GoProgram(
     variables=(("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", f"v{PULUMI_VERSION}"),),
 )
 
-# The last Python language host that lived inside the SDK's Go module, and so can be had from the module proxy.
+# The last Python language host that lived inside the SDK's Go module, and so is on the module proxy.
 PULUMI_PYTHON = GoProgram(
     name="pulumi-language-python",
     module="pulumi-python",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,11 @@ class Lab:
     """One lab: its folders, its network name and its address ranges.
 
     Attributes:
-        name: Name of the network namespace; also the cgroup under which its containers run.
+        name: Name of the network namespace and of the link's interface on the machine, hence at most 15
+            characters.
         cache: What is kept between labs: built programs, root file systems, images.
-        state: What belongs to this lab: cluster data, logs, keys. PostgreSQL runs in it as an unprivileged user,
-            who must be able to get there: a folder in root's home would not do.
+        state: What belongs to this lab: cluster data, logs, keys. PostgreSQL runs in it as an unprivileged
+            user, who must be able to get there: a folder in root's home would not do.
         prefix: First two numbers of every address of the lab, for example ``10.213``.
         ingress_port: Wished port on 127.0.0.1 that leads to the first load balancer.
     """
@@ -63,8 +65,8 @@ class Lab:
 
     @property
     def host_interface(self) -> str:
-        """The link's interface on the machine; at most 15 characters, as Linux wants."""
-        return f"{self.name[:11]}-up"
+        """The link's interface on the machine."""
+        return self.name
 
     @property
     def network_namespace(self) -> Path:
@@ -123,6 +125,10 @@ def from_environment() -> Lab:
     state = Path(environment.get("KARDINAL_LAB_STATE") or Path("/var/lib") / name).absolute()
     prefix = environment.get("KARDINAL_LAB_PREFIX") or "10.213"
     port = environment.get("KARDINAL_LAB_PORT") or "8080"
+    if not re.fullmatch("[a-z][a-z0-9-]{0,14}", name):
+        raise LabError(
+            f"KARDINAL_LAB_NAME: {name!r} is not a name of at most 15 characters in a-z, 0-9 and -"
+        )
     numbers = prefix.split(".")
     if len(numbers) != 2 or not all(part.isdigit() and int(part) < 256 for part in numbers):
         raise LabError(f"KARDINAL_LAB_PREFIX: {prefix!r} is not two numbers such as 10.213")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from lab.environment import is_running
 from lab.ingress import ingress_port
-from lab.leftovers import container_of
-from lab.processes import Processes, every_process
+from lab.leftovers import cluster_processes, container_ids, container_processes
+from lab.processes import Process, Processes
 from lab.settings import Lab, LabError
+from lab.variables import is_running
 
 _MIB = 1024 * 1024
 
@@ -35,9 +36,12 @@ def print_status(lab: Lab, console: Console) -> None:
             str(process.pid) if process else "-",
             f"{memory / _MIB:.0f} MiB" if process else "not running",
         )
-    for name, (count, memory) in sorted(_containers(lab).items()):
+    containers = container_processes(container_ids(lab))
+    known = {*containers, *(processes.find(name) for name in processes.names())}
+    others = [process for process in cluster_processes(lab, None, set()) if process not in known]
+    for name, (count, memory) in [*_by_program("", others), *_by_program("in containers: ", containers)]:
         total += memory
-        table.add_row(f"in containers: {name}", f"{count} x", f"{memory / _MIB:.0f} MiB")
+        table.add_row(name, f"{count} x", f"{memory / _MIB:.0f} MiB")
     table.add_section()
     table.add_row("all", "", f"{total / _MIB:.0f} MiB")
     console.print(table)
@@ -67,13 +71,13 @@ def print_logs(lab: Lab, component: str) -> None:
     subprocess.run(["tail", "-n", "100", str(available[component])], check=False)
 
 
-def _containers(lab: Lab) -> dict[str, tuple[int, int]]:
+def _by_program(before: str, processes: Iterable[Process]) -> list[tuple[str, tuple[int, int]]]:
     found: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for process in every_process():
-        if container_of(lab, process):
-            count, memory = found[_program(process.pid)]
-            found[_program(process.pid)] = (count + 1, memory + process.memory)
-    return found
+    for process in processes:
+        name = before + _program(process.pid)
+        count, memory = found[name]
+        found[name] = (count + 1, memory + process.memory)
+    return sorted(found.items())
 
 
 def _program(pid: int) -> str:

@@ -16,7 +16,8 @@ from lab.settings import Lab, from_environment
 def ensure_pulumi(lab: Lab | None = None, report: Report | None = None) -> Path:
     """The folder to put first on PATH so that ``pulumi`` runs Python programs.
 
-    A ``pulumi`` that is on PATH already is used as it is; otherwise the CLI and the Python language host are built.
+    A ``pulumi`` that is on PATH already is used as it is; otherwise the CLI and the Python language host are
+    built.
 
     Args:
         lab: Whose cache is used; default: the environment's.
@@ -57,7 +58,7 @@ def _installed_by_user(lab: Lab) -> Path | None:
 
 
 def _built(lab: Lab, report: Report) -> Path:
-    builder = GoBuilder(lab.cache, report)
+    builder = GoBuilder(lab, report)
     command_line = builder.ensure(programs.PULUMI)
     host = builder.ensure(programs.PULUMI_PYTHON)
     # The host starts these scripts; they belong to the SDK of the command line's version.
@@ -66,7 +67,7 @@ def _built(lab: Lab, report: Report) -> Path:
         builder,
         programs.PULUMI,
         "github.com/pulumi/pulumi/sdk/v3",
-        {"python/cmd/pulumi-language-python-exec": "x", "python/dist/pulumi-resource-pulumi-python": "x"},
+        {"python/cmd/pulumi-language-python-exec": 0o755, "python/dist/pulumi-resource-pulumi-python": 0o755},
     )
     folder = lab.cache / "programs" / f"toolchain-{command_line.name}-{host.name}"
     with exclusive(lab.cache / "locks" / "toolchain"):

@@ -52,7 +52,11 @@ class FlowRoutes(pulumi.ComponentResource):
         seconds = args.get("drain_seconds", DEFAULT_DRAIN_SECONDS)
         # Written on the first child too, so that the state's graph holds the order for `pulumi destroy`.
         mesh_drain = self._drain(f"{name}-mesh-drain", seconds, opts.depends_on if opts else None)
-        mesh = [self._route(manifest, [mesh_drain]) for manifest in args["mesh"]]
+        mesh: list[k8s.apiextensions.CustomResource] = []
+        for index, manifest in enumerate(args["mesh"]):
+            # Of two objects on one Service the older one wins a tie, so the parts of a split route take turns.
+            split = index > 0 and _parents(manifest) == _parents(args["mesh"][index - 1])
+            mesh.append(self._route(manifest, [mesh_drain, *(mesh[-1:] if split else ())]))
         entry_drain = self._drain(f"{name}-entry-drain", seconds, [*mesh, mesh_drain])
         self.entry_routes = [self._route(manifest, [entry_drain]) for manifest in args["entries"]]
         self.routes = [*mesh, *self.entry_routes]
@@ -71,3 +75,7 @@ class FlowRoutes(pulumi.ComponentResource):
         self, manifest: Mapping[str, Any], after: list[pulumi.Resource]
     ) -> k8s.apiextensions.CustomResource:
         return custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
+
+
+def _parents(manifest: Mapping[str, Any]) -> Any:
+    return manifest["spec"]["parentRefs"]

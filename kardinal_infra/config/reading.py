@@ -30,6 +30,9 @@ _MESSAGES = {
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
     "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
 }
 
 
@@ -89,7 +92,7 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, key: str) -> Problem:
     elif kind == "literal_error":
         message = f"must be {context['expected']}".replace("'", '"')
     else:
-        message = _MESSAGES.get(kind, detail["msg"])
+        message = _MESSAGES[kind].format_map(context) if kind in _MESSAGES else detail["msg"]
     return Problem(dotted(key, location), message)
 
 

@@ -39,16 +39,18 @@ if command -v openssl >/dev/null; then
     -keyout tls.key -out tls.crt 2>/dev/null
   client_tls="client_tls_sslmode = allow
 client_tls_key_file = $PWD/tls.key
-client_tls_cert_file = $PWD/tls.crt"
+client_tls_cert_file = $PWD/tls.crt
+client_tls_ca_file = $PWD/tls.crt"
 fi
-server_ca=
-case "$BRANCH_SSLMODE" in verify-*) server_ca="server_tls_ca_file = /etc/ssl/certs/ca-certificates.crt" ;; esac
+# PgBouncer loads a CA file even where it verifies nobody, and does not start without one.
+server_ca=/etc/ssl/certs/ca-certificates.crt
+[ -s "$server_ca" ] || case "$BRANCH_SSLMODE" in verify-*) ;; *) server_ca=$PWD/tls.crt ;; esac
 quote() { printf "'%s'" "$(printf %s "$1" | sed "s/'/''/g")"; }
 target="host=$BRANCH_HOST port=$BRANCH_PORT dbname=$(quote "$BRANCH_DATABASE")"
 target="$target user=$(quote "$BRANCH_USER") password=$(quote "$BRANCH_PASSWORD")"
 cat > pgbouncer.ini <<CONFIG
 [databases]
-"$CLIENT_DATABASE" = $target
+$CLIENT_DATABASE = $target
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = $CLIENT_PORT
@@ -56,7 +58,7 @@ unix_socket_dir =
 auth_type = any
 pool_mode = session
 server_tls_sslmode = $BRANCH_SSLMODE
-$server_ca
+server_tls_ca_file = $server_ca
 $client_tls
 ignore_startup_parameters = extra_float_digits
 max_client_conn = 200

@@ -20,10 +20,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from . import access, restoring, steps
 from .background import watch
 from .errors import ApiError, LocalNeonError
-from .projects import seed
+from .projects import finish_deletions, seed
 from .records import Branch, Project
 from .routes import access as access_routes
-from .routes import branches, computes, projects
+from .routes import account, branches, computes, projects
 from .service import Service
 
 log = logging.getLogger("kardinal.neon_local")
@@ -107,6 +107,11 @@ async def _on_local_error(request: Request, error: Exception) -> Response:
     return _error(request.state.request_id, 500, str(error))
 
 
+async def _on_unexpected(request: Request, _failure: Exception) -> Response:
+    """Starlette logs it with its traceback; the caller gets the id to find it by."""
+    return _error(request.state.request_id, 500, "internal error")
+
+
 def make_app(service: Service) -> Starlette:
     """The application of a service; its life begins and ends with the application's."""
     for part in (steps, access, restoring):
@@ -133,6 +138,7 @@ def make_app(service: Service) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await finish_deletions(service)
         await service.start()
         background: asyncio.Task[None] | None = None
         try:
@@ -144,7 +150,11 @@ def make_app(service: Service) -> Starlette:
                 background.cancel()
             await service.stop()
 
-    api = [route for part in (projects, branches, computes, access_routes) for route in part.routes(service)]
+    api = [
+        route
+        for part in (account, projects, branches, computes, access_routes)
+        for route in part.routes(service)
+    ]
     app = Starlette(
         routes=[Route("/healthz", healthz), Mount("/api/v2", routes=api)],
         lifespan=lifespan,
@@ -152,6 +162,7 @@ def make_app(service: Service) -> Starlette:
             ApiError: _on_api_error,
             HTTPException: _on_http_error,
             LocalNeonError: _on_local_error,
+            Exception: _on_unexpected,
         },
     )
     app.add_middleware(Frame, service=service)

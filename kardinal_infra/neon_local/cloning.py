@@ -178,15 +178,19 @@ def clone(
     """
     unfinished = target.with_name(target.name + ".unfinished")
     remove_directory(unfinished)
-    with connect() as connection:
-        if method is Method.SNAPSHOT:
-            connection.execute("CHECKPOINT")  # keeps the replay at the clone's start short
-            _snapshot(source, unfinished)
-            for name in ("postmaster.pid", "postmaster.opts"):
-                (unfinished / name).unlink(missing_ok=True)
-        else:
-            make_directory(unfinished, method, account)
-            _backup(connection, source, unfinished, method, account)
+    try:
+        with connect() as connection:
+            if method is Method.SNAPSHOT:
+                connection.execute("CHECKPOINT")  # keeps the replay at the clone's start short
+                _snapshot(source, unfinished)
+                for name in ("postmaster.pid", "postmaster.opts"):
+                    (unfinished / name).unlink(missing_ok=True)
+            else:
+                make_directory(unfinished, method, account)
+                _backup(connection, source, unfinished, method, account)
+    except BaseException:
+        remove_directory(unfinished)  # what a full disk needs first
+        raise
     unfinished.rename(target)
 
 

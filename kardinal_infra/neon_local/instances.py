@@ -14,7 +14,6 @@ from .cloning import Method, clone, make_directory, remove_directory
 from .postmaster import Places, Postmaster
 from .programs import Account, Programs
 from .records import Branch
-from .sql import prepare_cluster
 
 T = TypeVar("T")
 _STOPPING_AT_ONCE = 8
@@ -112,7 +111,7 @@ class Instances:
             return await asyncio.to_thread(run)
 
     async def initialise(self, branch: Branch) -> None:
-        """Make the data directory of a root branch, unless it is there already."""
+        """Make the data directory of a root branch with an empty cluster, unless it is there already."""
         instance = self.get(branch)
         target = instance.postmaster.directory
 
@@ -128,7 +127,6 @@ class Instances:
         async with instance.lock:
             if not target.exists():
                 await asyncio.to_thread(run)
-        await self.execute(branch, prepare_cluster)
 
     async def clone(self, source: Branch, target: Branch) -> None:
         """Copy the source's data directory, unless the target's is there already. The source stays online."""

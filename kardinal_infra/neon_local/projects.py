@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .branches import new_endpoint
+from .branches import new_endpoint, purge
 from .errors import ApiError, conflict
 from .identifiers import new_id, new_password, new_project_id, now
 from .operations import Step
@@ -71,6 +71,27 @@ def create_project(service: Service, request: NewProject, project_id: str | None
         project.id, steps, save=[project, branch, endpoint, role, database]
     )
     return NewObjects(project, branch, endpoint, role, database, operations)
+
+
+async def delete_project(service: Service, project: Project) -> None:
+    """Delete a project with everything in it, at once and for good.
+
+    Raises:
+        ApiError: 423 while operations run.
+    """
+    service.operations.require_free(project.id)
+    # Without its project nobody can reach a branch any more, so nothing comes in between.
+    service.store.change(remove=(project, *service.store.operations(project.id)))
+    await finish_deletions(service)
+
+
+async def finish_deletions(service: Service) -> None:
+    """Remove the branches of deleted projects; at the start, those that a crash has left."""
+    for branch in service.store.every(Branch):
+        if service.store.get(Project, branch.project_id) is None:
+            for endpoint in service.store.endpoints(branch.id):
+                await service.gateway.close(endpoint.id)
+            await purge(service, branch)
 
 
 async def seed(service: Service) -> None:

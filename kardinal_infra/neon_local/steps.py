@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from . import sql
+from . import schemas, sql
 from .branches import purge
 from .errors import LocalNeonError
 from .identifiers import now
@@ -40,6 +40,7 @@ def register(service: Service) -> None:
     async def init_branch(operation: Operation) -> None:
         branch = branch_of(operation)
         await service.instances.initialise(branch)
+        await service.instances.execute(branch, sql.prepare_cluster)
         await apply_roles(branch)
         for database in service.store.databases(branch.id):
             name, owner = database.name, database.owner_name
@@ -56,6 +57,16 @@ def register(service: Service) -> None:
         source = service.branch(operation.project_id, operation.arguments["source"])
         await service.instances.clone(source, branch)
         branch.logical_size = source.logical_size
+        ready(branch)
+
+    async def copy_schema(operation: Operation) -> None:
+        branch = branch_of(operation)
+        source = service.branch(operation.project_id, operation.arguments["source"])
+        # psql cannot take up a half-loaded schema, so a repetition starts from nothing.
+        await service.instances.remove(branch.directory)
+        await service.instances.initialise(branch)
+        await schemas.copy(service, source, branch)
+        branch.logical_size = await service.instances.execute(branch, sql.logical_size)
         ready(branch)
 
     async def set_passwords(operation: Operation) -> None:
@@ -101,6 +112,7 @@ def register(service: Service) -> None:
 
     handle("init_branch", init_branch)
     handle("clone_branch", clone_branch)
+    handle("copy_schema", copy_schema)
     handle("set_passwords", set_passwords)
     handle("start_compute", start_compute)
     handle("suspend_compute", suspend_compute)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kardinal_infra.errors import Problem
-from kardinal_infra.forking import DatabaseEnv, ForkSpec, fork_problems, fork_service, fork_warnings
+from kardinal_infra.forking import (
+    DatabaseEnv,
+    ForkSpec,
+    fork_deployment,
+    fork_problems,
+    fork_service,
+    fork_warnings,
+)
 from kardinal_infra.forking.containers import pick_container
 from kardinal_infra.live import LiveObjects, Object, name_of, pod_template
 from kardinal_infra.names import fork_name
@@ -81,7 +88,7 @@ def find_workload(live: LiveObjects, name: str, service: Service) -> Object:
         place = f'Service "{name}"' if item is not None else f'service "{name}"'
         raise ValueError(f"no Deployment or StatefulSet is behind {place} in namespace {live.namespace}")
     if len(behind) > 1:
-        listed = ", ".join(f"{workload['kind']} {name_of(workload)}" for workload in behind)
+        listed = ", ".join(map(_title, behind))
         raise ValueError(
             f'several workloads are behind service "{name}" ({listed}): set `workload` in the baseline'
         )
@@ -115,8 +122,6 @@ def _plan_fork(
     except ValueError as error:
         found.append(str(error))
         return None
-    if problem := injection_problem(live, workload, "passes a flow's requests on"):
-        found.append(problem)
     databases = tuple(
         DatabaseEnv(use.database, context.handovers[use.database], use.environment)
         for use in service.uses
@@ -137,6 +142,10 @@ def _plan_fork(
         selected_keys=selected,
     )
     found.extend(fork_problems(spec, live))
+    # The fork's own pods: a label that asks for a sidecar may be among those that cannot be kept.
+    template = fork_deployment(spec, dict.fromkeys(context.handovers, ""))["spec"]["template"]
+    if problem := injection_problem(live, f"the fork of {_title(workload)}", template, "passes requests on"):
+        found.append(problem)
     for use in databases:
         found.extend(
             f'env.{variable} is set by the branch of database "{use.database}"; remove it here'
@@ -145,6 +154,10 @@ def _plan_fork(
         )
     image = spec.image or image_of(workload, container, name)
     return ForkPlan(name, reason, image, spec, fork_service(spec) if spec.live_service else None)
+
+
+def _title(workload: Object) -> str:
+    return f"{workload['kind']} {name_of(workload)}"
 
 
 def _replicas(service: Service, wanted: int | None) -> int:
@@ -163,8 +176,7 @@ def _caller_problems(context: Context, forks: Iterable[str]) -> list[Problem]:
         except ValueError:
             continue  # not forked: whether it runs at all is not this flow's business
         called = ", ".join(sorted(name for name in topology.services[caller].depends_on if name in names))
-        if problem := injection_problem(
-            context.live, workload, f"routes its requests to the forks of {called}"
-        ):
+        why = f"routes its requests to the forks of {called}"
+        if problem := injection_problem(context.live, _title(workload), pod_template(workload), why):
             problems.append(Problem(context.service_path(caller), problem))
     return problems

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from kardinal_infra.errors import Problem
-from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of, pod_template
+from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of
 from kardinal_infra.routing import has_baseline_route, parent_ports, routes_of
 from kardinal_infra.routing.parents import rules_of
 from kardinal_infra.topology import Port, Service, Topology
@@ -48,21 +48,22 @@ def gateway_problems(topology: Topology, live: LiveObjects) -> Iterator[Problem]
         yield Problem("cluster", f"Gateway {where} does not exist: run `pulumi up` on the baseline stack")
 
 
-def injection_problem(live: LiveObjects, workload: Object, why: str) -> str | None:
-    """Says when the pods of a workload get no sidecar.
+def injection_problem(live: LiveObjects, title: str, template: Object, why: str) -> str | None:
+    """Says when pods get no sidecar.
 
     Args:
         live: The snapshot.
-        workload: The live workload.
+        title: Whose pods they are, e.g. `Deployment web`.
+        template: Their template.
         why: What the sidecar is needed for.
 
     Returns:
         A sentence, or None.
     """
-    if not live.injectors or live.injected(pod_template(workload)):
+    if not live.injectors or live.injected(template):
         return None
     return (
-        f"pods of {workload['kind']} {name_of(workload)} get no sidecar, which {why}; label namespace"
+        f"pods of {title} get no sidecar, which {why}; label namespace"
         f" {live.namespace} istio-injection=enabled (or istio.io/rev=<revision>) and restart them"
     )
 

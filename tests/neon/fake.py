@@ -1,4 +1,4 @@
-"""A Neon in memory for error paths and crash schedules. The real answers come from `kardinal_infra.neon_local`."""
+"""A Neon in memory, for error paths and crash schedules; the local service gives the real answers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ Fault = Callable[[Request, int, str], httpx.Response | None]
 
 
 def error(status: int, message: str, code: str = "", headers: dict[str, str] | None = None) -> httpx.Response:
-    return httpx.Response(status, json={"code": code, "message": message, "request_id": "r-1"}, headers=headers)
+    return httpx.Response(
+        status, json={"code": code, "message": message, "request_id": "r-1"}, headers=headers
+    )
 
 
 class FakeNeon:
@@ -175,7 +177,9 @@ class FakeNeon:
             return error(401, "This request is not authorized")
         match request.path.strip("/").split("/"):
             case ["projects"]:
-                return httpx.Response(200, json={"projects": [self._project()], "pagination": {"cursor": "c"}})
+                return httpx.Response(
+                    200, json={"projects": [self._project()], "pagination": {"cursor": "c"}}
+                )
             case ["projects", project, *_] if project != PROJECT:
                 return error(404, "project not found")
             case ["projects", _]:

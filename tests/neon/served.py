@@ -23,7 +23,10 @@ def served(neon: FakeNeon) -> Iterator[str]:
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
             request = httpx.Request(
-                self.command, f"http://{self.headers['host']}{self.path}", headers=dict(self.headers), content=body
+                self.command,
+                f"http://{self.headers['host']}{self.path}",
+                headers=dict(self.headers),
+                content=body,
             )
             with lock:
                 response = neon.handle(request)
@@ -35,7 +38,7 @@ def served(neon: FakeNeon) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(response.content)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = answer
+        do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server asks for these names
 
         def log_message(self, *_: object) -> None:
             pass

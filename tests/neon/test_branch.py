@@ -82,9 +82,7 @@ def test_direct_and_pooled_uri_differ_by_the_pooler_only() -> None:
     view = ensure_branch(FakeNeon().client(), SPEC)
     assert view.connection is not None
     assert view.endpoint is not None
-    direct, pooled = (
-        uri.get_secret_value() for uri in (view.connection.uri, view.connection.pooled_uri)
-    )
+    direct, pooled = (uri.get_secret_value() for uri in (view.connection.uri, view.connection.pooled_uri))
     assert pooled == direct.replace(view.endpoint.id, f"{view.endpoint.id}-pooler")
 
 
@@ -131,7 +129,7 @@ def test_an_answer_with_the_old_password_is_asked_for_again() -> None:
 def test_a_project_that_stores_no_passwords_is_explained_and_left_clean() -> None:
     neon = FakeNeon()
     neon.store_passwords = False
-    with pytest.raises(NeonPreconditionError, match="store_passwords"):
+    with pytest.raises(NeonPreconditionError, match=r"store_passwords"):
         ensure_branch(neon.client(), SPEC)
     assert list(neon.branches) == [MAIN]
 
@@ -148,7 +146,11 @@ def test_the_default_branch_is_resolved_once_and_named_by_id() -> None:
 @pytest.mark.parametrize(
     ("prepare", "spec", "message"),
     [
-        (lambda n: None, replace(SPEC, parent="mian"), r"parent: .* no branch with the id or name 'mian'.*main"),
+        (
+            lambda n: None,
+            replace(SPEC, parent="mian"),
+            r"parent: .* no branch with the id or name 'mian'.*main",
+        ),
         (lambda n: n.add_branch("main", id="br-second-main-1"), SPEC, "several.*br-main.*br-second-main-1"),
         (
             lambda n: n.branches[MAIN].update(expires_at="2026-12-01T00:00:00Z"),
@@ -187,12 +189,16 @@ def test_our_own_branch_is_adopted_completed_and_renewed() -> None:
 
 @pytest.mark.parametrize(
     "annotations",
-    [{}, {**OURS, "kardinal-stack": "organization/kardinal/other"}, {"kardinal-stack": OURS["kardinal-stack"]}],
+    [
+        {},
+        {**OURS, "kardinal-stack": "organization/kardinal/other"},
+        {"kardinal-stack": OURS["kardinal-stack"]},
+    ],
 )
 def test_a_foreign_branch_is_neither_adopted_nor_touched(annotations) -> None:
     neon = FakeNeon()
     foreign = neon.add_branch(SPEC.name, parent=MAIN, annotations=annotations)
-    with pytest.raises(OwnershipError, match=f"{SPEC.name}.*{foreign}"):
+    with pytest.raises(OwnershipError, match=rf"{SPEC.name}.*{foreign}"):
         ensure_branch(neon.client(), SPEC)
     assert foreign in neon.branches
     assert [request for request in neon.requests if request.method != "GET"] == []
@@ -201,7 +207,7 @@ def test_a_foreign_branch_is_neither_adopted_nor_touched(annotations) -> None:
 def test_the_owner_of_a_foreign_branch_is_named() -> None:
     neon = FakeNeon()
     neon.add_branch(SPEC.name, parent=MAIN, annotations={"kardinal-stack": "organization/kardinal/other"})
-    with pytest.raises(OwnershipError, match="belongs to stack organization/kardinal/other"):
+    with pytest.raises(OwnershipError, match=r"belongs to stack organization/kardinal/other"):
         ensure_branch(neon.client(), SPEC)
 
 
@@ -209,7 +215,7 @@ def test_the_default_branch_is_never_adopted() -> None:
     neon = FakeNeon()
     neon.annotations[MAIN] = OURS
     base = neon.add_branch("base", parent=MAIN)
-    with pytest.raises(OwnershipError, match="default branch"):
+    with pytest.raises(OwnershipError, match=r"default branch"):
         ensure_branch(neon.client(), replace(SPEC, name="main", parent=base))
 
 
@@ -217,7 +223,7 @@ def test_our_branch_of_another_parent_is_refused() -> None:
     neon = FakeNeon()
     other = neon.add_branch("other", parent=MAIN)
     neon.add_branch(SPEC.name, parent=other, annotations=OURS)
-    with pytest.raises(OwnershipError, match=f"made from {other} instead of {MAIN}"):
+    with pytest.raises(OwnershipError, match=rf"made from {other} instead of {MAIN}"):
         ensure_branch(neon.client(), SPEC)
 
 
@@ -285,7 +291,7 @@ def test_a_branch_that_appears_between_look_and_create_is_looked_at() -> None:
 def test_a_name_that_is_taken_but_not_listed_never_leads_to_another_branch() -> None:
     neon = FakeNeon()
     neon.fault = nth("POST", "/branches", 99, "before", lambda: error(409, "branch already exists"))
-    with pytest.raises(NeonConflictError, match="lists no branch named.*recover or purge"):
+    with pytest.raises(NeonConflictError, match=r"lists no branch named.*recover or purge"):
         ensure_branch(neon.client(), SPEC)
     assert neon.sent("GET", "/connection_uri") == []
 
@@ -315,7 +321,7 @@ def test_an_answer_that_points_at_the_parent_is_refused_and_the_branch_removed()
         return None
 
     neon.fault = parents_uri
-    with pytest.raises(BranchingError, match="not one of branch") as caught:
+    with pytest.raises(BranchingError, match=r"not one of branch") as caught:
         ensure_branch(neon.client(), SPEC)
     assert PARENT_PASSWORD not in str(caught.value)
     assert list(neon.branches) == [MAIN]
@@ -329,7 +335,7 @@ def test_computes_that_share_a_host_need_a_port_to_be_told_apart() -> None:
             endpoint["host"] = "127.0.0.1"
 
     neon.fault = shared
-    with pytest.raises(BranchingError, match="no port tells them apart"):
+    with pytest.raises(BranchingError, match=r"no port tells them apart"):
         ensure_branch(neon.client(), SPEC)
 
 
@@ -342,7 +348,7 @@ def test_a_failure_after_the_create_removes_the_branch() -> None:
                 operation.update(status="failed", error="no capacity")
 
     neon.fault = no_compute
-    with pytest.raises(NeonOperationError, match="no capacity"):
+    with pytest.raises(NeonOperationError, match=r"no capacity"):
         ensure_branch(neon.client(), SPEC)
     assert list(neon.branches) == [MAIN]
 
@@ -381,7 +387,7 @@ def test_a_name_taken_by_another_branch_is_a_conflict() -> None:
     neon = FakeNeon()
     made = ensure_branch(neon.client(), SPEC).branch
     neon.add_branch("taken", parent=MAIN)
-    with pytest.raises(NeonConflictError, match="taken"):
+    with pytest.raises(NeonConflictError, match=r"taken"):
         update_branch(neon.client(), PROJECT, made.id, replace(SPEC, name="taken"), rotate=False)
 
 
@@ -445,7 +451,7 @@ def test_removal_waits_and_a_second_one_finds_nothing() -> None:
 def test_default_and_protected_branches_are_refused(fields) -> None:
     neon = FakeNeon()
     kept = neon.add_branch("kept", parent=MAIN, **fields)
-    with pytest.raises(BranchingError, match=f"{next(iter(fields))}.*kept|kept.*{next(iter(fields))}"):
+    with pytest.raises(BranchingError, match=rf"{next(iter(fields))}.*kept|kept.*{next(iter(fields))}"):
         remove_branch(neon.client(), PROJECT, kept)
     assert neon.sent("DELETE") == []
 
@@ -454,7 +460,7 @@ def test_children_are_named() -> None:
     neon = FakeNeon()
     made = ensure_branch(neon.client(), SPEC).branch
     child = neon.add_branch("by-hand", parent=made.id)
-    with pytest.raises(BranchingError, match=f"by-hand.*{child}.*somebody"):
+    with pytest.raises(BranchingError, match=rf"by-hand.*{child}.*somebody"):
         remove_branch(neon.client(), PROJECT, made.id)
     assert neon.sent("DELETE") == []
 
@@ -465,7 +471,7 @@ def test_a_cascade_takes_own_children_only() -> None:
     child = neon.add_branch("child", parent=made.id, annotations=OURS)
     neon.add_branch("grandchild", parent=child, annotations=OURS)
     foreign = neon.add_branch("foreign", parent=made.id, annotations={"kardinal-stack": "a/b/c"})
-    with pytest.raises(BranchingError, match="foreign.*stack a/b/c"):
+    with pytest.raises(BranchingError, match=r"foreign.*stack a/b/c"):
         remove_branch(neon.client(), PROJECT, made.id, cascade_stack=OURS)
     assert len(neon.branches) == 5
     del neon.branches[foreign]
@@ -477,7 +483,7 @@ def test_a_project_that_is_not_visible_is_no_proof_that_the_branch_is_gone() -> 
     neon = FakeNeon()
     with pytest.raises(BranchingError, match=r"elsewhere-sea-1 is not visible.*NEON_API_KEY.*state delete"):
         remove_branch(neon.client(), "elsewhere-sea-1", "br-a-b-1")
-    with pytest.raises(BranchingError, match="not visible"):
+    with pytest.raises(BranchingError, match=r"not visible"):
         read_branch(neon.client(), "elsewhere-sea-1", "br-a-b-1", database=None, role=None)
 
 

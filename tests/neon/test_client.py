@@ -84,7 +84,7 @@ def test_projects_are_read_by_cursor_until_an_empty_page() -> None:
 
 def test_a_list_without_its_field_is_not_an_empty_list() -> None:
     handler, _ = answering({"message": "hello"})
-    with pytest.raises(NeonUnexpectedAnswerError, match="branches"):
+    with pytest.raises(NeonUnexpectedAnswerError, match=r"branches"):
         list(client_of(handler).branches.list(PROJECT))
 
 
@@ -122,7 +122,7 @@ def test_a_project_name_used_twice_is_refused() -> None:
             )
         return error(404, "project not found")
 
-    with pytest.raises(NeonError, match="a-1, b-2"):
+    with pytest.raises(NeonError, match=r"a-1, b-2"):
         client_of(handler).projects.find("x")
 
 
@@ -143,7 +143,7 @@ def test_a_broken_object_names_its_fields_and_no_values() -> None:
 def test_a_connection_uri_is_never_asked_for_without_branch_database_and_role(missing: str) -> None:
     handler, seen = answering({"uri": "postgresql://u:p@h/d"})
     wanted = {"branch_id": "br-1", "database": "votes", "role": "owner", missing: ""}
-    with pytest.raises(NeonError, match="explicit"):
+    with pytest.raises(NeonError, match=r"explicit"):
         client_of(handler).connections.uri(PROJECT, **wanted)
     assert seen == []
 
@@ -230,7 +230,7 @@ def test_long_bodies_are_cut() -> None:
 
 
 def test_the_request_id_of_neon_is_shown() -> None:
-    with pytest.raises(NeonError, match="request r-1") as caught:
+    with pytest.raises(NeonError, match=r"request r-1") as caught:
         client_of(lambda _: error(400, "no")).projects.get(PROJECT)
     assert (caught.value.method, caught.value.path) == ("GET", f"/projects/{PROJECT}")
 
@@ -266,7 +266,7 @@ def test_the_key_is_not_in_a_traceback_with_locals() -> None:
 
 @pytest.mark.parametrize("key", ["ab\ncd", "ab cd", "schlüssel", "a\x00b"])
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
-    with pytest.raises(NeonKeyError, match="NEON_API_KEY") as caught:
+    with pytest.raises(NeonKeyError, match=r"NEON_API_KEY") as caught:
         resolve_settings(environment={"NEON_API_KEY": key})
     assert key not in str(caught.value)
 
@@ -382,7 +382,7 @@ def test_a_failed_operation_that_stands_still_is_given_up() -> None:
 
 def test_waiting_has_a_deadline() -> None:
     time = FakeTime()
-    with pytest.raises(NeonTimeoutError, match="120 s"):
+    with pytest.raises(NeonTimeoutError, match=r"120 s"):
         run_waiter(time, operation("running"), operation("running"))
     assert 120 <= time.seconds < 125
 

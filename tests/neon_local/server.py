@@ -19,6 +19,8 @@ import httpx
 import psycopg
 import pytest
 
+from tests.neon_local.openapi import require_contract
+
 KEY = "key-of-the-tests-93f1"
 PROJECT = "shop"
 DONE = ("finished", "skipped", "cancelled")
@@ -47,6 +49,7 @@ class Server:
             base_url=f"http://127.0.0.1:{self.port}/api/v2/projects/{PROJECT}",
             headers={"Authorization": f"Bearer {KEY}"},
             timeout=60,
+            event_hooks={"response": [require_contract]},
         )
 
     def command(self) -> list[str]:

@@ -21,11 +21,13 @@ from lab.plugins.common import wire
 from lab.plugins.kubernetes.api import Api, ApiError
 from lab.plugins.kubernetes.discovery import Discovery
 from lab.plugins.kubernetes.kubeconfig import connect
+from lab.settings import from_environment
+from lab.toolchain import ensure_pulumi
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class InitFailed(Exception):
+class InitFailedError(Exception):
     """A partial failure as the engine would read it."""
 
     def __init__(self, detail: Any, message: str) -> None:
@@ -49,7 +51,9 @@ class Plugin:
         )
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
+        self._channel = grpc.insecure_channel(
+            f"127.0.0.1:{self.port}", options=[("grpc.max_receive_message_length", -1)]
+        )
         self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         self._pool = ThreadPoolExecutor()
 
@@ -168,7 +172,7 @@ class Plugin:
                     status = status_pb2.Status.FromString(value)
                     detail = provider_pb2.ErrorResourceInitFailed()
                     assert status.details[0].Unpack(detail)
-                    raise InitFailed(detail, status.message) from None
+                    raise InitFailedError(detail, status.message) from None
             raise
 
 
@@ -187,27 +191,23 @@ def start() -> Iterator[Callable[..., Plugin]]:
 
 
 @pytest.fixture
-def init_failed() -> type[InitFailed]:
+def init_failed() -> type[InitFailedError]:
     """The partial failure's exception."""
-    return InitFailed
+    return InitFailedError
 
 
 @pytest.fixture(scope="session")
-def kubeconfig() -> str:
+def kubeconfig(lab_environment: dict[str, str]) -> str:
     """The lab's kubeconfig."""
-    from lab.settings import from_environment
-
-    path = os.environ.get("KUBECONFIG") or str(from_environment().state / "kubeconfig")
-    if not Path(path).is_file():
-        pytest.skip("the lab is not running: python -m lab up")
-    return path
+    return lab_environment["KUBECONFIG"]
 
 
 class Cluster:
     """The lab's API server, asked directly: what the plugin claims is checked here."""
 
     def __init__(self, kubeconfig: str) -> None:
-        self.api = Api(connect(kubeconfig, None))
+        self.connection = connect(kubeconfig, None)
+        self.api = Api(self.connection)
         self.discovery = Discovery(self.api)
 
     def path(self, api_version: str, kind: str, namespace: str, name: str) -> str:
@@ -243,9 +243,11 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster(kubeconfig: str) -> Cluster:
+def cluster(kubeconfig: str) -> Iterator[Cluster]:
     """The lab's API server."""
-    return Cluster(kubeconfig)
+    cluster = Cluster(kubeconfig)
+    yield cluster
+    cluster.connection.client.close()
 
 
 @pytest.fixture(scope="session")
@@ -257,12 +259,27 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.delete("v1", "Namespace", "", name)
 
 
-@pytest.fixture
-def kubernetes(start: Callable[..., Plugin], kubeconfig: str, namespace: str) -> Plugin:
+@pytest.fixture(scope="session")
+def kubernetes(kubeconfig: str, namespace: str) -> Iterator[Plugin]:
     """A configured kubernetes plugin."""
+    plugin = Plugin("lab.plugins.kubernetes")
+    plugin.configure(kubeconfig=kubeconfig, namespace=namespace)
+    yield plugin
+    plugin.close()
+
+
+@pytest.fixture
+def doomed(start: Callable[..., Plugin], kubeconfig: str, namespace: str) -> Plugin:
+    """A configured kubernetes plugin that may be cancelled."""
     plugin = start("lab.plugins.kubernetes")
     plugin.configure(kubeconfig=kubeconfig, namespace=namespace)
     return plugin
+
+
+@pytest.fixture(scope="session")
+def bin_dir() -> str:
+    """The folder of the `pulumi` executable."""
+    return str(ensure_pulumi(from_environment()))
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import httpx
 import pytest
 import yaml
 
@@ -61,7 +62,8 @@ def test_another_cluster_of_the_same_file():
         ("", None, "no kubeconfig"),
         ("/does/not/exist", None, "names no file and is not a kubeconfig"),
         ("{token: hunter2, : [", None, "is not YAML"),
-        (yaml.safe_dump(config()), "other", "other"),
+        (yaml.safe_dump(config()), "other", "no context 'other'"),
+        (yaml.safe_dump(config(current=False)), None, "no current context"),
     ],
 )
 def test_mistakes_are_told_without_the_text(source, context, message):
@@ -70,9 +72,69 @@ def test_mistakes_are_told_without_the_text(source, context, message):
     assert "hunter2" not in str(caught.value)
 
 
-def test_credentials_by_a_program_of_the_current_api_version(tmp_path):
-    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "true", "interactiveMode": "Never"}
-    assert connect(yaml.safe_dump(config(exec=plugin)), None).client.auth is not None
+def sent(connection, *codes):
+    """The Authorization headers that reach a server which answers with the given codes."""
+    seen = []
+
+    def answer(request):
+        seen.append(request.headers.get("Authorization"))
+        return httpx.Response(codes[len(seen) - 1])
+
+    with httpx.Client(transport=httpx.MockTransport(answer), auth=connection.client.auth) as client:
+        client.get("https://x/")
+    return seen
+
+
+def test_a_program_that_prints_a_token_is_asked_again_when_it_is_refused(tmp_path):
+    count = tmp_path / "count"
+    script = (
+        f'echo x >> {count}; n=$(wc -l < {count}); echo "{{\\"status\\": {{\\"token\\": \\"t$n$EXTRA\\"}}}}"'
+    )
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", script],
+        "env": [{"name": "EXTRA", "value": "e"}],
+    }
+    connection = connect(yaml.safe_dump(config(exec=plugin)), None)
+    assert sent(connection, 200) == ["Bearer t1e"]
+    assert sent(connection, 401, 200) == ["Bearer t1e", "Bearer t2e"]
+
+
+def test_a_failing_program_is_named():
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", "echo no >&2; exit 1"],
+    }
+    with pytest.raises(httpx.RequestError, match="credential plugin sh failed: no"):
+        sent(connect(yaml.safe_dump(config(exec=plugin)), None), 200)
+
+
+@pytest.mark.parametrize(
+    ("user", "header"),
+    [
+        ({"token": "t"}, "Bearer t"),
+        ({"username": "u", "password": "p"}, "Basic dTpw"),
+        ({"impersonate": "x"}, None),
+    ],
+)
+def test_what_signs_a_request(user, header):
+    assert sent(connect(yaml.safe_dump(config(**user)), None), 200) == [header]
+
+
+def test_a_token_file_is_read_anew(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("one\n")
+    connection = connect(yaml.safe_dump(config(tokenFile=str(file))), None)
+    assert sent(connection, 200) == ["Bearer one"]
+    file.write_text("two\n")
+    assert sent(connection, 200) == ["Bearer two"]
+
+
+def test_an_authentication_of_the_past_is_refused():
+    with pytest.raises(KubeconfigError, match="auth-provider is not supported"):
+        connect(yaml.safe_dump(config(**{"auth-provider": {"name": "gcp"}})), None)
 
 
 def test_relative_certificates_belong_to_the_files_folder(tmp_path):

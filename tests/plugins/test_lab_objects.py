@@ -1,4 +1,4 @@
-"""Create, update, read and delete against the lab's API server, each checked by asking that server directly."""
+"""Create, update, read and delete on the lab's API server, each checked by asking that server directly."""
 
 import base64
 
@@ -77,7 +77,7 @@ class TestCheck:
         ["kubernetes:helm.sh/v3:Release", "kubernetes:apps/v1:DeploymentPatch", "kubernetes:core/v1:PodList"],
     )
     def test_refuses_what_it_does_not_serve(self, kubernetes, token):
-        with pytest.raises(grpc.RpcError, match="does not serve|list resources"):
+        with pytest.raises(grpc.RpcError, match=r"does not serve|list resources"):
             kubernetes.check(token, "x", {})
 
 
@@ -129,7 +129,7 @@ class TestCreate:
         }
         inputs = kubernetes.check(SERVICE, "svc", service)
         for preview in (True, False):
-            with pytest.raises(grpc.RpcError, match="spec.ports\\[0\\].port: Invalid value: 99999"):
+            with pytest.raises(grpc.RpcError, match=r"spec.ports\[0\].port: Invalid value: 99999"):
                 kubernetes.create(SERVICE, "svc", inputs, preview=preview)
 
     def test_secrets_stay_secret_in_the_state(self, kubernetes):
@@ -138,16 +138,16 @@ class TestCreate:
         _, state = kubernetes.create(SECRET, "s", inputs)
         assert state["data"] == state["__inputs"]["data"] == Secret({"url": "aHVudGVyMg=="})
 
-    def test_an_unknown_kind_is_given_up_when_cancelled(self, kubernetes):
+    def test_an_unknown_kind_is_given_up_when_cancelled(self, doomed):
         token = "kubernetes:nothing.example.dev/v1:Thing"
-        inputs = kubernetes.check(token, "x", {"apiVersion": "nothing.example.dev/v1", "kind": "Thing"})
-        _, echoed = kubernetes.create(token, "x", inputs, preview=True)
+        inputs = doomed.check(token, "x", {"apiVersion": "nothing.example.dev/v1", "kind": "Thing"})
+        _, echoed = doomed.create(token, "x", inputs, preview=True)
         assert echoed == inputs
-        creating = kubernetes.background(kubernetes.create, token, "x", inputs)
+        creating = doomed.background(doomed.create, token, "x", inputs)
         assert not creating.done()
-        kubernetes.cancel()
+        doomed.cancel()
         with pytest.raises(
-            grpc.RpcError, match='no matches for kind "Thing" in version "nothing.example.dev/v1"'
+            grpc.RpcError, match=r'no matches for kind "Thing" in version "nothing.example.dev/v1"'
         ):
             creating.result(timeout=5)
 
@@ -369,7 +369,6 @@ class TestRead:
             "name": unique,
             "namespace": namespace,
             "labels": {"x": "y"},
-            "annotations": {},
         }
         checked = kubernetes.check(DEPLOYMENT, "ext", manifest, olds=inputs)
         assert checked["metadata"]["name"] == unique
@@ -436,7 +435,7 @@ current-context: x
         inputs = plugin.check(CONFIG_MAP, "cm", config_map(a="1"))
         assert plugin.create(CONFIG_MAP, "cm", inputs, preview=True) == ("", inputs)
         with pytest.raises(
-            grpc.RpcError, match="configured Kubernetes cluster is unreachable: .*127.0.0.1:1.*refused"
+            grpc.RpcError, match=r"configured Kubernetes cluster is unreachable: .*127.0.0.1:1.*refused"
         ):
             plugin.create(CONFIG_MAP, "cm", inputs)
         for call in (plugin.delete, lambda *arguments: plugin.read(*arguments, {})):

@@ -1,7 +1,7 @@
 """A small model of how a mesh proxy answers under Gateway API, written from the specification's text alone.
 
-HTTPRouteRule: precedence goes to the match with an exact path, then the longest path prefix, then a method, then
-the most headers, then the most query parameters; ties go to the oldest route, then to the first by
+HTTPRouteRule: precedence goes to the match with an exact path, then the longest path prefix, then a method,
+then the most headers, then the most query parameters; ties go to the oldest route, then to the first by
 namespace/name, then to the first rule. Routes on a Service replace its own forwarding: without a match, 404.
 """
 
@@ -27,7 +27,7 @@ class Request:
 
 
 def answer(routes: Iterable[Mapping[str, Any]], request: Request) -> Mapping[str, int]:
-    """Backends with their weights, `NOT_FOUND`, or the Service itself where nothing is attached to its port."""
+    """Backends with their weights, `NOT_FOUND`, or the Service itself where no route is on its port."""
     best: tuple[Any, ...] | None = None
     result: Mapping[str, int] = NOT_FOUND
     attached = False

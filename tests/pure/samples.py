@@ -16,7 +16,7 @@ from kardinal_infra.routing import catch_all_routes
 from kardinal_infra.topology import Topology
 
 MANY = settings(
-    max_examples=int(os.environ.get("KARDINAL_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("KARDINAL_EXAMPLES", "30")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

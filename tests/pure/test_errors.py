@@ -20,9 +20,7 @@ def test_a_config_error_without_problems_is_a_mistake_of_ours() -> None:
 
 
 def test_every_public_error_is_a_kardinal_error_and_drawn_in_the_tree() -> None:
-    found = [
-        item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)
-    ]
+    found = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)]
     assert len(found) > 15
     for item in found:
         assert issubclass(item, errors.KardinalError)

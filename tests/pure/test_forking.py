@@ -5,55 +5,17 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kardinal_infra.forking import (
-    DatabaseEnv,
-    ForkSpec,
     SecretText,
     fork_deployment,
-    fork_problems,
     fork_service,
     fork_warnings,
 )
-from kardinal_infra.forking.containers import pick_container
-from kardinal_infra.live import LiveObjects, matches
-from kardinal_infra.names import Owner
-from kardinal_infra.plan.forks import selected_keys
-from tests.pure.samples import MANY, NAMESPACE, STACK, live, secret_env, service, workload
-
-VOTES = DatabaseEnv("votes", "env", {"DATABASE_URL": "uri"})
-BRANCH_REF = {
-    "name": "DATABASE_URL",
-    "valueFrom": {"secretKeyRef": {"name": "branch", "key": "DATABASE_URL"}},
-}
-
-
-def spec(item: dict[str, Any] | None = None, **changes: Any) -> ForkSpec:
-    result = ForkSpec(
-        owner=Owner(STACK, NAMESPACE, "dev"),
-        service="web",
-        name="web-dev",
-        workload={"kind": "Deployment", **(item or workload("web"))},
-        live_service=service("web"),
-        container="web",
-        selected_keys=frozenset({"app"}),
-    )
-    return replace(result, **changes)
-
-
-def pod(item: dict[str, Any]) -> dict[str, Any]:
-    result = item["spec"]["template"]["spec"]
-    assert isinstance(result, dict)
-    return result
-
-
-def fork(item: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    return fork_deployment(spec(item, **changes), {"votes": "branch"})
+from tests.pure.forked import BRANCH_REF, VOTES, fork, pod, spec
+from tests.pure.samples import NAMESPACE, STACK, secret_env, service, workload
 
 
 def test_a_fork_keeps_the_pod_and_drops_what_the_server_and_other_owners_wrote() -> None:
@@ -114,7 +76,9 @@ def test_image_env_and_command_go_to_the_application_container_alone() -> None:
     item = workload("web", env=[{"name": "A", "value": "1"}])
     pod(item)["containers"][0]["args"] = ["--old"]
     pod(item)["containers"].append({"name": "helper", "image": "helper:1", "args": ["x"]})
-    web, helper = pod(fork(item, image="web:pr", env={"A": "2", "B": "3"}, command=("run", "it")))["containers"]
+    web, helper = pod(fork(item, image="web:pr", env={"A": "2", "B": "3"}, command=("run", "it")))[
+        "containers"
+    ]
     assert web["image"] == "web:pr"
     assert web["command"] == ["run", "it"]
     assert "args" not in web
@@ -124,12 +88,13 @@ def test_image_env_and_command_go_to_the_application_container_alone() -> None:
 
 def test_every_literal_env_value_is_marked_and_shown_by_no_repr() -> None:
     item = workload("web", env=[{"name": "PASSWORD", "value": "hunter2"}])
-    pod(item)["initContainers"] = [
-        {"name": "init", "image": "i", "env": [{"name": "P", "value": "hunter3"}]}
-    ]
+    pod(item)["initContainers"] = [{"name": "init", "image": "i", "env": [{"name": "P", "value": "hunter3"}]}]
     made = fork(item, env={"KEY": "hunter4"})
     values = [
-        entry["value"] for part in ("initContainers", "containers") for c in pod(made)[part] for entry in c["env"]
+        entry["value"]
+        for part in ("initContainers", "containers")
+        for c in pod(made)[part]
+        for entry in c["env"]
     ]
     assert values == ["hunter3", "hunter2", "hunter4"]
     assert all(isinstance(value, SecretText) for value in values)
@@ -272,110 +237,3 @@ def test_the_forks_service_copies_ports_and_nothing_that_orders_something() -> N
             ],
         },
     }
-
-
-@pytest.mark.parametrize(
-    ("names", "annotated", "wanted", "picked"),
-    [
-        (["main"], None, None, "main"),
-        (["web", "other"], None, None, "web"),
-        (["a", "b"], "b", None, "b"),
-        (["web", "b"], "b", None, "b"),
-        (["main", "istio-proxy", "cloud-sql-proxy"], None, None, "main"),
-        (["web", "other"], None, "other", "other"),
-    ],
-)
-def test_the_application_container_is_picked(
-    names: list[str], annotated: str | None, wanted: str | None, picked: str
-) -> None:
-    annotations = {"kubectl.kubernetes.io/default-container": annotated} if annotated else {}
-    template = {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": n} for n in names]}}
-    assert pick_container(template, wanted, "web") == picked
-
-
-@pytest.mark.parametrize(
-    ("names", "wanted", "message"),
-    [
-        (
-            ["a", "b"],
-            None,
-            "it is not clear which container is the application (a, b): set `container`",
-        ),
-        (["a", "b"], "c", 'there is no container "c" (there is: a, b)'),
-    ],
-)
-def test_an_unclear_choice_is_refused(names: list[str], wanted: str | None, message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text is compared
-        pick_container({"spec": {"containers": [{"name": n} for n in names]}}, wanted, "web")
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("modes", "refused"),
-    [(["ReadWriteOnce"], True), (["ReadWriteMany"], False), (["ReadOnlyMany"], False), (None, True)],
-)
-def test_a_volume_of_one_node_is_not_shared(modes: list[str] | None, refused: bool) -> None:
-    item = workload("web")
-    pod(item)["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "uploads"}}]
-    claims = [] if modes is None else [{"metadata": {"name": "uploads"}, "spec": {"accessModes": modes}}]
-    problems = fork_problems(spec(item), live(claims=claims))
-    assert bool(problems) is refused
-    if refused:
-        assert 'Deployment web mounts PersistentVolumeClaim "uploads"' in problems[0]
-
-
-@pytest.mark.parametrize(
-    ("secrets", "refused"), [({"s": frozenset({"DB"})}, False), ({"s": frozenset()}, True), (None, False)]
-)
-def test_keys_of_envfrom_are_looked_up_with_their_prefix(secrets: Any, refused: bool) -> None:
-    item = workload("web")
-    pod(item)["containers"][0]["envFrom"] = [{"prefix": "MY_", "secretRef": {"name": "s"}}]
-    use = replace(VOTES, environment={"MY_DB": "uri"})
-    problems = fork_problems(spec(item, databases=(use,)), live(secret_keys=secrets))
-    assert bool(problems) is refused
-
-
-def test_a_selector_that_selects_what_lacks_a_label_is_refused() -> None:
-    greedy = {
-        "kind": "DaemonSet",
-        "metadata": {"name": "agent"},
-        "spec": {"selector": {"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}},
-    }
-    assert fork_problems(spec(), live(other_workloads=[greedy])) == [
-        'DaemonSet agent selects pods in a way that would also select the fork of "web"'
-    ]
-
-
-keys = st.sampled_from(("app", "tier", "version", "app.kubernetes.io/name", "kardinal.dev/fork", "team"))
-values = st.sampled_from(("a", "b", "web-dev"))
-labels = st.dictionaries(keys, values, max_size=4)
-
-
-@MANY
-@given(labels, st.lists(st.dictionaries(keys, values, min_size=1, max_size=3), max_size=4), st.data())
-def test_no_service_or_workload_ever_selects_a_fork(
-    own: dict[str, str], selectors: list[dict[str, str]], data: st.DataObject
-) -> None:
-    items = []
-    for index, selector in enumerate(selectors):
-        if data.draw(st.booleans()):
-            items.append(("Service", service(f"s{index}", selector=selector)))
-        else:
-            other = workload(f"w{index}")
-            other["spec"]["selector"] = {"matchLabels": selector}
-            items.append(("Deployment", other))
-    snapshot = LiveObjects(
-        NAMESPACE,
-        services=[item for kind, item in items if kind == "Service"],
-        deployments=[item for kind, item in items if kind == "Deployment"],
-    )
-    item = workload("web")
-    item["spec"]["template"]["metadata"]["labels"] = own
-    made = spec(item, selected_keys=selected_keys(snapshot))
-    result = fork_deployment(made, {})["spec"]["template"]["metadata"]["labels"]
-    selected = [selector for selector in selectors if matches({"matchLabels": selector}, result)]
-    # Only a selector by our own label can still hold, and then the fork is refused.
-    assert all(selector == {"kardinal.dev/fork": "web-dev"} for selector in selected)
-    assert bool(fork_problems(made, snapshot)) is bool(selected)
-    free = own.keys() - {key for selector in selectors for key in selector} - {"kardinal.dev/fork"}
-    assert {key: result[key] for key in free} == {key: own[key] for key in free}

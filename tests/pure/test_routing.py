@@ -273,7 +273,9 @@ def test_every_routed_port_gets_a_catch_all_that_changes_nothing() -> None:
 @pytest.mark.parametrize("port", [80, None])
 def test_a_port_with_the_users_own_route_gets_no_catch_all(port: int | None) -> None:
     own = route([{}], port=port)
-    names = [m["metadata"]["labels"]["kardinal.dev/service"] for m in catch_all_routes(topology(), "s", [own])]
+    names = [
+        m["metadata"]["labels"]["kardinal.dev/service"] for m in catch_all_routes(topology(), "s", [own])
+    ]
     assert names == ["voting-app-ui"]
 
 

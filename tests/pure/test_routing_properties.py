@@ -1,4 +1,4 @@
-"""For random routes and flows: each key reaches its own forks, nothing else does, and a flow leaves no trace."""
+"""Random routes and flows: each key reaches its own forks, nothing else does, and a flow leaves no trace."""
 
 from __future__ import annotations
 
@@ -146,8 +146,6 @@ def _tagged(request: Request, flow: str) -> Request:
         {**request.headers, HEADER_FLOW: flow},
         request.query,
     )
-
-
 
 
 @MANY

@@ -74,7 +74,9 @@ def ensure_branch(client: NeonClient, spec: BranchSpec) -> BranchView:
             raise
 
 
-def _create_or_adopt(client: NeonClient, spec: BranchSpec, parent: Branch) -> tuple[Branch, list[Operation], bool]:
+def _create_or_adopt(
+    client: NeonClient, spec: BranchSpec, parent: Branch
+) -> tuple[Branch, list[Operation], bool]:
     started_here = False
     last: NeonError | None = None
     for _ in range(TRIES):

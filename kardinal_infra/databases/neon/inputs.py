@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from kardinal_infra.config.ttl import parse_ttl
 from kardinal_infra.databases.neon.settings import normal_host
 from kardinal_infra.databases.neon.spec import BranchSpec
-from kardinal_infra.databases.neon.ttl import is_due, parse_ttl
+from kardinal_infra.databases.neon.ttl import is_due
 from kardinal_infra.errors import NeonSettingsError
 from kardinal_infra.names import branch_name_problem
 

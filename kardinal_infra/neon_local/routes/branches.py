@@ -132,7 +132,7 @@ def routes(service: Service) -> list[Route]:
         database = service.database(branch, common.required(request, "db_name"))
         _no_history(request, "lsn", "timestamp")
         if common.choice(request, "format", ("sql", "json"), "sql") == "json":
-            raise ApiError(422, "the local service gives schemas as SQL only")
+            return common.answer({"json": await schemas.schema_json(service, branch, database.name)})
         return common.answer({"sql": await schemas.schema_sql(service, branch, database.name)})
 
     async def compare_schema(request: Request) -> Response:

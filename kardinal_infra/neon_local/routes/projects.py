@@ -57,6 +57,11 @@ def routes(service: Service) -> list[Route]:
     async def show(request: Request) -> Response:
         return common.answer({"project": views.project(found(request), service.programs, service.settings)})
 
+    async def delete(request: Request) -> Response:
+        project = found(request)
+        await work.delete_project(service, project)
+        return common.answer({"project": views.project(project, service.programs, service.settings)})
+
     async def operations(request: Request) -> Response:
         size = common.limit(request, 100, 1000)
         # Unlike the other cursors this one is a plain moment, as in Neon's answers.
@@ -100,6 +105,7 @@ def routes(service: Service) -> list[Route]:
         Route("/projects", index, methods=["GET"]),
         Route("/projects", create, methods=["POST"]),
         Route(one, show, methods=["GET"]),
+        Route(one, delete, methods=["DELETE"]),
         Route(f"{one}/operations", operations, methods=["GET"]),
         Route(f"{one}/operations/{{operation}}", operation, methods=["GET"]),
         Route(f"{one}/connection_uri", connection_uri, methods=["GET"]),

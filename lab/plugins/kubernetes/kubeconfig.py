@@ -14,14 +14,14 @@ from typing import Any
 
 import httpx
 import yaml
-from lightkube.config.client_adapter import ConnectionParams
-from lightkube.config.kubeconfig import KubeConfig, SingleConfig
-from lightkube.core.exceptions import ConfigError
+
+from lab.plugins.kubernetes.credentials import CredentialsError, authentication, tls_context
 
 _PATH_FIELDS = {
     "cluster": ("certificate-authority",),
     "user": ("client-certificate", "client-key", "tokenFile"),
 }
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TIMEOUT = httpx.Timeout(60, connect=10)
 
 
@@ -55,16 +55,27 @@ def connect(source: str | None, context: str | None, cluster: str | None = None)
     Raises:
         KubeconfigError: the kubeconfig is missing, unreadable or names something it does not hold.
     """
-    try:
-        config = _load(source)
-        if cluster:
-            _override_cluster(config, context or config.current_context, cluster)
-        single = config.get(context or None)
-    except ConfigError as error:
-        raise KubeconfigError(str(error)) from error
-    if single is None:
+    config = _load(source)
+    wanted = context or config.get("current-context")
+    if not wanted:
         raise KubeconfigError("the kubeconfig has no current context")
-    return _open(single)
+    chosen = _entry(config, "context", wanted)
+    server = _entry(config, "cluster", cluster or chosen.get("cluster") or "")
+    user = _entry(config, "user", chosen["user"]) if chosen.get("user") else {}
+    url = server.get("server") or "http://localhost:8080"
+    try:
+        client = httpx.Client(
+            base_url=url,
+            verify=tls_context(server, user),
+            auth=authentication(user),
+            timeout=_TIMEOUT,
+            proxy=server.get("proxy-url") or None,
+            # Every wait holds its connections, so there is no bound on their number.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+        )
+    except CredentialsError as error:
+        raise KubeconfigError(f"the credentials of context '{wanted}' cannot be used: {error}") from error
+    return Connection(client, url, chosen.get("namespace") or "default")
 
 
 def active_cluster(source: Any, context: str | None, cluster: str | None) -> dict[str, Any] | None:
@@ -85,28 +96,46 @@ def active_cluster(source: Any, context: str | None, cluster: str | None) -> dic
     return clusters.get(cluster or chosen.get("cluster"))
 
 
-def _load(source: str | None) -> KubeConfig:
+def _load(source: str | None) -> dict[str, Any]:
     if source:
-        return _from_mapping(_parse_input(source))
+        return _parse_input(source)
     files = [Path(part).expanduser() for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
     files = files or [Path("~/.kube/config").expanduser()]
     present = [file for file in files if file.is_file()]
     if not present:
-        try:
-            return KubeConfig.from_service_account()
-        except ConfigError:
-            raise KubeconfigError(
-                f"no kubeconfig: {', '.join(map(str, files))} not found, and KUBECONFIG names no other file"
-            ) from None
-    merged: dict[str, Any] = {"clusters": [], "contexts": [], "users": []}
+        return _service_account(files)
+    merged: dict[str, Any] = {"clusters": [], "contexts": [], "users": [], "current-context": None}
     for file in present:
         parsed = _read_file(file)
         for section in ("clusters", "contexts", "users"):
             known = {entry["name"] for entry in merged[section]}
             merged[section] += [entry for entry in parsed.get(section) or [] if entry["name"] not in known]
-        merged.setdefault("current-context", parsed.get("current-context") or None)
         merged["current-context"] = merged["current-context"] or parsed.get("current-context")
-    return _from_mapping(merged)
+    return merged
+
+
+def _service_account(missing: list[Path]) -> dict[str, Any]:
+    """Describe the cluster whose pod this is."""
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
+    if not host or not (_SERVICE_ACCOUNT / "token").is_file():
+        names = ", ".join(map(str, missing))
+        raise KubeconfigError(f"no kubeconfig: {names} not found, and KUBECONFIG names no other file")
+    address = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    cluster = {"server": address, "certificate-authority": str(_SERVICE_ACCOUNT / "ca.crt")}
+    namespace = (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+    return {
+        "clusters": [{"name": "pod", "cluster": cluster}],
+        "users": [{"name": "pod", "user": {"tokenFile": str(_SERVICE_ACCOUNT / "token")}}],
+        "contexts": [{"name": "pod", "context": {"cluster": "pod", "user": "pod", "namespace": namespace}}],
+        "current-context": "pod",
+    }
+
+
+def _entry(config: dict[str, Any], section: str, name: str) -> dict[str, Any]:
+    for entry in config.get(f"{section}s") or []:
+        if entry["name"] == name:
+            return entry.get(section) or {}
+    raise KubeconfigError(f"the kubeconfig has no {section} '{name}'")
 
 
 def _parse_input(source: str) -> dict[str, Any]:
@@ -144,35 +173,3 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     if not isinstance(parsed, dict) or not parsed.get("clusters"):
         raise KubeconfigError(f"{where} names no file and is not a kubeconfig (no clusters in it)")
     return parsed
-
-
-def _from_mapping(parsed: dict[str, Any]) -> KubeConfig:
-    for entry in parsed.get("users") or []:
-        plugin = (entry.get("user") or {}).get("exec") or {}
-        if plugin.get("apiVersion") == "client.authentication.k8s.io/v1":
-            # Same answer as v1beta1 in everything that is read from it; the library knows only that name.
-            plugin["apiVersion"] = "client.authentication.k8s.io/v1beta1"
-    return KubeConfig.from_dict(parsed)
-
-
-def _override_cluster(config: KubeConfig, context: str | None, cluster: str) -> None:
-    if cluster not in config.clusters:
-        raise KubeconfigError(f"the kubeconfig has no cluster '{cluster}'")
-    if context in config.contexts:
-        config.contexts[context].cluster = cluster
-
-
-def _open(single: SingleConfig) -> Connection:
-    try:
-        parameters = ConnectionParams(timeout=_TIMEOUT).httpx_params(single)
-    except (ConfigError, OSError, ValueError) as error:
-        raise KubeconfigError(
-            f"the credentials of context '{single.context_name}' cannot be used: {error}"
-        ) from error
-    # Every wait holds its connections, so there is no bound on their number.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-    return Connection(
-        client=httpx.Client(**{**parameters, "limits": limits}),
-        server=single.cluster.server,
-        namespace=single.namespace,
-    )

@@ -116,10 +116,10 @@ def _recovered(live: Object) -> Object:
     """Return what a program would have to write to get this object, as far as that can be told."""
     inputs = {key: value for key, value in live.items() if key != "status"}
     metadata = {key: value for key, value in live["metadata"].items() if key not in _NOT_INPUT}
-    if isinstance(metadata.get("annotations"), dict):
-        metadata["annotations"] = {
-            key: value for key, value in metadata["annotations"].items() if key not in _NOT_INPUT_ANNOTATIONS
-        }
+    annotations = metadata.pop("annotations", {})
+    kept = {key: value for key, value in annotations.items() if key not in _NOT_INPUT_ANNOTATIONS}
+    if kept:
+        metadata["annotations"] = kept
     return {**inputs, "metadata": metadata}
 
 

@@ -1,0 +1,305 @@
+"""Flows of a project folder, by Pulumi's Automation API over the same `__main__.py` that `pulumi up` runs.
+
+A flow made here is a stack like any other: `pulumi up -s <id>` changes it, `pulumi destroy -s <id>` removes
+it. The stack that the user has selected in the folder stays selected.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pulumi import automation as auto
+
+from kardinal_infra.errors import KardinalError, OutputsError
+from kardinal_infra.names import flow_id
+from kardinal_infra.outputs import FlowOutputs
+from kardinal_infra.stack_outputs import StackOutputs
+from kardinal_infra.topology import Topology
+
+KIND = "kardinal:stack"
+"""Config key that names a stack's program."""
+
+FLOW = "kardinal:flow"
+"""Config key of a flow."""
+
+INHERITED = ("kubernetes:", "kardinal:neon")
+"""Beginnings of the config keys that a new flow takes over from its baseline: which cluster, which Neon."""
+
+PARALLEL_READS = 4
+"""Stacks whose outputs are read at once."""
+
+Show = Callable[[str], Any]
+"""Takes the engine's output, piece by piece."""
+
+
+class AutomationError(KardinalError):
+    """The Pulumi engine refused or failed; the text holds its errors without the progress around them."""
+
+
+@dataclass(frozen=True)
+class FlowRequest:
+    """A flow to make.
+
+    Attributes:
+        flow: Flow id; also the name of its stack.
+        images: Image by requested service.
+        baseline: Stack that exports the application's topology.
+        isolation: `services`, `data` or `full`; default: the library's.
+    """
+
+    flow: str
+    images: Mapping[str, str]
+    baseline: str = "baseline"
+    isolation: str | None = None
+
+    def to_config(self) -> dict[str, Any]:
+        """Returns the value of `kardinal:flow`."""
+        config: dict[str, Any] = {"baseline": self.baseline, "id": self.flow}
+        config["services"] = {service: {"image": image} for service, image in self.images.items()}
+        if self.isolation is not None:
+            config["isolation"] = self.isolation
+        return config
+
+
+@dataclass(frozen=True)
+class FlowSummary:
+    """A flow's stack at a glance.
+
+    Attributes:
+        stack: Name of the stack.
+        outputs: What it exports; None while no `up` of it has succeeded.
+        updated: When its last update began, in UTC; None before the first.
+        updating: Whether an update runs now.
+    """
+
+    stack: str
+    outputs: FlowOutputs | None
+    updated: datetime | None
+    updating: bool = False
+
+
+@dataclass
+class _Events:
+    """The errors among the engine's events."""
+
+    errors: list[str] = field(default_factory=list)
+
+    def __call__(self, event: auto.EngineEvent) -> None:
+        found = event.diagnostic_event
+        if found is not None and found.severity == "error" and found.message.strip() not in self.errors:
+            self.errors.append(found.message.strip())
+
+
+class _Workspace(auto.LocalWorkspace):
+    """A project folder whose selected stack is the user's business."""
+
+    def run(self, *args: str) -> str:
+        """Runs a Pulumi command and returns what it printed."""
+        return str(self.pulumi_command.run(list(args), self.work_dir, dict(self.env_vars)).stdout)
+
+    def create_stack(self, stack_name: str) -> None:
+        self.run("stack", "init", stack_name, "--no-select")
+
+    def select_stack(self, stack_name: str) -> None:
+        self.run("stack", "--stack", stack_name)  # fails when there is none
+
+
+class Project:
+    """The flows of one project folder.
+
+    Args:
+        folder: Folder with `Pulumi.yaml` and the program.
+
+    Raises:
+        AutomationError: There is no usable Pulumi command line.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with _plain_errors():
+            self._workspace = _Workspace(work_dir=str(folder))
+
+    def create_flow(self, request: FlowRequest, show: Show | None = None) -> FlowOutputs:
+        """Makes a flow, or brings an existing one of this id to the request.
+
+        Args:
+            request: The flow.
+            show: Receives the engine's output.
+
+        Returns:
+            What the flow exports, without its secrets.
+
+        Raises:
+            AutomationError: The engine failed; what it made so far stays, the next call goes on from there.
+        """
+        stack, _ = self._configure(request)
+        events = _Events()
+        with _plain_errors(events):
+            stack.up(on_output=show, on_event=events)
+        return self.flow(request.flow)
+
+    def preview_flow(self, request: FlowRequest, show: Show | None = None) -> None:
+        """Shows what `create_flow` would do, and leaves no stack behind that was not there before.
+
+        Args:
+            request: The flow.
+            show: Receives the engine's output.
+
+        Raises:
+            AutomationError: The engine refused.
+        """
+        stack, created = self._configure(request)
+        events = _Events()
+        try:
+            with _plain_errors(events):
+                stack.preview(on_output=show, on_event=events)
+        finally:
+            if created:
+                self._workspace.remove_stack(request.flow)
+
+    def delete_flow(self, flow: str, show: Show | None = None) -> None:
+        """Removes a flow with its stack and the stack's settings file.
+
+        Args:
+            flow: Flow id.
+            show: Receives the engine's output.
+
+        Raises:
+            AutomationError: No such flow, or the engine failed; the next call goes on from there.
+        """
+        self._require_flow(flow)
+        events = _Events()
+        with _plain_errors(events):
+            auto.Stack.select(flow, self._workspace).destroy(on_output=show, on_event=events, remove=True)
+
+    def flows(self) -> list[FlowSummary]:
+        """Lists the flows of the project, by name.
+
+        Raises:
+            AutomationError: The backend cannot be read.
+        """
+        with _plain_errors():
+            stacks = sorted(self._workspace.list_stacks(), key=lambda stack: stack.name)
+            with ThreadPoolExecutor(PARALLEL_READS) as pool:
+                values = list(pool.map(self._outputs, [stack.name for stack in stacks]))
+            return [
+                FlowSummary(
+                    stack.name, _flow_outputs(value), stack.last_update, bool(stack.update_in_progress)
+                )
+                for stack, value in zip(stacks, values, strict=True)
+                if "flow" in value.values
+                or (not value.values and self._config(stack.name).get(KIND) == "flow")
+            ]
+
+    def flow(self, flow: str) -> FlowOutputs:
+        """Reads one flow.
+
+        Args:
+            flow: Flow id.
+
+        Raises:
+            AutomationError: No such stack.
+            OutputsError: The stack is no flow, or no `up` of it has succeeded.
+        """
+        return FlowOutputs.from_values(self._outputs(flow))
+
+    def topology(self, baseline: str = "baseline") -> Topology:
+        """Reads the application that flows stand on.
+
+        Args:
+            baseline: The baseline's stack.
+
+        Raises:
+            AutomationError: No such stack.
+            OutputsError: The stack is no baseline, or of another version.
+        """
+        outputs = self._outputs(baseline)
+        return Topology.from_plain(outputs.require("topology"), baseline)
+
+    def _configure(self, request: FlowRequest) -> tuple[auto.Stack, bool]:
+        """Makes the stack unless it is there, and writes its config; says whether it was made."""
+        try:
+            flow_id(request.flow)
+        except ValueError as error:
+            raise AutomationError(f"flow id: {error}") from error
+        with _plain_errors():
+            names = {stack.name for stack in self._workspace.list_stacks()}
+            created = request.flow not in names
+            if not created:
+                self._require_flow(request.flow)
+            make = auto.Stack.create if created else auto.Stack.select
+            stack = make(request.flow, self._workspace)
+            if created and request.baseline in names:
+                self._inherit(request.baseline, request.flow)
+            stack.set_all_config_json(
+                json.dumps(
+                    {
+                        KIND: {"value": "flow", "secret": False},
+                        FLOW: {
+                            "value": json.dumps(request.to_config()),
+                            "objectValue": request.to_config(),
+                            "secret": False,
+                        },
+                    }
+                )
+            )
+        return stack, created
+
+    def _inherit(self, baseline: str, flow: str) -> None:
+        for key in self._config(baseline):
+            if key.startswith(INHERITED):
+                # Copied by the engine, so that a secret is on no command line.
+                self._workspace.run("config", "cp", key, "--stack", baseline, "--dest", flow)
+
+    def _require_flow(self, stack: str) -> None:
+        with _plain_errors():
+            values = self._outputs(stack).values
+            kind = self._config(stack).get(KIND)
+        if "flow" not in values and kind != "flow":
+            raise AutomationError(f'stack "{stack}" is not a flow')
+
+    def _outputs(self, stack: str) -> StackOutputs:
+        """Reads a stack's outputs; secret ones stay hidden."""
+        with _plain_errors():
+            values = json.loads(self._workspace.run("stack", "output", "--json", "--stack", stack))
+        hidden = frozenset(name for name, value in values.items() if value == "[secret]")
+        return StackOutputs(stack, values, hidden)
+
+    def _config(self, stack: str) -> dict[str, str | None]:
+        """Reads a stack's config; objects as JSON, secret values as None."""
+        config = json.loads(self._workspace.run("config", "--json", "--stack", stack))
+        return {key: entry.get("value") for key, entry in config.items()}
+
+
+def _flow_outputs(outputs: StackOutputs) -> FlowOutputs | None:
+    try:
+        return FlowOutputs.from_values(outputs)
+    except OutputsError:
+        return None
+
+
+@contextmanager
+def _plain_errors(events: _Events | None = None) -> Iterator[None]:
+    """Turns the SDK's errors, which hold the whole output, into what went wrong."""
+    try:
+        yield
+    except auto.ConcurrentUpdateError as error:
+        raise AutomationError(
+            "another update of this stack is running; if it was killed, run `pulumi cancel -s <stack>` first"
+        ) from error
+    except (auto.CommandError, auto.InvalidVersionError, FileNotFoundError) as error:
+        if events and events.errors:
+            raise AutomationError("\n".join(events.errors)) from error
+        raise AutomationError(_said(str(error))) from error
+
+
+def _said(text: str) -> str:
+    """The engine's own error lines, else the end of what it printed."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return "\n".join(dict.fromkeys(errors)) or (lines[-1] if lines else "pulumi failed")

@@ -1,0 +1,83 @@
+"""The adopted application that end-to-end tests make flows on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lab.demo_app import Databases, Page
+from lab.demo_cluster import Cluster, Object
+from lab.demo_project import Project, Ran
+
+NAMESPACE = "voting-e2e"
+DOMAIN = "voting-e2e.localhost"
+NEON_PROJECT = "kardinal-e2e"
+
+UI = {"voting-app-ui": {"image": "voting-app-ui-dev"}}
+"""What a flow of the demo requests."""
+
+UP = ("up", "--yes", "--skip-preview")
+DESTROY = ("destroy", "--yes", "--skip-preview")
+
+
+@dataclass(frozen=True)
+class Production:
+    """Everything about the application that a test asks or does.
+
+    Attributes:
+        project: The Pulumi project with its stacks.
+        cluster: The cluster.
+        databases: The Neon project.
+        page: Production's page.
+    """
+
+    project: Project
+    cluster: Cluster
+    databases: Databases
+    page: Page
+
+    def declare_flow(self, name: str, **config: Any) -> None:
+        """Makes the stack of a flow that requests the dev page, or what `config` says instead."""
+        self.project.ensure_stack(name)
+        flow = {"baseline": "baseline", "services": UI, **config}
+        self.project.configure(name, {"kardinal:stack": "flow", "kardinal:flow": flow})
+
+    def remove_flow(self, name: str) -> None:
+        """Destroys a flow, whatever state its stack is in, and removes the stack."""
+        if name in self.project.stacks():
+            self.project.settle(name)
+            self.project.pulumi(*DESTROY, "-s", name)
+            self.project.pulumi("stack", "rm", "--yes", name)
+
+    def up(self, name: str, *options: str) -> Ran:
+        """`pulumi up`, which must succeed."""
+        return self.project.pulumi(*UP, "-s", name, *options)
+
+    def destroy(self, name: str) -> Ran:
+        """`pulumi destroy`, which must succeed."""
+        return self.project.pulumi(*DESTROY, "-s", name)
+
+    def refused(self, name: str) -> str:
+        """`pulumi preview`, which must fail; what it printed."""
+        ran = self.project.pulumi("preview", "-s", name, check=False)
+        assert ran.code != 0, f"preview accepted what it must refuse:\n{ran.output}"
+        return ran.output
+
+    def flow_page(self, name: str) -> Page:
+        """The page of a flow."""
+        return Page(f"http://{name}.{DOMAIN}", self.page.address)
+
+    def objects(self) -> dict[str, Object]:
+        """Every object of the namespace."""
+        return self.cluster.snapshot(NAMESPACE)
+
+    def path(self, kind: str, name: str) -> str:
+        """The API path of an object of the namespace."""
+        root = {
+            "deployments": "/apis/apps/v1",
+            "httproutes": "/apis/gateway.networking.k8s.io/v1",
+            "virtualservices": "/apis/networking.istio.io/v1",
+        }.get(kind, "/api/v1")
+        return f"{root}/namespaces/{NAMESPACE}/{kind}/{name}"
+
+    def branch(self, flow: str) -> str:
+        """Name of a flow's branch."""
+        return f"kardinal/voting-e2e/{flow}/votes"
