@@ -64,11 +64,7 @@ def read_live(namespace: str, *, kubeconfig: str | None = None, context: str | N
     Raises:
         ClusterError: The cluster cannot be reached, or a list that the plan cannot do without is forbidden.
     """
-    client = Client(
-        config=load_kubeconfig(kubeconfig, context),
-        namespace=namespace,
-        timeout=httpx.Timeout(TIMEOUT_SECONDS),
-    )
+    client = connect(namespace, kubeconfig=kubeconfig, context=context)
     with client, ThreadPoolExecutor(PARALLEL_READS) as pool:
         reader = _Reader(client, namespace)
         flows = {LABEL_FLOW: None}
@@ -115,6 +111,24 @@ def read_live(namespace: str, *, kubeconfig: str | None = None, context: str | N
         api_versions=frozenset(api_versions),
         injectors=answers["injectors"],
         flow_objects=[*answers["jobs"], *(secrets[1] if secrets else ())],
+    )
+
+
+def connect(namespace: str, *, kubeconfig: str | None = None, context: str | None = None) -> Client:
+    """Makes a client for the cluster.
+
+    Args:
+        namespace: Its default namespace.
+        kubeconfig: As for `read_live`.
+        context: As for `read_live`.
+
+    Raises:
+        ClusterError: There is no usable kubeconfig or no such context.
+    """
+    return Client(
+        config=load_kubeconfig(kubeconfig, context),
+        namespace=namespace,
+        timeout=httpx.Timeout(TIMEOUT_SECONDS),
     )
 
 
@@ -200,9 +214,9 @@ class _Reader:
                 if error.status.code == 404:
                     return None
                 if error.status.code != 403 or namespace != "*":
-                    raise ClusterError(_sentence(f"list {_plural(kind)}", error)) from error
+                    raise ClusterError(refusal(f"list {_plural(kind)}", error)) from error
             except (httpx.HTTPError, OSError) as error:
-                raise ClusterError(_unreachable(self._client, error)) from error
+                raise ClusterError(unreachable(self._client, error)) from error
         return None
 
     def keyed(
@@ -253,19 +267,31 @@ class _Reader:
         except ApiError as error:
             if error.status.code in tolerate:
                 return None
-            raise ClusterError(_sentence(what, error)) from error
+            raise ClusterError(refusal(what, error)) from error
         except (httpx.HTTPError, OSError) as error:
-            raise ClusterError(_unreachable(self._client, error)) from error
+            raise ClusterError(unreachable(self._client, error)) from error
 
 
 def _plural(kind: type[Any]) -> str:
     return str(kind._api_info.plural)
 
 
-def _sentence(what: str, error: ApiError) -> str:
+def refusal(what: str, error: ApiError) -> str:
+    """Says in one sentence what the API server refused.
+
+    Args:
+        what: What was tried.
+        error: Its answer.
+    """
     return f"cannot {what} on the cluster: {error.status.message or error}"
 
 
-def _unreachable(client: Client, error: Exception) -> str:
+def unreachable(client: Client, error: Exception) -> str:
+    """Says in one sentence that there was no answer.
+
+    Args:
+        client: The client.
+        error: What it raised.
+    """
     server = client.config.cluster.server
     return f"the cluster at {server} cannot be reached: {error or type(error).__name__}"

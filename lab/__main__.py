@@ -13,13 +13,13 @@ import typer
 from rich.console import Console
 
 from lab import lifecycle
-from lab.build import build_cluster
+from lab.build import build_everything
 from lab.containers import import_image
+from lab.demo import demo
 from lab.images import build_image
 from lab.report import Report
 from lab.settings import LabError, from_environment
 from lab.status import print_logs, print_status
-from lab.toolchain import ensure_pulumi
 from lab.variables import environment, is_running
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 image_app = typer.Typer(help="Images without a registry.", no_args_is_help=True)
 app.add_typer(image_app, name="image")
+app.command()(demo)
 
 
 class Format(StrEnum):
@@ -54,9 +55,7 @@ def down(purge: Annotated[bool, typer.Option(help="Also delete the lab's data.")
 @app.command()
 def build() -> None:
     """Only build and download everything, the Pulumi toolchain too."""
-    report, lab = Report(), from_environment()
-    ensure_pulumi(lab, report)
-    build_cluster(lab, report)
+    build_everything(from_environment(), Report())
 
 
 @app.command()

@@ -21,7 +21,7 @@ NOT_OBJECTS = frozenset({"metrics.k8s.io"})
 """Groups whose answers are measurements."""
 
 VOLATILE = ("resourceVersion", "managedFields", "selfLink")
-"""Fields of the metadata that change without the object changing. The uid stays: a new one is a new object."""
+"""Metadata that changes without the object changing. The uid stays: a new one is a new object."""
 
 READERS = 8
 """Lists under way at once."""

@@ -72,13 +72,19 @@ def _remove_cgroup(folder: Path) -> None:
             return
 
 
+def cgroup_names(text: str) -> set[str]:
+    """Every part of every cgroup's path in a ``/proc/PID/cgroup``; see cgroups(7).
+
+    A line is ``4:memory:/k8s.io/ID``, with more parts behind the id if the container has cgroups of its own.
+    """
+    return {part for line in text.splitlines() for part in line.split(":", 2)[2].split("/") if part}
+
+
 def _cgroups(process: Process) -> set[str]:
     try:
-        lines = Path(f"/proc/{process.pid}/cgroup").read_text().splitlines()
+        return cgroup_names(Path(f"/proc/{process.pid}/cgroup").read_text())
     except OSError:
         return set()
-    # "4:memory:/k8s.io/ID", with more parts behind ID if the container has cgroups of its own.
-    return {part for line in lines for part in line.split(":", 2)[2].split("/") if part}
 
 
 def _works_in(process: Process, folder: Path) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from lab.build import build_cluster
+from lab.build import build_everything
 from lab.cluster import Cluster
 from lab.containers import remove_containers, wanted_images
 from lab.ingress import start_ingress
@@ -21,7 +23,6 @@ from lab.processes import Processes, end
 from lab.report import Report
 from lab.settings import Lab, LabError
 from lab.supervised import start_load_balancer
-from lab.toolchain import ensure_pulumi
 
 # Stopped in this order: first what would restart or change workloads, last what the others need.
 _STOP_FIRST = (
@@ -43,10 +44,9 @@ def up(lab: Lab, report: Report) -> None:
     Raises:
         LabError: A piece cannot be built or started.
     """
-    require_root()
+    require_machine()
     with _lock(lab, report):
-        ensure_pulumi(lab, report)
-        built = build_cluster(lab, report)
+        built = build_everything(lab, report)
         processes = Processes(lab)
         if processes.find(KEEPER) is None:
             # Nothing of the cluster can run without the keeper: what is found is left over from a crash.
@@ -68,7 +68,7 @@ def down(lab: Lab, report: Report, *, purge: bool = False) -> None:
         report: Where progress goes.
         purge: Also delete the lab's data: databases, keys, images, logs. What was built stays.
     """
-    require_root()
+    require_machine()
     with _lock(lab, report):
         with report.working("lab", "take down"):
             _take_down(lab, report)
@@ -76,12 +76,19 @@ def down(lab: Lab, report: Report, *, purge: bool = False) -> None:
             _remove_tree(lab.state)
 
 
-def require_root() -> None:
-    """Refuse to go on without the rights that namespaces and mounts need."""
+def require_machine() -> None:
+    """Refuse to go on where the lab cannot work.
+
+    Raises:
+        LabError: Names everything that is missing.
+    """
+    problems = []
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        problems.append("it runs on Linux on x86-64 only")
     if os.geteuid() != 0:
-        raise LabError(
-            "the lab makes network namespaces and mounts: run it as root (for example with sudo -E)"
-        )
+        problems.append("it makes network namespaces and mounts: run it as root, for example with sudo -E")
+    if problems:
+        raise LabError("the lab cannot run here: " + "; ".join(problems))
 
 
 def _take_down(lab: Lab, report: Report) -> None:

@@ -19,7 +19,7 @@ _IPTABLES_LINKS = {
     for family in ("iptables", "ip6tables")
     for action in ("", "-save", "-restore")
 }
-_PACKAGES = ("ca-certificates", "dash", "iptables")
+MESH_PACKAGES = ("ca-certificates", "dash", "iptables")
 
 # A stock Envoy has none of Istio's own filters; these settings keep istiod from sending them.
 _INSTALL_SETTINGS = {
@@ -54,7 +54,7 @@ def mesh_images(lab: Lab, istio: Path, extras: Path, envoy: Path, report: Report
     program = {"/usr/local/bin/istio": istio / "istio"}
     pilot = build_image(
         f"{REGISTRY}/pilot:{ISTIO_VERSION}",
-        packages=_PACKAGES,
+        packages=MESH_PACKAGES,
         files={**program, "/usr/local/bin/pilot-discovery": File(link="istio")},
         entrypoint=["/usr/local/bin/pilot-discovery"],
         user="1337:1337",
@@ -63,7 +63,7 @@ def mesh_images(lab: Lab, istio: Path, extras: Path, envoy: Path, report: Report
     )
     proxy = build_image(
         f"{REGISTRY}/proxyv2:{ISTIO_VERSION}",
-        packages=_PACKAGES,
+        packages=MESH_PACKAGES,
         files={
             **program,
             **_IPTABLES_LINKS,

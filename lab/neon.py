@@ -22,8 +22,6 @@ def start_neon(lab: Lab, processes: Processes, report: Report) -> None:
     Raises:
         LabError: It does not become healthy.
     """
-    if processes.find(NAME) and _healthy(lab):
-        return
     secret(lab, KEY)
     program = Path(sys.executable).with_name("kardinal-neon-local")
     command = [

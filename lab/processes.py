@@ -7,6 +7,7 @@ that the system has given to another program in the meantime is never taken for 
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -126,6 +127,8 @@ class Processes:
     ) -> Process:
         """Start a program unless it runs; its output goes to ``logs/NAME.log``.
 
+        One that runs with another command, such as an older version's, is stopped first.
+
         Args:
             name: What it is called here.
             command: Program and arguments.
@@ -133,8 +136,14 @@ class Processes:
             environment: Variables in addition to a few of the caller's: no proxy or key of the caller's is
                 passed on.
         """
+        words = shlex.join(command)
+        asked = self.lab.state / "commands" / name
         if running := self.find(name):
-            return running
+            if not asked.exists() or asked.read_text() == words:
+                return running
+            self.stop(name)
+        asked.parent.mkdir(parents=True, exist_ok=True)
+        asked.write_text(words)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lab.logs.mkdir(parents=True, exist_ok=True)
         note = self.folder / name

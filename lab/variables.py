@@ -40,10 +40,28 @@ def environment(lab: Lab | None = None) -> dict[str, str]:
     return {
         "KUBECONFIG": str(lab.kubeconfig),
         "PATH": _path(lab),
+        **_without_proxy(lab),
         **pulumi_environment(lab),
         **neon_environment(lab),
         "KARDINAL_LAB_INGRESS": f"127.0.0.1:{ingress_port(lab)}",
     }
+
+
+def _without_proxy(lab: Lab) -> dict[str, str]:
+    # A proxy of the user's cannot reach the lab. Programs differ in whether they understand a range.
+    if not any(name in os.environ for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")):
+        return {}
+    near = [
+        "127.0.0.1",
+        "localhost",
+        ".localhost",
+        lab.host_address,
+        lab.node_address,
+        f"{lab.prefix}.0.0/16",
+    ]
+    present = (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",")
+    text = ",".join([*near, *(entry for entry in present if entry and entry not in near)])
+    return {"NO_PROXY": text, "no_proxy": text}
 
 
 def _path(lab: Lab) -> str:

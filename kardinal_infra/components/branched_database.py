@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pulumi
 import pulumi_kubernetes as k8s
 
+from kardinal_infra.components.manifests import content_name, owned
 from kardinal_infra.databases.branching import Branch, BranchRequest, backend
 from kardinal_infra.databases.sidecar import server_sslmode
 
@@ -81,10 +82,12 @@ class BranchedDatabase(pulumi.ComponentResource):
         """
         super().__init__("kardinal:index:BranchedDatabase", name, None, opts)
         self.branch = backend(args.get("backend", "neon")).declare(
-            name, args["request"], pulumi.ResourceOptions(parent=self)
+            name,
+            args["request"],
+            pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
         )
         self._parts = connection_parts(self.branch)
-        self._metadata = args["metadata"]
+        self._metadata = owned(args["metadata"])
         self.secrets = {
             consumer: self._secret(f"{name}-{consumer}", keys) for consumer, keys in args["consumers"].items()
         }
@@ -94,11 +97,11 @@ class BranchedDatabase(pulumi.ComponentResource):
         self.register_outputs({"branchId": self.branch.branch_id})
 
     def _secret(self, name: str, keys: Mapping[str, str]) -> k8s.core.v1.Secret:
-        # Autonamed: a new URI makes a new Secret, and everything that refers to its name rolls.
+        data = {key: self._parts[part] for key, part in keys.items()}
         return k8s.core.v1.Secret(
             name,
-            metadata=cast("Any", dict(self._metadata)),
-            string_data={key: self._parts[part] for key, part in keys.items()},
+            metadata=cast("Any", {**self._metadata, "name": content_name(name, data)}),
+            string_data=data,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -116,25 +119,19 @@ class BranchedDatabase(pulumi.ComponentResource):
         }
         if "image_pull_policy" in args:
             container["imagePullPolicy"] = args["image_pull_policy"]
-        metadata = dict(self._metadata)
-        labels = {**metadata.get("labels", {}), "sidecar.istio.io/inject": "false"}
+        template = {
+            # A sidecar without native support would keep the Job from ending.
+            "metadata": {"labels": {**self._metadata["labels"], "sidecar.istio.io/inject": "false"}},
+            "spec": {**args.get("pod", {}), "restartPolicy": "Never", "containers": [container]},
+        }
+        metadata = {**self._metadata, "name": content_name(name, template)}
         # A failed Job stays failed: the next `up` makes a new one instead of waiting for it again.
-        metadata["annotations"] = {**metadata.get("annotations", {}), "pulumi.com/replaceUnready": "true"}
+        metadata["annotations"] = {**self._metadata["annotations"], "pulumi.com/replaceUnready": "true"}
         return k8s.batch.v1.Job(
             name,
             metadata=cast("Any", metadata),
-            spec=cast(
-                "Any",
-                {
-                    # A migration that failed half-way is for a person to look at, not for a second blind try.
-                    "backoffLimit": 0,
-                    "template": {
-                        # A sidecar without native support would keep the Job from ending.
-                        "metadata": {"labels": labels},
-                        "spec": {**args.get("pod", {}), "restartPolicy": "Never", "containers": [container]},
-                    },
-                },
-            ),
+            # A migration that failed half-way is for a person to look at, not for a second blind try.
+            spec=cast("Any", {"backoffLimit": 0, "template": template}),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[self.branch.resource],

@@ -9,6 +9,7 @@ from kardinal_infra.cluster import read_live
 from kardinal_infra.components.branched_database import BranchedDatabase, BranchedDatabaseArgs
 from kardinal_infra.components.flow_routes import FlowRoutes
 from kardinal_infra.components.forked_workload import ForkedWorkload, ForkedWorkloadArgs
+from kardinal_infra.components.leftovers import Leftovers
 from kardinal_infra.components.manifests import with_secrets
 from kardinal_infra.components.probe import probe_hosts
 from kardinal_infra.config import read_flow
@@ -93,7 +94,25 @@ class Flow(pulumi.ComponentResource):
         super().__init__("kardinal:index:Flow", name, None, opts)
         if pulumi.runtime.is_dry_run():
             pulumi.log.info(plan.describe(), self)
-        self.databases = {branch.name: self._database(branch) for branch in plan.databases}
+        requests = {branch.name: branch_request(branch) for branch in plan.databases}
+        self._leftovers = Leftovers(
+            name,
+            {
+                "namespace": topology.namespace,
+                "flow": plan.flow,
+                "stack": stack,
+                "branches": [
+                    {"backend": branch.database.backend, "request": requests[branch.name]}
+                    for branch in plan.databases
+                ],
+                "kubeconfig": kubeconfig,
+                "context": context,
+            },
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.databases = {
+            branch.name: self._database(branch, requests[branch.name]) for branch in plan.databases
+        }
         self.forks = {fork.service: self._fork(fork) for fork in plan.forks}
         self.routes = FlowRoutes(
             name,
@@ -136,21 +155,13 @@ class Flow(pulumi.ComponentResource):
             "baselineVersion": plan.baseline_version,
         }
 
-    def _database(self, branch: BranchPlan) -> BranchedDatabase:
+    def _database(self, branch: BranchPlan, request: BranchRequest) -> BranchedDatabase:
         plan, database = self.plan, branch.database
         metadata = plan.owner.metadata("")
         del metadata["name"]
         args: BranchedDatabaseArgs = {
             "backend": database.backend,
-            "request": BranchRequest(
-                name=branch.branch_name,
-                project=database.project,
-                database=database.database,
-                role=database.role,
-                parent=database.parent,
-                ttl=branch.ttl,
-                annotations=branch.annotations,
-            ),
+            "request": request,
             "metadata": metadata,
             "consumers": {
                 fork.service: _secret_keys(fork, branch.name)
@@ -168,7 +179,11 @@ class Flow(pulumi.ComponentResource):
             }
             if "imagePullPolicy" in container:
                 args["migrations"]["image_pull_policy"] = container["imagePullPolicy"]
-        return BranchedDatabase(f"{plan.flow}-{branch.name}", args, pulumi.ResourceOptions(parent=self))
+        return BranchedDatabase(
+            f"{plan.flow}-{branch.name}",
+            args,
+            pulumi.ResourceOptions(parent=self, depends_on=[self._leftovers]),
+        )
 
     def _pod_of(self, service: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
         """The service's container, and what of its pod lets another pod pull and run the image."""
@@ -200,7 +215,7 @@ class Flow(pulumi.ComponentResource):
         if fork.service_manifest is not None:
             args["service"] = fork.service_manifest
         # All branches, not only the fork's own: a failed migration stops the flow before any pod exists.
-        ready = [database.ready for database in self.databases.values()]
+        ready = [self._leftovers, *(database.ready for database in self.databases.values())]
         return ForkedWorkload(fork.name, args, pulumi.ResourceOptions(parent=self, depends_on=ready))
 
     def _forked_resources(self) -> list[pulumi.Resource]:
@@ -229,6 +244,24 @@ class Flow(pulumi.ComponentResource):
             *(fork.deployment.metadata for fork in self.forks.values()),
         ]
         probe_hosts(name, checks, metadata, self, [self.routes])
+
+
+def branch_request(branch: BranchPlan) -> BranchRequest:
+    """Says to a branching backend what a plan wants of it.
+
+    Args:
+        branch: The planned branch.
+    """
+    database = branch.database
+    return BranchRequest(
+        name=branch.branch_name,
+        project=database.project,
+        database=database.database,
+        role=database.role,
+        parent=database.parent,
+        ttl=branch.ttl,
+        annotations=branch.annotations,
+    )
 
 
 def read_topology(stack: str) -> Topology:

@@ -54,7 +54,7 @@ class FlowRoutes(pulumi.ComponentResource):
         mesh_drain = self._drain(f"{name}-mesh-drain", seconds, opts.depends_on if opts else None)
         mesh: list[k8s.apiextensions.CustomResource] = []
         for index, manifest in enumerate(args["mesh"]):
-            # Of two objects on one Service the older one wins a tie, so the parts of a split route take turns.
+            # Of two objects on one Service the older wins a tie, so the parts of a split route take turns.
             split = index > 0 and _parents(manifest) == _parents(args["mesh"][index - 1])
             mesh.append(self._route(manifest, [mesh_drain, *(mesh[-1:] if split else ())]))
         entry_drain = self._drain(f"{name}-entry-drain", seconds, [*mesh, mesh_drain])
@@ -63,7 +63,7 @@ class FlowRoutes(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _drain(self, name: str, seconds: int, after: Any) -> local.Command:
-        """A pause on destroy: what depends on it is gone before, what it depends on goes after."""
+        """A pause on destroy: what depends on it goes before, what it depends on after."""
         return local.Command(
             name,
             create=":",

@@ -1,10 +1,12 @@
 """A fork: one Deployment beside the baseline's workload, and the Service that reaches it."""
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
+
+from kardinal_infra.components.manifests import owned
 
 
 class ForkedWorkloadArgs(TypedDict):
@@ -46,7 +48,7 @@ class ForkedWorkload(pulumi.ComponentResource):
         deployment = args["deployment"]
         self.deployment = k8s.apps.v1.Deployment(
             name,
-            metadata=deployment["metadata"],
+            metadata=cast("Any", owned(deployment["metadata"])),
             spec=deployment["spec"],
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -58,7 +60,7 @@ class ForkedWorkload(pulumi.ComponentResource):
         if "service" in args:
             self.service = k8s.core.v1.Service(
                 name,
-                metadata=args["service"]["metadata"],
+                metadata=cast("Any", owned(args["service"]["metadata"])),
                 spec=args["service"]["spec"],
                 opts=pulumi.ResourceOptions(parent=self),
             )

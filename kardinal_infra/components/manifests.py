@@ -1,5 +1,6 @@
 """From plain manifests to Pulumi inputs and resources."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ def custom_resource(
     Returns:
         The resource.
     """
-    metadata = manifest["metadata"]
+    metadata = owned(manifest["metadata"])
     return k8s.apiextensions.CustomResource(
         name or metadata["name"],
         api_version=manifest["apiVersion"],
@@ -49,3 +50,36 @@ def with_secrets(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [with_secrets(item) for item in value]
     return value
+
+
+def owned(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Lets updates of an object win over whoever else changed its fields.
+
+    A flow's objects are its own (the plan refuses a name that belongs to something else), so a value that
+    somebody set by hand, or that a killed `up` left under another field manager, is no conflict to stop at.
+
+    Args:
+        metadata: Metadata of an object of a flow or a baseline.
+    """
+    return {**metadata, "annotations": {**metadata.get("annotations", {}), "pulumi.com/patchForce": "true"}}
+
+
+def content_name(prefix: str, content: Mapping[str, pulumi.Input[Any]]) -> pulumi.Output[str]:
+    """Names an object after its content: what refers to it by name rolls when the content changes.
+
+    Unlike a generated name it is the same on every try, so an object that a killed `up` left is found again.
+
+    Args:
+        prefix: Beginning of the name.
+        content: Everything that matters; may hold secrets. Eight digits of a SHA-256 do not give them away.
+
+    Returns:
+        `<prefix>-<8 hexadecimal digits>`, not secret.
+    """
+    return pulumi.Output.unsecret(pulumi.Output.json_dumps(content, sort_keys=True).apply(_digest)).apply(
+        lambda digest: f"{prefix}-{digest}"
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

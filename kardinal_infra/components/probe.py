@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
+from kardinal_infra.dynamic import one_line_errors
 from kardinal_infra.probe import ProbeCheck, run_probe
 
 PROBE_TIMEOUT_SECONDS = 60.0
@@ -38,6 +39,7 @@ class ProbeProvider(ResourceProvider):
 
     serialize_as_secret_always = False
 
+    @one_line_errors
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Runs the checks.
 
@@ -55,6 +57,7 @@ class ProbeProvider(ResourceProvider):
         )
         return DiffResult(changes=changed)
 
+    @one_line_errors
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Runs the checks again.
 

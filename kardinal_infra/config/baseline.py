@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -15,6 +16,10 @@ from kardinal_infra.topology import Database, Entry, Gateway, Service, StrictMod
 
 KEY = "kardinal:baseline"
 """Config key, the beginning of every path in messages."""
+
+
+_POOLED_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""Database names that PgBouncer 1.18 takes; later versions take others in quotes."""
 
 
 class ExistingGateway(StrictModel):
@@ -198,6 +203,10 @@ def _check_entries(config: BaselineConfig, key: str, services: set[str]) -> Iter
 
 
 def _check_database(database: Database, path: str, services: set[str]) -> Iterator[Problem]:
+    if database.handover == "sidecar" and not _POOLED_NAME.fullmatch(database.database):
+        yield Problem(
+            f"{path}.database", 'the hand-over "sidecar" takes names of letters, digits, "_", "." and "-"'
+        )
     if database.handover == "sidecar" and not database.host:
         yield Problem(
             f"{path}.host", 'required for the hand-over "sidecar": the host name that the application uses'

@@ -6,7 +6,7 @@ cannot do is an error before anything is created.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -142,6 +142,21 @@ class BranchingBackend(Protocol):
 
         Raises:
             ConfigError: The request is not one that this backend can fulfil; lists every problem.
+        """
+        ...
+
+    def discard(self, request: BranchRequest, config: Callable[[str], str | None]) -> bool:
+        """Deletes the branch of a request if one exists that is ours: what a killed update may have left.
+
+        Args:
+            request: What was asked for; its name and annotations identify the branch.
+            config: The stack's configuration, by `namespace:key`, for credentials.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            BranchingError: It cannot be looked for or deleted.
         """
         ...
 

@@ -1,18 +1,20 @@
 """Database hand-over by a PgBouncer in the fork's pod.
 
 For applications whose database host is hard-coded: a host alias makes the unchanged host name resolve to
-127.0.0.1, where PgBouncer forwards to the branch with the branch's own credentials. Whatever user and password
-the application sends are ignored (`auth_type = any` with a forced user), so the parent's credential opens nothing
-but the branch.
+127.0.0.1, where PgBouncer forwards to the branch with the branch's own credentials. Whatever user and
+password the application sends are ignored (`auth_type = any` with a forced user), so the parent's credential
+opens nothing but the branch.
 
 Settings that matter, each seen working on a mesh with native sidecars:
 
 - `pool_mode = session`: transaction pooling leaks SET, temporary tables and advisory locks between clients.
-- `listen_addr = 127.0.0.1`: loopback is not captured by Istio, and nothing outside the pod can use the open pooler.
-- `restartPolicy: Always` on an init container (a native sidecar): migrations in later init containers reach it too.
-- The client side offers TLS with a self-signed certificate made at start, so that `sslmode=require` works. A client
-  that verifies the server's name or binds its channel cannot be served; it fails closed.
+- `listen_addr = 127.0.0.1`: Istio does not capture loopback, and nothing outside the pod can use the pooler.
+- `restartPolicy: Always` on an init container (a native sidecar): migrations in later init containers reach
+  it too.
+- The client side offers TLS with a self-signed certificate made at start, so that `sslmode=require` works. A
+  client that verifies the server's name or binds its channel cannot be served; it fails closed.
 - `options` is not ignored: silently dropping it would lose a `search_path`.
+- The database's name stands unquoted in the configuration: PgBouncer 1.18 takes no quotes there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -136,7 +138,7 @@ def _count(init_containers: Sequence[Mapping[str, Any]]) -> int:
 
 
 def listening_socket(port: int) -> str:
-    """Returns how /proc/net/tcp shows a listener on 127.0.0.1 (little-endian address, hexadecimal port, state 0A).
+    """Returns how /proc/net/tcp shows a listener on 127.0.0.1: address and port in hexadecimal, state 0A.
 
     Args:
         port: TCP port.

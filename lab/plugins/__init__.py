@@ -2,6 +2,7 @@
 
 They keep to the behaviour of the official `pulumi-kubernetes` and `pulumi-command` providers as far as a
 Python program sees it. Deliberately left out: Helm, Kustomize, the YAML packages, `*Patch` kinds, client-side
-apply, `renderYamlToDirectory`, deprecation warnings, `GetSchema`, and the `remote` half of the command
-package.
+apply, `renderYamlToDirectory`, deprecation warnings, `GetSchema`, waits for
+DaemonSet, Ingress, PersistentVolume, ReplicationController, ResourceQuota and ServiceAccount, and the
+`remote` half of the command package.
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -178,10 +179,14 @@ def _download(cli: _CommandLine, name: str, wanted: str, cache: Path) -> bool:
 
 def _launcher(name: str) -> str:
     sources = Path(__file__).resolve().parents[2]
-    # -P keeps the folder that Pulumi runs in, a user's project, off the module path.
+    # Isolated (-I), so that neither the folder that Pulumi runs in, a user's project, nor PYTHONPATH
+    # can bring other modules in. No variable is set: the command plugin hands its environment on to commands.
+    start = (
+        f"import sys; sys.path.insert(0, {str(sources)!r}); from {_MARK}.{name}.__main__ import main; main()"
+    )
     return f"""#!/bin/sh
 # Stand-in for the official plugin: {_MARK}.{name}
-PYTHONPATH="{sources}${{PYTHONPATH:+:$PYTHONPATH}}" exec "{sys.executable}" -P -m {_MARK}.{name} "$@"
+exec {shlex.quote(sys.executable)} -I -c {shlex.quote(start)} "$@"
 """
 
 

@@ -170,7 +170,7 @@ def project_folder(folder: Path) -> Path:
 
 
 def baseline_config(address: str | None) -> dict[str, Any]:
-    """The demo's baseline, in the tests' namespace and Neon project; without an address nothing is entered."""
+    """The demo's baseline in the tests' namespace and Neon project; without an address, without entries."""
     config = yaml.safe_load((ROOT / "Pulumi.baseline.yaml").read_text())["config"]["kardinal:baseline"]
     config |= {"application": "voting-e2e", "namespace": NAMESPACE, "domain": DOMAIN}
     config["gateway"] = {"port": 80, **({"address": address} if address else {})}
@@ -200,3 +200,13 @@ def flow(production: Production) -> Iterator[Callable[..., str]]:
     yield make
     for name in made:
         production.remove_flow(name)
+
+
+@pytest.fixture(scope="session")
+def standing(production: Production) -> Iterator[str]:
+    """A flow that is up while the tests look at it; they leave it as it is."""
+    name = "standing"
+    production.declare_flow(name)
+    production.up(name)
+    yield name
+    production.remove_flow(name)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from kardinal_infra.names import LABEL_FLOW
 from lab.demo_app import Databases, Page
 from lab.demo_cluster import Cluster, Object
 from lab.demo_project import Project, Ran
@@ -68,6 +69,15 @@ class Production:
     def objects(self) -> dict[str, Object]:
         """Every object of the namespace."""
         return self.cluster.snapshot(NAMESPACE)
+
+    def left_of(self, flow: str) -> list[str]:
+        """Objects that belong to a flow or bear its name, and its branch."""
+        objects = [
+            key
+            for key, item in self.objects().items()
+            if flow in key or (item["metadata"].get("labels") or {}).get(LABEL_FLOW) == flow
+        ]
+        return objects + [name for name in self.databases.branches() if flow in name.split("/")]
 
     def path(self, kind: str, name: str) -> str:
         """The API path of an object of the namespace."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.leftovers import container_processes
+from lab.leftovers import cgroup_names, container_processes
 from lab.locks import exclusive
 from lab.processes import Process, Processes, end, in_session, process_started, wait_for
 from lab.settings import Lab, LabError
@@ -29,6 +29,14 @@ def test_a_program_is_started_once_and_found_by_another_run(processes: Processes
     assert processes.start("sleeper", ["sleep", "60"], inside=None) == first
     assert Processes(processes.lab).find("sleeper") == first
     assert Path(f"/proc/{first.pid}/cmdline").read_bytes() == b"sleep\x0060\x00"
+
+
+def test_a_program_of_another_version_takes_the_place_of_the_old_one(processes: Processes) -> None:
+    old = processes.start("sleeper", ["sleep", "60"], inside=None)
+    new = processes.start("sleeper", ["sleep", "61"], inside=None)
+    assert not old.alive
+    assert processes.find("sleeper") == new
+    assert Path(f"/proc/{new.pid}/cmdline").read_bytes() == b"sleep\x0061\x00"
 
 
 def test_its_output_is_in_its_log(processes: Processes) -> None:
@@ -118,8 +126,17 @@ def test_a_lock_is_free_after_its_holder_was_killed(tmp_path: Path) -> None:
             assert waited == [True]
 
 
-def test_a_process_is_found_by_the_cgroup_it_runs_in() -> None:
-    own = Path("/proc/self/cgroup").read_text().splitlines()[0].rsplit("/", 1)[-1]
-    assert own
-    assert os.getpid() in [process.pid for process in container_processes({own})]
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("4:memory:/k8s.io/abc\n1:name=systemd:/k8s.io/abc/child\n0::/\n", {"k8s.io", "abc", "child"}),
+        ("0::/system.slice/a:b.scope\n", {"system.slice", "a:b.scope"}),
+        ("0::/\n", set()),
+    ],
+)
+def test_a_process_is_found_by_the_cgroups_it_runs_in(text: str, names: set[str]) -> None:
+    assert cgroup_names(text) == names
+
+
+def test_no_process_runs_in_a_container_that_does_not_exist() -> None:
     assert container_processes({"no-such-container"}) == []

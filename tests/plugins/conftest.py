@@ -41,9 +41,9 @@ class InitFailedError(Exception):
 class Plugin:
     """One plugin process, spoken to as the engine does."""
 
-    def __init__(self, module: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, *command: str | Path, environment: dict[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            command,
             stdout=subprocess.PIPE,
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
@@ -182,7 +182,22 @@ def start() -> Iterator[Callable[..., Plugin]]:
     running: list[Plugin] = []
 
     def start_one(module: str, environment: dict[str, str] | None = None) -> Plugin:
-        running.append(Plugin(module, environment))
+        running.append(Plugin(sys.executable, "-m", module, environment=environment))
+        return running[-1]
+
+    yield start_one
+    for plugin in running:
+        plugin.close()
+
+
+@pytest.fixture
+def start_executable() -> Iterator[Callable[[Path], Plugin]]:
+    """Start an installed plugin, with no Python variable in its environment; it ends with the test."""
+    running: list[Plugin] = []
+
+    def start_one(executable: Path) -> Plugin:
+        unset = [f"--unset={name}" for name in os.environ if name.startswith("PYTHON")]
+        running.append(Plugin("env", *unset, executable))
         return running[-1]
 
     yield start_one
@@ -262,7 +277,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def kubernetes(kubeconfig: str, namespace: str) -> Iterator[Plugin]:
     """A configured kubernetes plugin."""
-    plugin = Plugin("lab.plugins.kubernetes")
+    plugin = Plugin(sys.executable, "-m", "lab.plugins.kubernetes")
     plugin.configure(kubeconfig=kubeconfig, namespace=namespace)
     yield plugin
     plugin.close()

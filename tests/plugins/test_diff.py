@@ -82,6 +82,11 @@ def test_an_unknown_is_a_change():
     assert diff(live, live, deployment(a=UNKNOWN, b=UNKNOWN)) == {"spec.a": UPDATE, "spec.b": ADD}
 
 
+def test_metadata_that_is_unknown_as_a_whole():
+    live = deployment(a="x")
+    assert diff(live, live, {**live, "metadata": UNKNOWN}) == {"metadata": UPDATE}
+
+
 def test_numbers_are_compared_by_value_and_booleans_are_none():
     live = deployment(a=1, b=True)
     assert diff(live, live, deployment(a=1.0, b=1)) == {"spec.b": UPDATE}

@@ -108,3 +108,10 @@ def test_the_versions_are_those_that_the_sdks_ask_for():
         module = __import__(package)
         asked = json.loads((Path(module.__file__).parent / "pulumi-plugin.json").read_text())
         assert VERSIONS[asked["name"]] == asked["version"]
+
+
+def test_a_stand_in_adds_nothing_to_the_environment_of_commands(bin_dir, tmp_path, start_executable):
+    install_stand_ins(bin_dir, tmp_path / "home")
+    plugin = start_executable(launcher(tmp_path / "home", "command"))
+    _, state = plugin.create("command:local:Command", "c", {"create": "env | grep -c ^PYTHON; true"})
+    assert state["stdout"] == "0"

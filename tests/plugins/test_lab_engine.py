@@ -284,7 +284,7 @@ class TestInterrupted:
         plugins = [
             child
             for child in psutil.Process(stuck.pid).children(recursive=True)
-            if "lab.plugins.kubernetes" in child.cmdline()
+            if "lab.plugins.kubernetes" in " ".join(child.cmdline())
         ]
         assert plugins
         stuck.kill()

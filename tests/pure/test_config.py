@@ -285,3 +285,12 @@ def test_life_times_are_read(text: str, value: timedelta) -> None:
 def test_other_life_times_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="life time"):
         parse_ttl(text)
+
+
+def test_the_sidecar_takes_no_database_name_that_needs_quotes() -> None:
+    databases = {**BASELINE["databases"]}
+    databases["votes"] = {**databases["votes"], "handover": "sidecar", "host": "votes-db", "database": "my votes"}
+    assert baseline_problems(databases=databases) == [
+        'kardinal:baseline.databases.votes.database: the hand-over "sidecar" takes names of letters, digits, "_",'
+        ' "." and "-"'
+    ]

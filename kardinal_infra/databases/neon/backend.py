@@ -1,11 +1,13 @@
 """Neon behind the branching interface."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pulumi
 
 from kardinal_infra.databases.branching import Branch, BranchRequest, Capabilities, unsupported
 from kardinal_infra.databases.neon import inputs
+from kardinal_infra.databases.neon.leftovers import discard_branch
 from kardinal_infra.databases.neon.resource import NeonBranch, NeonBranchArgs
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.names import BRANCH_ANNOTATION_STACK
@@ -62,6 +64,23 @@ class NeonBackend:
             uri=made.uri,
             pooled_uri=made.pooled_uri,
             expires_at=made.expires_at,
+        )
+
+    def discard(self, request: BranchRequest, config: Callable[[str], str | None]) -> bool:
+        """Deletes a branch that the state may not know.
+
+        Args:
+            request: What was asked for.
+            config: The stack's configuration, by `namespace:key`.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            BranchingError: There is no key, or the branch cannot be deleted.
+        """
+        return discard_branch(
+            request.project, request.name, request.annotations, config, api_host=request.api_host
         )
 
 

@@ -52,9 +52,11 @@ def changes(state: State, new_inputs: Object, *, namespaced: bool) -> list[Chang
     """
     old_inputs = normalize(state.inputs)
     old = prune(state.live, old_inputs)
-    new = {**new_inputs, "metadata": dict(new_inputs.get("metadata") or {})}
-    old["metadata"] = dict(old.get("metadata") or {})
+    new = {**new_inputs}
+    if new.get("metadata") is UNKNOWN:
+        return list(_compare(old, new, old_inputs, (), built_in=is_built_in(str(new.get("apiVersion")))))
     for side in (old, new):
+        side["metadata"] = dict(side.get("metadata") or {})
         if namespaced:
             side["metadata"]["namespace"] = side["metadata"].get("namespace") or "default"
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lab.plugins.common.failures import OperationError, PartialFailureError
@@ -23,6 +24,7 @@ _CONFLICT_HELP = (
     "https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/"
     "#handle-field-conflicts-on-existing-resources"
 )
+_RACES = 9
 _OLD_MANAGERS = ("pulumi-resource-kubernetes", "pulumi-kubernetes")
 
 
@@ -99,13 +101,9 @@ def _apply(
 ) -> Object:
     resource = session.resource_type(inputs)
     path = resource.path(namespace_of(inputs), name_of(old.live))
-    live = session.api.get(path)
     if is_definition(inputs):
-        # Replaced as a whole: the old versions of its schema must not survive in a merge.
-        metadata = {**inputs["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
-        return session.api.replace(path, {**inputs, "metadata": metadata}, manager, dry_run=preview)
-    if not preview and (patch := take_over(live, manager)):
-        live = session.api.json_patch(path, patch)
+        return _replace_definition(session, path, inputs, manager, preview=preview)
+    live = session.api.get(path) if preview else _taken_over(session, path, manager)
     body = _leave_ignored(inputs, live, manager, ignore_changes)
     force = (
         session.settings.patch_force
@@ -119,6 +117,41 @@ def _apply(
         if error.reason != "Conflict":
             raise
         raise OperationError(explain_conflict(error, manager)) from None
+
+
+def _replace_definition(
+    session: Session, path: str, inputs: Object, manager: str, *, preview: bool
+) -> Object:
+    """Replace a definition as a whole: the old versions of its schema must not survive in a merge."""
+
+    def attempt() -> Object:
+        version = session.api.get(path)["metadata"]["resourceVersion"]
+        body = {**inputs, "metadata": {**inputs["metadata"], "resourceVersion": version}}
+        return session.api.replace(path, body, manager, dry_run=preview)
+
+    return _despite_others(attempt)
+
+
+def _taken_over(session: Session, path: str, manager: str) -> Object:
+    """Return the live object, its fields in the hands of our manager."""
+
+    def attempt() -> Object:
+        live = session.api.get(path)
+        patch = take_over(live, manager)
+        return session.api.json_patch(path, patch) if patch else live
+
+    return _despite_others(attempt)
+
+
+def _despite_others(attempt: Callable[[], Object]) -> Object:
+    """Try again when somebody else has changed the object in between, as controllers do all the time."""
+    for _ in range(_RACES):
+        try:
+            return attempt()
+        except ApiError as error:
+            if error.reason != "Conflict":
+                raise
+    return attempt()
 
 
 def _moves_before_update(live: Object) -> bool:

@@ -1,0 +1,145 @@
+"""The resource that is made before everything else of a flow and deleted after it.
+
+Its making does nothing. Its deletion looks for what the flow's marks say belongs to it and the state does
+not know, on the cluster and among the database branches, and removes that too: after `pulumi destroy` nothing
+of a flow is left, even when an `up` before it was killed.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+from pulumi.dynamic import (
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from kardinal_infra.cluster import connect
+from kardinal_infra.databases.branching import BranchRequest, backend
+from kardinal_infra.dynamic import one_line_errors
+from kardinal_infra.sweep import sweep
+
+DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
+"""The Kubernetes provider's own switch for a cluster that is gone for good."""
+
+
+class BranchMark(TypedDict):
+    """How to find a branch that the state may not know."""
+
+    backend: str
+    """Name of the branching backend."""
+
+    request: BranchRequest
+    """What was asked for; name and annotations identify the branch."""
+
+
+class LeftoversArgs(TypedDict):
+    """Arguments of `Leftovers`."""
+
+    namespace: str
+    """Namespace of the flow's objects."""
+
+    flow: str
+    """Flow id."""
+
+    stack: str
+    """Owner, `organization/project/stack`."""
+
+    branches: Sequence[BranchMark]
+    """The flow's branches."""
+
+    kubeconfig: NotRequired[str | None]
+    """Content or path; default: the environment's. Kept secret."""
+
+    context: NotRequired[str | None]
+    """Context of the kubeconfig; default: its current one."""
+
+
+class LeftoversProvider(ResourceProvider):
+    """Removes what a flow left behind.
+
+    The import path of this class is part of every stack's state: do not move it.
+    """
+
+    serialize_as_secret_always = False
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Keeps the configuration, for the databases' credentials.
+
+        Args:
+            req: The stack's configuration.
+        """
+        self._config = req.config
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Does nothing: there is nothing yet."""
+        return CreateResult("leftovers", outs=props)
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Compares what identifies the flow's objects."""
+        keys = ("namespace", "flow", "stack", "branches", "kubeconfig", "context")
+        # Of another flow id or namespace everything is replaced, and so the sweep of the old one takes place.
+        replaces = [key for key in ("namespace", "flow", "stack") if _olds.get(key) != _news.get(key)]
+        changed = any(_olds.get(key) != _news.get(key) for key in keys)
+        return DiffResult(changes=changed, replaces=replaces)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Remembers what is to be looked for."""
+        return UpdateResult(outs=_news)
+
+    @one_line_errors
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Removes what is left.
+
+        Raises:
+            ClusterError: The cluster cannot be read or refuses.
+            BranchingError: A branch cannot be removed.
+        """
+        if os.environ.get(DELETE_UNREACHABLE, "").lower() not in {"true", "1"}:
+            namespace = _props["namespace"]
+            with connect(
+                namespace, kubeconfig=_props.get("kubeconfig"), context=_props.get("context")
+            ) as client:
+                for item in sweep(client, namespace, _props["flow"], _props["stack"]):
+                    print(f"kardinal: removed {item}, which the stack's state did not know")  # noqa: T201
+        for mark in _props["branches"]:
+            request = BranchRequest(**mark["request"])
+            if backend(mark["backend"]).discard(request, self._config.get):
+                print(f"kardinal: removed branch {request.name}, which the stack's state did not know")  # noqa: T201
+
+
+class Leftovers(Resource, module="leftovers", name="Leftovers"):
+    """Guards a flow: depends on nothing, and everything of the flow depends on it."""
+
+    def __init__(self, name: str, args: LeftoversArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declares the guard.
+
+        Args:
+            name: Pulumi name.
+            args: The flow's marks.
+            opts: Resource options.
+        """
+        kubeconfig = args.get("kubeconfig")
+        props: dict[str, Any] = {
+            "namespace": args["namespace"],
+            "flow": args["flow"],
+            "stack": args["stack"],
+            "branches": [
+                {"backend": mark["backend"], "request": _plain(mark["request"])} for mark in args["branches"]
+            ],
+            "kubeconfig": kubeconfig and pulumi.Output.secret(kubeconfig),
+            "context": args.get("context"),
+        }
+        super().__init__(LeftoversProvider(), name, props, opts)
+
+
+def _plain(request: BranchRequest) -> dict[str, Any]:
+    fields = asdict(request)
+    fields["annotations"] = dict(request.annotations)
+    return {key: value for key, value in fields.items() if value is not None}

@@ -1,0 +1,52 @@
+"""Removes a branch that the stack's state does not know, found by its name and its annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.ownership import is_ours
+from kardinal_infra.databases.neon.removal import is_going, remove_branch
+from kardinal_infra.databases.neon.settings import HOST_CONFIG, KEY_CONFIG, resolve_settings
+
+CONFIG_NAMESPACE = "kardinal"
+
+
+def discard_branch(
+    project: str,
+    name: str,
+    annotations: Mapping[str, str],
+    config: Callable[[str], str | None],
+    api_host: str | None = None,
+) -> bool:
+    """Deletes a branch if there is one of this name with all of these annotations.
+
+    Args:
+        project: Project id or name.
+        name: Branch name.
+        annotations: Our marks; without any nothing is deleted.
+        config: The stack's configuration, by `namespace:key`.
+        api_host: Address of the API, when the resource named one.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        BranchingError: There is no key, or the branch cannot be deleted.
+        NeonError: A call failed.
+    """
+    settings = resolve_settings(
+        config_key=config(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}"),
+        config_host=config(f"{CONFIG_NAMESPACE}:{HOST_CONFIG}"),
+        argument_host=api_host,
+    )
+    with NeonClient(settings) as client:
+        project_id = client.projects.find(project).id
+        found = [
+            item
+            for item in client.branches.named(project_id, name)
+            if is_ours(item, annotations) and not is_going(item.branch)
+        ]
+        for item in found:
+            remove_branch(client, project_id, item.branch.id)
+        return bool(found)

@@ -1,0 +1,41 @@
+"""What all dynamic providers of this package share."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+TRACEBACK_VARIABLE = "KARDINAL_TRACEBACK"
+"""Set to anything, errors are shown with their traceback."""
+
+
+def one_line_errors(method: Callable[P, R]) -> Callable[P, R]:
+    """Lets a failure of a provider's method reach the user as one line.
+
+    The dynamic-provider process shows every exception by `traceback.format_exc()`; with `sys.tracebacklimit`
+    zero and no chain that is the exception's own line. The limit is process-wide, so it is set only when an
+    error is on its way out and the user did not ask for tracebacks.
+
+    Args:
+        method: Create, read, update, diff or delete of a `pulumi.dynamic.ResourceProvider`.
+
+    Returns:
+        The same method, with short errors.
+    """
+
+    @functools.wraps(method)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except Exception as error:
+            if not os.environ.get(TRACEBACK_VARIABLE):
+                sys.tracebacklimit = 0
+                error.__cause__ = None
+                error.__suppress_context__ = True
+            raise
+
+    return wrapper

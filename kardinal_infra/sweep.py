@@ -1,0 +1,88 @@
+"""Deletes what is left of a flow on the cluster: the objects that carry its label and its stack's name.
+
+A `pulumi up` that is killed may have made an object that its state does not know. The next `up` takes such an
+object over; a `destroy` finds it only by its marks, which is what happens here.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from lightkube import ApiError, Client
+from lightkube.resources.core_v1 import Secret
+from lightkube.types import CascadeType
+
+from kardinal_infra.cluster import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, refusal, unreachable
+from kardinal_infra.errors import ClusterError
+from kardinal_infra.live import owner_of
+from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY
+
+KINDS: tuple[type[Any], ...] = (HTTP_ROUTES, SERVICES, DEPLOYMENTS, JOBS, Secret)
+"""Everything that a flow makes, in the order of its removal: first what leads requests to it."""
+
+DEADLINE_SECONDS = 120.0
+PAUSE_SECONDS = 0.5
+
+
+def sweep(
+    client: Client,
+    namespace: str,
+    flow: str,
+    stack: str,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[str]:
+    """Deletes a flow's remaining objects and waits until they are gone.
+
+    Args:
+        client: The cluster.
+        namespace: The flow's namespace.
+        flow: Flow id.
+        stack: `organization/project/stack`; objects of another stack are never touched.
+        clock: Monotonic seconds.
+        sleep: Pauses between two looks.
+
+    Returns:
+        What was deleted, as `Kind name`.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, refuses, or does not finish in time.
+    """
+    deleted: list[str] = []
+    deadline = clock() + DEADLINE_SECONDS
+    for kind in KINDS:
+        while left := _owned(client, kind, namespace, flow, stack):
+            for name in left:
+                text = f"{kind._api_info.resource.kind} {name}"
+                if text not in deleted:
+                    _delete(client, kind, namespace, name)
+                    deleted.append(text)
+            if clock() >= deadline:
+                raise ClusterError(f"{', '.join(left)} in namespace {namespace} did not go away in time")
+            sleep(PAUSE_SECONDS)
+    return deleted
+
+
+def _owned(client: Client, kind: type[Any], namespace: str, flow: str, stack: str) -> list[str]:
+    labels: Any = {LABEL_FLOW: flow, LABEL_MANAGED_BY: MANAGED_BY}
+    try:
+        items = [item.to_dict() for item in client.list(kind, namespace=namespace, labels=labels)]
+    except ApiError as error:
+        if error.status.code == 404:
+            return []
+        raise ClusterError(refusal(f"list {kind._api_info.plural}", error)) from error
+    except (httpx.HTTPError, OSError) as error:
+        raise ClusterError(unreachable(client, error)) from error
+    return [item["metadata"]["name"] for item in items if owner_of(item) == stack]
+
+
+def _delete(client: Client, kind: type[Any], namespace: str, name: str) -> None:
+    try:
+        client.delete(kind, name, namespace=namespace, cascade=CascadeType.FOREGROUND)
+    except ApiError as error:
+        if error.status.code != 404:
+            raise ClusterError(refusal(f"delete {name}", error)) from error
+    except (httpx.HTTPError, OSError) as error:
+        raise ClusterError(unreachable(client, error)) from error
