@@ -91,8 +91,12 @@ class _Events:
 
     def __call__(self, event: auto.EngineEvent) -> None:
         found = event.diagnostic_event
-        if found is not None and found.severity == "error" and found.message.strip() not in self.errors:
-            self.errors.append(found.message.strip())
+        if found is None or found.severity != "error":
+            return
+        message = found.message.strip()
+        # The language host's last words, after the program has said what is wrong.
+        if message not in self.errors and not (self.errors and message.startswith("an unhandled error")):
+            self.errors.append(message)
 
 
 class _Workspace(auto.LocalWorkspace):
@@ -107,6 +111,15 @@ class _Workspace(auto.LocalWorkspace):
 
     def select_stack(self, stack_name: str) -> None:
         self.run("stack", "--stack", stack_name)  # fails when there is none
+
+    def remove_stack(
+        self, stack_name: str, force: bool | None = None, preserve_config: bool | None = None
+    ) -> None:
+        selected = [stack.name for stack in self.list_stacks() if stack.current and stack.name != stack_name]
+        super().remove_stack(stack_name, force, preserve_config)
+        for name in selected:
+            # Pulumi forgets the selected stack whichever one is removed.
+            self.run("stack", "select", name)
 
 
 class Project:
@@ -292,7 +305,9 @@ def _plain_errors(events: _Events | None = None) -> Iterator[None]:
         raise AutomationError(
             "another update of this stack is running; if it was killed, run `pulumi cancel -s <stack>` first"
         ) from error
-    except (auto.CommandError, auto.InvalidVersionError, FileNotFoundError) as error:
+    except FileNotFoundError as error:
+        raise AutomationError("there is no `pulumi` on PATH: https://www.pulumi.com/docs/install") from error
+    except (auto.CommandError, auto.InvalidVersionError) as error:
         if events and events.errors:
             raise AutomationError("\n".join(events.errors)) from error
         raise AutomationError(_said(str(error))) from error

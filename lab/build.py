@@ -58,10 +58,10 @@ def build_everything(lab: Lab, report: Report) -> Built:
         fetched: list[Future[Any]] = [debian, envoy, workers.submit(_sources, builder)]
         ensure_pulumi(lab, report)
         built = [_build(builder, program, fetched) for program in programs.CLUSTER]
-        pause, kube, istio, coredns = built
+        pause, kube, istio, agent, coredns = built
         debian.result()
         extras = module_files(lab, builder, programs.ISTIO, "istio.io/istio", _BOOTSTRAP)
-        mesh = mesh_images(lab, istio, extras, envoy.result(), report)
+        mesh = mesh_images(lab, istio, agent, extras, envoy.result(), report)
         return Built(
             kube=kube,
             coredns=coredns,

@@ -117,6 +117,8 @@ class Cluster:
             "--bind-address=0.0.0.0",
             f"--cert-dir={keys}",
             "--etcd-servers=http://127.0.0.1:2379",
+            f"--kubelet-client-certificate={keys}/kubelet-client.crt",
+            f"--kubelet-client-key={keys}/kubelet-client.key",
             # The node's host name is no name that anything resolves; exec and logs go to its address.
             "--kubelet-preferred-address-types=InternalIP",
             "--profiling=false",

@@ -22,7 +22,7 @@ def write_configuration(lab: Lab) -> None:
     pki(lab).chmod(0o700)
     token = secret(lab, "admin-token")
     write_private(pki(lab) / "tokens.csv", f'{token},admin,admin,"system:masters"\n')
-    _service_account_key(lab)
+    _make_keys(lab)
     write_private(lab.state / "resolv.conf", f"nameserver {lab.node_address}\n")
     for name, content in {
         "kubelet.json": json.dumps(kubelet(lab), indent=1),
@@ -78,8 +78,13 @@ def kubelet(lab: Lab) -> dict[str, Any]:
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "address": lab.node_address,
-        "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
-        "authorization": {"mode": "AlwaysAllow"},
+        # Pods and other users of the machine reach the kubelet's port: it obeys the API server only.
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(pki(lab) / "kubelet-client.crt")},
+        },
+        "authorization": {"mode": "Webhook"},
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": False,
         "clusterDNS": [lab.node_address],
@@ -182,13 +187,28 @@ def corefile(lab: Lab) -> str:
 """
 
 
-def _service_account_key(lab: Lab) -> None:
-    key = pki(lab) / "service-account.key"
-    if not key.exists():
-        unfinished = key.with_suffix(".unfinished")
-        command = ["openssl", "genrsa", "-out", str(unfinished), "2048"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise LabError(f"openssl cannot make a key: {done.stderr.strip()}")
-        unfinished.chmod(0o600)
-        unfinished.rename(key)
+def _make_keys(lab: Lab) -> None:
+    folder = pki(lab)
+    if not (folder / "service-account.key").exists():
+        _openssl("genrsa", "-out", str(folder / ".key"), "2048")
+        (folder / ".key").rename(folder / "service-account.key")
+    if not (folder / "kubelet-client.crt").exists():
+        # The API server shows this certificate to the kubelet, which trusts it alone.
+        options = [
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-noenc",
+            "-days",
+            "3650",
+            "-subj",
+            "/O=system:masters/CN=lab",
+        ]
+        _openssl("req", *options, "-keyout", str(folder / "kubelet-client.key"), "-out", str(folder / ".crt"))
+        (folder / ".crt").rename(folder / "kubelet-client.crt")
+
+
+def _openssl(*arguments: str) -> None:
+    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"openssl {arguments[0]}: {done.stderr.strip()}")

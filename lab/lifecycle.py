@@ -51,6 +51,7 @@ def up(lab: Lab, report: Report) -> None:
         if processes.find(KEEPER) is None:
             # Nothing of the cluster can run without the keeper: what is found is left over from a crash.
             _take_down(lab, report)
+            _put_logs_aside(lab)
         cluster = Cluster(lab, built.kube, built.coredns, report)
         _link_programs(lab, built.kube, built.istio)
         cluster.start([*built.images, *wanted_images(lab)])
@@ -70,7 +71,7 @@ def down(lab: Lab, report: Report, *, purge: bool = False) -> None:
     """
     require_machine()
     with _lock(lab, report):
-        with report.working("lab", "take down"):
+        with report.working("lab", f"take down {lab.name}"):
             _take_down(lab, report)
         if purge:
             _remove_tree(lab.state)
@@ -115,6 +116,13 @@ def _take_down(lab: Lab, report: Report) -> None:
         spoiled.append(lab.state / "containerd")
     for folder in spoiled:
         _remove_tree(folder)
+
+
+def _put_logs_aside(lab: Lab) -> None:
+    if lab.logs.is_dir():
+        before = lab.logs.with_name("logs-before")
+        _remove_tree(before)
+        lab.logs.rename(before)
 
 
 def _remove_tree(folder: Path) -> None:

@@ -41,21 +41,21 @@ _INSTALL_SETTINGS = {
 }
 
 
-def mesh_images(lab: Lab, istio: Path, extras: Path, envoy: Path, report: Report) -> list[Path]:
+def mesh_images(lab: Lab, istio: Path, agent: Path, extras: Path, envoy: Path, report: Report) -> list[Path]:
     """Archives of istiod's and the sidecar's images.
 
     Args:
         lab: Whose cache is used.
-        istio: Folder with the built Istio programs.
+        istio: Folder with istiod.
+        agent: Folder with the proxy agent.
         extras: Folder with ``envoy_bootstrap.json`` of the Istio sources.
         envoy: The Envoy program.
         report: Where progress goes.
     """
-    program = {"/usr/local/bin/istio": istio / "istio"}
     pilot = build_image(
         f"{REGISTRY}/pilot:{ISTIO_VERSION}",
         packages=MESH_PACKAGES,
-        files={**program, "/usr/local/bin/pilot-discovery": File(link="istio")},
+        files={"/usr/local/bin/pilot-discovery": istio / "istio"},
         entrypoint=["/usr/local/bin/pilot-discovery"],
         user="1337:1337",
         lab=lab,
@@ -65,9 +65,8 @@ def mesh_images(lab: Lab, istio: Path, extras: Path, envoy: Path, report: Report
         f"{REGISTRY}/proxyv2:{ISTIO_VERSION}",
         packages=MESH_PACKAGES,
         files={
-            **program,
             **_IPTABLES_LINKS,
-            "/usr/local/bin/pilot-agent": File(link="istio"),
+            "/usr/local/bin/pilot-agent": agent / "pilot-agent",
             "/usr/local/bin/envoy": File(envoy, 0o755),
             "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json": extras / "envoy_bootstrap.json",
             "/etc/istio/proxy": File(folder=True, mode=0o777),

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.ingress import ingress_port
-from lab.leftovers import cluster_processes, container_ids, container_processes
+from lab.leftovers import cluster_processes, container_ids, container_processes, database_processes
 from lab.network import KEEPER
 from lab.processes import Process, Processes
 from lab.settings import Lab, LabError
@@ -39,9 +39,8 @@ def print_status(lab: Lab, console: Console) -> None:
         )
     containers = container_processes(container_ids(lab))
     known = {*containers, *(processes.find(name) for name in processes.names())}
-    others = [
-        process for process in cluster_processes(lab, processes.find(KEEPER), set()) if process not in known
-    ]
+    inside = [*cluster_processes(lab, processes.find(KEEPER), set()), *database_processes(lab)]
+    others = [process for process in inside if process not in known]
     for name, (count, memory) in [*_by_program("", others), *_by_program("in containers: ", containers)]:
         total += memory
         table.add_row(name, f"{count} x", f"{memory / _MIB:.0f} MiB")

@@ -53,8 +53,6 @@ class Baseline(pulumi.ComponentResource):
         topology: The contract that flow stacks read.
     """
 
-    topology: Topology
-
     def __init__(
         self,
         name: str,
@@ -80,7 +78,9 @@ class Baseline(pulumi.ComponentResource):
             ClusterError: The cluster cannot be read.
         """
         config = load_baseline(args)
-        self.topology = topology = config.to_topology()
+        topology = config.to_topology()
+        # Not declared on the class: what is declared there counts as an output of the component's schema.
+        self.topology: Topology = topology
         live = live or read_live(topology.namespace, kubeconfig=kubeconfig, context=context)
         problems = baseline_problems(topology, live)
         if problems:

@@ -63,10 +63,6 @@ class BranchedDatabase(pulumi.ComponentResource):
         ready: What to depend on before using the branch: the migrations, else the branch.
     """
 
-    branch: Branch
-    secrets: dict[str, k8s.core.v1.Secret]
-    ready: pulumi.Resource
-
     def __init__(
         self, name: str, args: BranchedDatabaseArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -81,17 +77,19 @@ class BranchedDatabase(pulumi.ComponentResource):
             ConfigError: The backend is unknown or cannot do what is asked.
         """
         super().__init__("kardinal:index:BranchedDatabase", name, None, opts)
-        self.branch = backend(args.get("backend", "neon")).declare(
+        # Not declared on the class: what is declared there counts as an output of the component's schema.
+        self.branch: Branch = backend(args.get("backend", "neon")).declare(
             name,
             args["request"],
             pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
         )
         self._parts = connection_parts(self.branch)
         self._metadata = owned(args["metadata"])
-        self.secrets = {
-            consumer: self._secret(f"{name}-{consumer}", keys) for consumer, keys in args["consumers"].items()
+        # The dot keeps consumers apart from each other and from the migrations: their names have none.
+        self.secrets: dict[str, k8s.core.v1.Secret] = {
+            consumer: self._secret(f"{name}.{consumer}", keys) for consumer, keys in args["consumers"].items()
         }
-        self.ready = self.branch.resource
+        self.ready: pulumi.Resource = self.branch.resource
         if "migrations" in args:
             self.ready = self._migrate(f"{name}-migrations", args["migrations"])
         self.register_outputs({"branchId": self.branch.branch_id})

@@ -52,11 +52,6 @@ class Flow(pulumi.ComponentResource):
         routes: The flow's routes.
     """
 
-    plan: FlowPlan
-    databases: dict[str, BranchedDatabase]
-    forks: dict[str, ForkedWorkload]
-    routes: FlowRoutes
-
     def __init__(
         self,
         name: str,
@@ -90,7 +85,9 @@ class Flow(pulumi.ComponentResource):
         topology = topology or read_topology(loaded.config.baseline)
         live = live or read_live(topology.namespace, kubeconfig=kubeconfig, context=context)
         stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        self.plan = plan = make_plan(topology, loaded.config, live, stack=stack, problems=loaded.problems)
+        plan = make_plan(topology, loaded.config, live, stack=stack, problems=loaded.problems)
+        # Not declared on the class: what is declared there counts as an output of the component's schema.
+        self.plan: FlowPlan = plan
         super().__init__("kardinal:index:Flow", name, None, opts)
         if pulumi.runtime.is_dry_run():
             pulumi.log.info(plan.describe(), self)
@@ -110,11 +107,11 @@ class Flow(pulumi.ComponentResource):
             },
             pulumi.ResourceOptions(parent=self),
         )
-        self.databases = {
+        self.databases: dict[str, BranchedDatabase] = {
             branch.name: self._database(branch, requests[branch.name]) for branch in plan.databases
         }
-        self.forks = {fork.service: self._fork(fork) for fork in plan.forks}
-        self.routes = FlowRoutes(
+        self.forks: dict[str, ForkedWorkload] = {fork.service: self._fork(fork) for fork in plan.forks}
+        self.routes: FlowRoutes = FlowRoutes(
             name,
             {"mesh": plan.routes, "entries": [entry.route for entry in plan.entries]},
             pulumi.ResourceOptions(parent=self, depends_on=self._forked_resources()),

@@ -37,9 +37,6 @@ class FlowRoutes(pulumi.ComponentResource):
         entry_routes: The routes of the public hosts.
     """
 
-    routes: list[k8s.apiextensions.CustomResource]
-    entry_routes: list[k8s.apiextensions.CustomResource]
-
     def __init__(self, name: str, args: FlowRoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declares the routes.
 
@@ -58,8 +55,11 @@ class FlowRoutes(pulumi.ComponentResource):
             split = index > 0 and _parents(manifest) == _parents(args["mesh"][index - 1])
             mesh.append(self._route(manifest, [mesh_drain, *(mesh[-1:] if split else ())]))
         entry_drain = self._drain(f"{name}-entry-drain", seconds, [*mesh, mesh_drain])
-        self.entry_routes = [self._route(manifest, [entry_drain]) for manifest in args["entries"]]
-        self.routes = [*mesh, *self.entry_routes]
+        # Not declared on the class: what is declared there counts as an output of the component's schema.
+        self.entry_routes: list[k8s.apiextensions.CustomResource] = [
+            self._route(manifest, [entry_drain]) for manifest in args["entries"]
+        ]
+        self.routes: list[k8s.apiextensions.CustomResource] = [*mesh, *self.entry_routes]
         self.register_outputs({})
 
     def _drain(self, name: str, seconds: int, after: Any) -> local.Command:

@@ -44,6 +44,8 @@ class ForkedWorkload(pulumi.ComponentResource):
             opts: Resource options; the provider decides on the cluster.
         """
         super().__init__("kardinal:index:ForkedWorkload", name, None, opts)
+        # Children do not take it over from their component.
+        after = opts.depends_on if opts else None
         timeout = args.get("timeout", "5m")
         deployment = args["deployment"]
         self.deployment = k8s.apps.v1.Deployment(
@@ -52,7 +54,7 @@ class ForkedWorkload(pulumi.ComponentResource):
             spec=deployment["spec"],
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=opts.depends_on if opts else None,
+                depends_on=after,
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
             ),
         )
@@ -62,6 +64,6 @@ class ForkedWorkload(pulumi.ComponentResource):
                 name,
                 metadata=cast("Any", owned(args["service"]["metadata"])),
                 spec=args["service"]["spec"],
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=after),
             )
         self.register_outputs({})

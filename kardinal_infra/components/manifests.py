@@ -8,6 +8,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from kardinal_infra.forking import SecretText
+from kardinal_infra.names import MAX_LABEL, shorten
+
+_DIGITS = 8
 
 
 def custom_resource(
@@ -74,12 +77,13 @@ def content_name(prefix: str, content: Mapping[str, pulumi.Input[Any]]) -> pulum
         content: Everything that matters; may hold secrets. Eight digits of a SHA-256 do not give them away.
 
     Returns:
-        `<prefix>-<8 hexadecimal digits>`, not secret.
+        `<prefix>-<8 hexadecimal digits>`, not secret; a long prefix is shortened to fit a DNS label.
     """
+    beginning = shorten(prefix, MAX_LABEL - len("-") - _DIGITS)
     return pulumi.Output.unsecret(pulumi.Output.json_dumps(content, sort_keys=True).apply(_digest)).apply(
-        lambda digest: f"{prefix}-{digest}"
+        lambda digest: f"{beginning}-{digest}"
     )
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

@@ -113,8 +113,7 @@ def probe_hosts(
     )
 
 
-def _generation(metadata: Any) -> str:
+def _generation(metadata: Mapping[str, Any]) -> str:
     """Changes when the object is made anew or its specification changes, and not otherwise."""
-    if isinstance(metadata, Mapping):  # of a custom resource, which has no typed outputs
-        return f"{metadata['uid']}/{int(metadata['generation'])}"
-    return f"{metadata.uid}/{int(metadata.generation)}"
+    # A preview that cannot try a new object out gives its inputs back, which have neither.
+    return f"{metadata.get('uid', '')}/{int(metadata.get('generation', 0))}"

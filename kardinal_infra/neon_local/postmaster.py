@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,6 +21,20 @@ ADMIN = "cloud_admin"
 SUPERUSER_GROUP = "neon_superuser"
 _START_TIMEOUT = 600.0  # crash recovery of a large instance takes its time
 _POLL = 0.01
+_ORPHANS_END = 10.0
+_PROCESSES = Path("/proc")
+
+
+def _process_ids() -> list[int]:
+    return [int(entry.name) for entry in _PROCESSES.iterdir() if entry.name.isdecimal()]
+
+
+def _works_in(pid: int, directory: Path) -> bool:
+    """Whether a process lives (a zombie has no working directory) and works in the directory."""
+    try:
+        return (_PROCESSES / str(pid) / "cwd").readlink() == directory.resolve()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,7 @@ class Postmaster:
             time.sleep(_POLL)
 
     def _launch(self, options: Mapping[str, str]) -> None:
-        (self.directory / "postmaster.pid").unlink(missing_ok=True)  # pid() has found no live owner
+        self._clear_stale_locks()
         arguments = [self._programs.path("postgres"), "-D", str(self.directory)]
         for name, value in {**self._own_options(), **options}.items():
             arguments += ["-c", f"{name}={value}"]
@@ -130,6 +145,27 @@ class Postmaster:
                 env=self._environment(),
                 **self._identity(),
             )
+
+    def _clear_stale_locks(self) -> None:
+        """Remove the lock files of a postmaster that was killed.
+
+        PostgreSQL takes a lock for live when its process id is in use again, or belongs to a zombie that
+        nobody reaps. On the other hand it must not start while backends of the killed one still write: they
+        are waited for, and ended if they do not end by themselves. All processes of an instance have its
+        directory as their working directory.
+        """
+        file = self.directory / "postmaster.pid"
+        if not (_PROCESSES / "self").exists() or not file.exists():
+            return
+        deadline = time.monotonic() + _ORPHANS_END
+        while orphans := [pid for pid in _process_ids() if _works_in(pid, self.directory)]:
+            if time.monotonic() > deadline:
+                for pid in orphans:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            time.sleep(_POLL)
+        for stale in (file, self.socket, self.socket.with_name(self.socket.name + ".lock")):
+            stale.unlink(missing_ok=True)
 
     def _own_options(self) -> dict[str, str]:
         options = {
@@ -158,13 +194,14 @@ class Postmaster:
             pid = int(lines[0])
         except (FileNotFoundError, IndexError, ValueError):
             return None
-        # The number may belong to another process by now: after a crash, a reboot or in another container.
+        if (_PROCESSES / "self").exists():
+            # The number may belong to another process by now: after a crash, a reboot, in another container.
+            return pid if _works_in(pid, self.directory) else None
         try:
             os.kill(pid, 0)
-            same = Path(f"/proc/{pid}/cwd").resolve() == self.directory.resolve()
-        except (ProcessLookupError, FileNotFoundError, PermissionError):
+        except (ProcessLookupError, PermissionError):
             return None
-        return pid if same or not Path("/proc/self").exists() else None
+        return pid
 
     def _ready(self) -> bool:
         try:

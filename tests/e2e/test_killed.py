@@ -28,7 +28,7 @@ def test_every_killed_up_converges(production: Production, standing: str) -> Non
             problem for found in pool.map(lambda at: _problems(production, at), moments) for problem in found
         ]
 
-    assert problems == []
+    assert not problems, "\n".join(problems)
     assert differences(before, production.objects()) == []
     assert production.databases.branches() == branches
 

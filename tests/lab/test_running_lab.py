@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -155,6 +157,15 @@ def test_a_pod_reaches_the_machine_at_its_end_of_the_link(running: Lab, in_pod: 
         greeter.start()
         assert in_pod(CONNECT, running.host_address, str(port)) == "connected welcome"
         greeter.join()
+
+
+def test_the_kubelet_obeys_only_the_api_server(running: Lab, kubectl, pods: str) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"https://{running.node_address}:10250/pods", context=context, timeout=5)
+    # The API server's own way in works: every test here that runs something in a pod goes through it.
+    assert kubectl("logs", "-n", pods, "plain") == ""
 
 
 def test_no_pod_gets_out(in_pod: Python) -> None:

@@ -78,6 +78,12 @@ class FakeNeon:
     """Projects, branches, endpoints, roles and operations, with faults on demand."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    # Setting up and looking.
+
+    def reset(self) -> None:
+        """Goes back to one project with its main branch."""
         self.ids = itertools.count(1)
         self.branches: dict[str, Json] = {}
         self.annotations: dict[str, dict[str, str]] = {}
@@ -92,8 +98,6 @@ class FakeNeon:
         self.databases = ["votes"]
         self.roles = ["votes_owner"]
         self.add_branch("main", id=MAIN, default=True)
-
-    # Setting up and looking.
 
     def client(self, time: FakeTime | None = None) -> NeonClient:
         return NeonClient(

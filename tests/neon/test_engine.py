@@ -2,60 +2,90 @@
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psycopg
-import pulumi
 import pytest
-from pulumi import automation as auto
 
-from kardinal_infra.databases.branching import BranchRequest, backend
-from kardinal_infra.databases.neon.resource import NeonBranch
+from lab.demo_project import run
 from lab.toolchain import ensure_pulumi
 from tests.neon.relay import Relay, relay_to
 from tests.neon_local.server import KEY, PROJECT, Server
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.postgres,
-    # The Automation API leaves the closing of its gRPC server's sockets to the garbage collector.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.engine, pytest.mark.postgres]
 
 WRITES = ("POST", "PATCH", "DELETE", "PUT")
 NAME = "kardinal/voting/engine/votes"
+REQUEST: dict[str, Any] = {
+    "name": NAME,
+    "project": PROJECT,
+    "database": "votes",
+    "role": "votes_owner",
+    "parent": "main",
+    "ttl": "24h",
+    "annotations": {"kardinal-flow": "engine"},
+}
+ONE_BRANCH = """
+    import json
+    import pulumi
+    from kardinal_infra.databases.branching import BranchRequest, backend
+
+    branch = backend("neon").declare("votes", BranchRequest(**json.loads('REQUEST')))
+    pulumi.export("uri", branch.uri)
+    pulumi.export("branch", branch.branch_id)
+"""
 
 
 @dataclass
-class World:
-    """A stack's surroundings.
+class Stack:
+    """A Pulumi project with one stack, worked on by the real command line.
 
     Attributes:
         service: The Neon service.
         relay: Counts what the provider asks of it.
-        folder: State backend.
-        settings: Environment of the engine.
+        folder: Program and state.
+        environment: Of the engine.
     """
 
     service: Server
     relay: Relay
     folder: Path
-    settings: dict[str, str]
+    environment: dict[str, str]
 
-    def stack(self, program: Callable[[], None]) -> auto.Stack:
-        return auto.create_or_select_stack(
-            stack_name="dev",
-            project_name="kardinal",
-            program=program,
-            opts=auto.LocalWorkspaceOptions(env_vars=self.settings, work_dir=str(self.folder)),
-        )
+    def write(self, program: str) -> None:
+        (self.folder / "__main__.py").write_text(textwrap.dedent(program))
+
+    def ask(self, **changes: Any) -> None:
+        """Makes a program with one branch, asked for as a flow does."""
+        self.write(ONE_BRANCH.replace("REQUEST", json.dumps({**REQUEST, **changes})))
+
+    def attempt(self, *arguments: str) -> tuple[int, str]:
+        ran = run(["pulumi", *arguments, "--non-interactive"], self.folder, self.environment)
+        return ran.code, ran.output
+
+    def pulumi(self, *arguments: str) -> str:
+        code, output = self.attempt(*arguments)
+        assert code == 0, output
+        return output
+
+    def up(self, *arguments: str) -> dict[str, Any]:
+        self.pulumi("up", "--yes", "--skip-preview", *arguments)
+        return json.loads(self.pulumi("stack", "output", "--json", "--show-secrets"))
+
+    def destroy(self) -> None:
+        self.pulumi("destroy", "--yes", "--skip-preview")
+
+    def secret_outputs(self) -> set[str]:
+        shown = json.loads(self.pulumi("stack", "output", "--json"))
+        return {name for name, value in shown.items() if value == "[secret]"}
 
     def writes(self) -> list[str]:
         return [request for request in self.relay.requests if request.startswith(WRITES)]
@@ -69,52 +99,29 @@ class World:
 
 
 @pytest.fixture
-def world(service: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def stack(service: Server, tmp_path: Path) -> Iterator[Stack]:
     (tmp_path / "state").mkdir()
-    path = os.pathsep.join([str(Path(sys.executable).parent), str(ensure_pulumi()), os.environ["PATH"]])
-    monkeypatch.setenv("PATH", path)  # the Automation API looks for `pulumi` itself
-    for name in [name for name in os.environ if name.startswith("NEON_")]:
-        monkeypatch.delenv(name)
+    (tmp_path / "Pulumi.yaml").write_text("name: kardinal\nruntime: python\n")
+    folders = [str(Path(sys.executable).parent), str(ensure_pulumi()), os.environ["PATH"]]
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("NEON_", "PULUMI_"))
+    }
     with relay_to(f"http://127.0.0.1:{service.port}") as relay:
-        yield World(
-            service,
-            relay,
-            tmp_path,
-            {
-                "PATH": path,
-                "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
-                "PULUMI_CONFIG_PASSPHRASE": "engine-test",
-                "PULUMI_HOME": str(tmp_path / "home"),
-                "PULUMI_SKIP_UPDATE_CHECK": "true",
-                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-                "NEON_API_KEY": KEY,
-                "NEON_API_HOST": relay.url,
-            },
-        )
-
-
-def program(**changes: Any) -> Callable[[], None]:
-    """A program with one branch, asked for as a flow does."""
-
-    def declare() -> None:
-        request = BranchRequest(
-            **{
-                "name": NAME,
-                "project": PROJECT,
-                "database": "votes",
-                "role": "votes_owner",
-                "parent": "main",
-                "ttl": "24h",
-                "annotations": {"kardinal-flow": "engine"},
-                **changes,
-            }
-        )
-        branch = backend("neon").declare("votes", request)
-        pulumi.export("uri", branch.uri)
-        pulumi.export("branch", branch.branch_id)
-        pulumi.export("expires", branch.expires_at)
-
-    return declare
+        environment = {
+            **inherited,
+            "PATH": os.pathsep.join(folders),
+            "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "engine-test",
+            "PULUMI_HOME": str(tmp_path / "home"),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "NEON_API_KEY": KEY,
+            "NEON_API_HOST": relay.url,
+        }
+        made = Stack(service, relay, tmp_path, environment)
+        made.pulumi("stack", "init", "dev")
+        made.ask()
+        yield made
 
 
 def votes(uri: str) -> int:
@@ -124,146 +131,150 @@ def votes(uri: str) -> int:
     return int(row[0])
 
 
-def test_a_stack_lives_and_leaves_nothing(world: World) -> None:
-    before = world.names()
-    stack = world.stack(program())
-    stack.preview()
-    assert world.relay.requests == []
+def test_a_stack_lives_and_leaves_nothing(stack: Stack) -> None:
+    before = stack.names()
+    stack.pulumi("preview")
+    assert stack.relay.requests == []
 
-    outputs = stack.up().outputs
-    assert outputs["uri"].secret
-    assert votes(outputs["uri"].value) == 300
-    assert NAME in world.names()
-    made = next(b for b in world.service.get("/branches")["branches"] if b["name"] == NAME)
-    marks = world.service.get(f"/branches/{made['id']}")["annotation"]["value"]
+    outputs = stack.up()
+    assert stack.secret_outputs() == {"uri"}
+    assert votes(outputs["uri"]) == 300
+    made = next(b for b in stack.service.get("/branches")["branches"] if b["name"] == NAME)
+    marks = stack.service.get(f"/branches/{made['id']}")["annotation"]["value"]
     assert marks == {"kardinal-flow": "engine", "kardinal-stack": "organization/kardinal/dev"}
 
-    world.relay.requests.clear()
-    stack.up(expect_no_changes=True)
-    stack.preview(expect_no_changes=True)
-    stack.refresh(expect_no_changes=True)
-    assert world.writes() == []
+    stack.relay.requests.clear()
+    stack.up("--expect-no-changes")
+    stack.pulumi("preview", "--expect-no-changes")
+    stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    assert stack.secret_outputs() == {"uri"}
+    assert stack.writes() == []
 
-    changed = world.stack(program(name=f"{NAME}2", ttl="48h"))
-    result = changed.up()
-    assert result.summary.resource_changes == {"update": 1, "same": 1}
-    assert result.outputs["branch"].value == outputs["branch"].value
-    changed.up(expect_no_changes=True)
+    stack.ask(name=f"{NAME}2", ttl="48h")
+    assert stack.up() == outputs
+    assert f"{NAME}2" in stack.names()
+    stack.up("--expect-no-changes")
 
-    changed.destroy()
-    assert world.names() == before
+    stack.destroy()
+    assert stack.names() == before
 
 
-def test_no_password_is_stored_in_clear(world: World) -> None:
-    stack = world.stack(program())
-    uri = stack.up().outputs["uri"].value
-    stack.refresh()
-    exported = subprocess.run(
-        ["pulumi", "stack", "export", "--stack", "dev", "--cwd", str(world.folder)],
-        env={**os.environ, **world.settings},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+def test_no_password_is_stored_in_clear(stack: Stack) -> None:
+    uri = stack.up()["uri"]
+    stack.pulumi("refresh", "--yes", "--skip-preview")
+    stack.ask(ttl="48h")
+    stack.up()
+    exported = stack.pulumi("stack", "export")
+    shown = stack.pulumi("stack", "--show-urns")
     stack.destroy()
     password = unquote(urlsplit(uri).password or "")
     assert len(password) > 8
-    stored = world.everything_stored()
+    stored = stack.everything_stored()
     assert NAME in stored  # the search looks at the right files
     assert NAME in exported
-    assert password not in stored + exported
-    assert KEY not in stored + exported
+    assert password not in stored + exported + shown
+    assert KEY not in stored + exported + shown
 
 
-def test_a_branch_deleted_by_hand_is_made_again_after_a_refresh(world: World) -> None:
-    stack = world.stack(program())
-    first = stack.up().outputs["branch"].value
-    world.service.finish(world.service.call("DELETE", f"/branches/{first}"))
-    stack.refresh()
-    second = stack.up().outputs["branch"].value
+def test_a_branch_deleted_by_hand_is_made_again_after_a_refresh(stack: Stack) -> None:
+    first = stack.up()["branch"]
+    stack.service.finish(stack.service.call("DELETE", f"/branches/{first}"))
+    stack.pulumi("refresh", "--yes", "--skip-preview")
+    second = stack.up()["branch"]
     assert second != first
-    world.service.finish(world.service.call("DELETE", f"/branches/{second}"))
+    stack.service.finish(stack.service.call("DELETE", f"/branches/{second}"))
     stack.destroy()
-    assert NAME not in world.names()
+    assert NAME not in stack.names()
 
 
-def test_a_change_of_parent_replaces_the_branch_under_the_same_name(world: World) -> None:
-    staging = world.service.branch("staging")
-    first = world.stack(program()).up().outputs["branch"].value
-    stack = world.stack(program(parent="staging"))
-    result = stack.up()
-    assert result.summary.resource_changes == {"replace": 1, "same": 1}
-    assert result.outputs["branch"].value != first
-    assert world.service.get(f"/branches/{result.outputs['branch'].value}")["branch"]["parent_id"] == staging
+def test_a_change_of_parent_replaces_the_branch_under_the_same_name(stack: Stack) -> None:
+    staging = stack.service.branch("staging")
+    first = stack.up()["branch"]
+    stack.ask(parent="staging")
+    second = stack.up()["branch"]
+    assert second != first
+    assert stack.names().count(NAME) == 1
+    assert stack.service.get(f"/branches/{second}")["branch"]["parent_id"] == staging
     stack.destroy()
-    world.service.finish(world.service.call("DELETE", f"/branches/{staging}"))
+    stack.service.finish(stack.service.call("DELETE", f"/branches/{staging}"))
 
 
-def test_a_preview_without_a_key_works_and_up_and_a_rotated_key_are_one_line(world: World) -> None:
-    del world.settings["NEON_API_KEY"]
-    stack = world.stack(program())
-    stack.preview()
-    with pytest.raises(auto.CommandError) as caught:
-        stack.up()
-    assert "NeonKeyError: no Neon API key: set NEON_API_KEY or `pulumi config set" in str(caught.value)
-    assert "Traceback" not in str(caught.value)
+def test_a_missing_key_stops_an_update_only_and_in_one_line(stack: Stack) -> None:
+    del stack.environment["NEON_API_KEY"]
+    stack.pulumi("preview")
+    code, output = stack.attempt("up", "--yes", "--skip-preview")
+    assert code != 0
+    assert "NeonKeyError: no Neon API key: set NEON_API_KEY or `pulumi config set" in output
+    assert "Traceback" not in output
+    assert stack.relay.requests == []
 
-    stack.set_config("neonApiKey", auto.ConfigValue(KEY, secret=True))
+
+def test_a_stack_made_with_an_old_key_is_destroyed_with_the_new_one(stack: Stack) -> None:
+    del stack.environment["NEON_API_KEY"]
+    stack.pulumi("config", "set", "--secret", "neonApiKey", "made-with-this-key")
+    stack.environment["NEON_API_KEY"] = KEY
     stack.up()
-    # The engine gives a destroy the key of the last up, which is not valid any more.
-    world.service.end()
-    world.service.environment = lambda: {**os.environ, "NEON_LOCAL_API_KEY": "rotated-key-77"}  # type: ignore[method-assign]
-    world.service.start()
-    try:
-        with pytest.raises(auto.CommandError, match=r"HTTP 401.*NEON_API_KEY"):
-            stack.destroy()
-        world.settings["NEON_API_KEY"] = "rotated-key-77"
-        world.stack(program()).destroy()
-    finally:
-        world.service.end()
-        del world.service.environment
-        world.service.start()
-    assert NAME not in world.names()
+    # The engine gives a destroy the key of the last up.
+    del stack.environment["NEON_API_KEY"]
+    code, output = stack.attempt("destroy", "--yes", "--skip-preview")
+    assert code != 0
+    assert "HTTP 401" in output
+    assert "NEON_API_KEY" in output
+    assert "Traceback" not in output
+    assert "made-with-this-key" not in output
+    stack.environment["NEON_API_KEY"] = KEY
+    stack.destroy()
+    assert NAME not in stack.names()
 
 
-def test_mistakes_are_shown_at_preview_all_at_once(world: World) -> None:
-    def wrong() -> None:
-        NeonBranch(
-            "votes", {"project": PROJECT, "name": "0/1A", "database": "votes", "role": "", "ttl": "99d"}
-        )
+def test_mistakes_are_shown_at_preview_all_at_once(stack: Stack) -> None:
+    stack.write(
+        """
+        from kardinal_infra import NeonBranch
 
-    with pytest.raises(auto.CommandError) as caught:
-        world.stack(wrong).preview()
-    text = str(caught.value)
-    assert "log position" in text
-    assert "role" in text
-    assert "at most 30d" in text
-    assert world.relay.requests == []
+        NeonBranch("votes", {"project": "p", "name": "0/1A", "database": "votes", "role": "", "ttl": "99d"})
+        """
+    )
+    code, output = stack.attempt("preview")
+    assert code != 0
+    for part in ("log position", "role", "at most 30d"):
+        assert part in output
+    assert stack.relay.requests == []
 
 
-def test_an_existing_branch_is_read_and_not_deleted(world: World) -> None:
-    mine = world.service.branch("mine")
+def test_an_existing_branch_is_read_and_not_deleted(stack: Stack) -> None:
+    mine = stack.service.branch("mine")
+    stack.write(
+        f"""
+        import pulumi
+        from kardinal_infra import NeonBranch
 
-    def reads() -> None:
-        found = NeonBranch.get("main", f"{PROJECT}/{mine}", database="votes", role="votes_owner")
+        found = NeonBranch.get("main", "{PROJECT}/{mine}", database="votes", role="votes_owner")
         pulumi.export("name", found.branch_name)
         pulumi.export("uri", found.uri)
-
-    stack = world.stack(reads)
-    outputs = stack.up().outputs
-    assert outputs["name"].value == "mine"
-    assert outputs["uri"].secret
-    assert votes(outputs["uri"].value) == 300
+        """
+    )
+    outputs = stack.up()
+    assert outputs["name"] == "mine"
+    assert stack.secret_outputs() == {"uri"}
+    assert votes(outputs["uri"]) == 300
     stack.destroy()
-    assert "mine" in world.names()
-    assert world.writes() == []
-    world.service.finish(world.service.call("DELETE", f"/branches/{mine}"))
+    assert "mine" in stack.names()
+    assert stack.writes() == []
+    stack.service.finish(stack.service.call("DELETE", f"/branches/{mine}"))
 
 
-def test_an_import_is_refused_with_the_way_out(world: World) -> None:
-    def imports() -> None:
-        args = {"project": PROJECT, "name": "x", "database": "votes", "role": "votes_owner"}
-        NeonBranch("votes", args, pulumi.ResourceOptions(import_="a/b"))  # type: ignore[arg-type]
+def test_an_import_is_refused_with_the_way_out(stack: Stack) -> None:
+    stack.write(
+        """
+        import pulumi
+        from kardinal_infra import NeonBranch
 
-    with pytest.raises(auto.CommandError, match=r"NeonBranch\.get"):
-        world.stack(imports).preview()
+        args = {"project": "p", "name": "x", "database": "votes", "role": "votes_owner"}
+        NeonBranch("votes", args, pulumi.ResourceOptions(import_="a/b"))
+        """
+    )
+    code, output = stack.attempt("preview")
+    assert code != 0
+    assert "NeonBranch.get" in output
+    assert "Traceback" not in output

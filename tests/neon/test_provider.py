@@ -40,11 +40,18 @@ class Ring:
     host: str
 
 
-@pytest.fixture
-def ring(tmp_path: Path) -> Iterator[Ring]:
-    neon = FakeNeon()
-    with served(neon) as host, plugin(tmp_path, NEON_API_KEY=KEY, NEON_API_HOST=host) as started:
+@pytest.fixture(scope="module")
+def shared_ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
+    neon, folder = FakeNeon(), tmp_path_factory.mktemp("plugin")
+    with served(neon) as host, plugin(folder, NEON_API_KEY=KEY, NEON_API_HOST=host) as started:
         yield Ring(neon, started, host)
+
+
+@pytest.fixture
+def ring(shared_ring: Ring) -> Ring:
+    """A new Neon behind a provider process that has served others before, as the engine's does."""
+    shared_ring.neon.reset()
+    return shared_ring
 
 
 def changes(diff: Any) -> bool:
@@ -399,7 +406,7 @@ def test_a_provider_killed_at_any_call_leaves_what_the_next_one_completes(tmp_pa
             assert calls > 10
         for number in range(1, calls + 1, 4):
             moment = "before" if number % 2 else "after"
-            neon.__init__()  # type: ignore[misc]
+            neon.reset()
             neon.fault = fault
             kill_at = (number, moment)
             with plugin(tmp_path, **environment) as started:

@@ -154,9 +154,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(**options: object) -> Iterator[Server]:
+def running(under: Path | None = None, **options: object) -> Iterator[Server]:
     """A started service in a directory that PostgreSQL's user can reach; pytest's own is closed to it."""
-    directory = Path(tempfile.mkdtemp(prefix="neon-local-"))
+    directory = Path(tempfile.mkdtemp(prefix="neon-local-", dir=under))
     directory.chmod(0o755)
     server = Server(directory, **options)
     try:

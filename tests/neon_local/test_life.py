@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
 
 from tests.neon_local.server import KEY, PATIENCE, Server, running
@@ -56,6 +57,22 @@ def test_instances_that_died_meanwhile_come_back_with_their_data() -> None:
         server.sql(main, "CREATE TABLE vote AS SELECT generate_series(1, 50) AS id")
         os.kill(server.postmasters()[main], signal.SIGKILL)
         server.end(signal.SIGKILL)
+        server.start()
+        assert server.sql(main, "SELECT count(*) FROM vote") == [(50,)]
+
+
+def test_instance_whose_postmaster_alone_was_killed_waits_for_its_backends() -> None:
+    with running() as server:
+        main = server.main()
+        server.sql(main, "CREATE TABLE vote AS SELECT generate_series(1, 50) AS id")
+        with psycopg.connect(server.uri(main)):
+            os.kill(server.postmasters()[main], signal.SIGKILL)
+            # The service is the parent and may not have reaped it; other processes of the instance still end.
+            assert server.sql(main, "SELECT count(*) FROM vote") == [(50,)]
+        lock = server.data / "instances" / main / "postmaster.pid"
+        server.end()
+        # A process id that is in use again, by a process that is no PostgreSQL.
+        lock.write_text(f"{os.getpid()}\n/nowhere\n0\n1\n\n\n\nready\n")
         server.start()
         assert server.sql(main, "SELECT count(*) FROM vote") == [(50,)]
 

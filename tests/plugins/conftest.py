@@ -101,11 +101,23 @@ class Plugin:
             )
         )
 
-    def diff(self, token: str, name: str, olds: dict[str, Any], news: dict[str, Any], **options: Any) -> Any:
+    def diff(
+        self,
+        token: str,
+        name: str,
+        olds: dict[str, Any],
+        news: dict[str, Any],
+        identifier: str = "x",
+        **options: Any,
+    ) -> Any:
         """Compare a state with inputs."""
         return self.stub.Diff(
             provider_pb2.DiffRequest(
-                urn=self.urn(token, name), id="x", olds=wire.encode(olds), news=wire.encode(news), **options
+                urn=self.urn(token, name),
+                id=identifier,
+                olds=wire.encode(olds),
+                news=wire.encode(news),
+                **options,
             )
         )
 

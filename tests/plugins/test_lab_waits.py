@@ -148,6 +148,17 @@ class TestJob:
         assert 'container "c" completed with exit code 7' in "\n".join(failure.value.reasons)
         kubernetes.delete(JOB, "jf", failure.value.id, failure.value.properties)
 
+    def test_a_failed_one_is_replaced_when_asked_for(self, kubernetes, unique, init_failed):
+        asked = job("exit 7")
+        asked["metadata"] = {"name": unique, "annotations": {"pulumi.com/replaceUnready": "true"}}
+        inputs = kubernetes.check(JOB, "ju", asked)
+        with pytest.raises(init_failed) as failure:
+            kubernetes.create(JOB, "ju", inputs)
+        diff = kubernetes.diff(JOB, "ju", failure.value.properties, inputs, identifier=failure.value.id)
+        assert list(diff.replaces) == ['metadata.annotations["pulumi.com/replaceUnready"]']
+        assert diff.deleteBeforeReplace, "two objects of one name cannot be there at once"
+        kubernetes.delete(JOB, "ju", failure.value.id, failure.value.properties)
+
 
 def test_a_stateful_set_is_waited_for(kubernetes, unique):
     manifest = deployment(unique)

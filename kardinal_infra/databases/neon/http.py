@@ -100,7 +100,7 @@ class NeonHttp:
         self, path: str, json: Mapping[str, Any] | None = None, *, repeatable: bool = False
     ) -> dict[str, Any]:
         """Creates or commands; not repeated blindly unless a second execution does no harm."""
-        return self._send("POST", path, json=json or {}, repeatable=repeatable)
+        return self._send("POST", path, json=json, repeatable=repeatable)
 
     def patch(self, path: str, json: Mapping[str, Any]) -> dict[str, Any]:
         """Changes; repeated, because the bodies sent here name the wanted state and not a step towards it."""

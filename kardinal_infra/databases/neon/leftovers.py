@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.ownership import is_ours
 from kardinal_infra.databases.neon.removal import is_going, remove_branch
-from kardinal_infra.databases.neon.settings import HOST_CONFIG, KEY_CONFIG, resolve_settings
-
-CONFIG_NAMESPACE = "kardinal"
+from kardinal_infra.databases.neon.settings import (
+    CONFIG_NAMESPACE,
+    HOST_CONFIG,
+    KEY_CONFIG,
+    resolve_settings,
+)
+from kardinal_infra.names import BRANCH_ANNOTATION_STACK
 
 
 def discard_branch(
@@ -24,7 +28,7 @@ def discard_branch(
     Args:
         project: Project id or name.
         name: Branch name.
-        annotations: Our marks; without any nothing is deleted.
+        annotations: Our marks; without the one that names the stack nothing is deleted.
         config: The stack's configuration, by `namespace:key`.
         api_host: Address of the API, when the resource named one.
 
@@ -35,6 +39,8 @@ def discard_branch(
         BranchingError: There is no key, or the branch cannot be deleted.
         NeonError: A call failed.
     """
+    if BRANCH_ANNOTATION_STACK not in annotations:
+        return False
     settings = resolve_settings(
         config_key=config(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}"),
         config_host=config(f"{CONFIG_NAMESPACE}:{HOST_CONFIG}"),

@@ -81,8 +81,8 @@ class AnnotatedBranch(NeonModel):
 class Endpoint(NeonModel):
     """A compute of a branch, the host that clients connect to.
 
-    On Neon every compute has a host of its own and port 5432. `port` is added by services whose computes share
-    one host.
+    On Neon every compute has a host of its own and port 5432. `port` is added by services whose computes
+    share one host.
     """
 
     id: str

@@ -11,12 +11,8 @@ killed run left; there is no cancellation and no time-out but our own.
 
 from __future__ import annotations
 
-import functools
-import os
-import sys
 import threading
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -37,42 +33,18 @@ from kardinal_infra.databases.neon.change import read_branch, update_branch
 from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.clock import Clock
 from kardinal_infra.databases.neon.removal import remove_branch
-from kardinal_infra.databases.neon.settings import HOST_CONFIG, KEY_CONFIG, NeonSettings, resolve_settings
+from kardinal_infra.databases.neon.settings import (
+    CONFIG_NAMESPACE,
+    HOST_CONFIG,
+    KEY_CONFIG,
+    NeonSettings,
+    resolve_settings,
+)
 from kardinal_infra.databases.neon.state import branch_ids, drifted_inputs, outputs
+from kardinal_infra.dynamic import one_line_errors
 from kardinal_infra.errors import BranchingError, NeonNotFoundError
 
-TRACEBACK_VARIABLE = "KARDINAL_TRACEBACK"
-"""Set to anything, errors are shown with their traceback."""
-
-CONFIG_NAMESPACE = "kardinal"
-
 Props = dict[str, Any]
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _one_line_errors(
-    method: Callable[Concatenate[NeonBranchProvider, P], R],
-) -> Callable[Concatenate[NeonBranchProvider, P], R]:
-    """Lets a failure reach the user as one line.
-
-    The dynamic-provider process shows every exception by `traceback.format_exc()`; with `sys.tracebacklimit`
-    zero and no chain that is the exception's own line. The limit is process-wide, so it is set only when an
-    error is on its way out and the user did not ask for tracebacks.
-    """
-
-    @functools.wraps(method)
-    def wrapper(self: NeonBranchProvider, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(self, *args, **kwargs)
-        except Exception as error:
-            if not os.environ.get(TRACEBACK_VARIABLE):
-                sys.tracebacklimit = 0
-                error.__cause__ = None
-                error.__suppress_context__ = True
-            raise
-
-    return wrapper
 
 
 def _is_unknown(value: object) -> bool:
@@ -111,7 +83,7 @@ class NeonBranchProvider(ResourceProvider):
         failures = [CheckFailure(name, reason) for name, reason in inputs.problems(news, _is_unknown)]
         return CheckResult(news, failures)
 
-    @_one_line_errors
+    @one_line_errors
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """Says what an update would do. A branch name is unique, so a replacement deletes first.
 
@@ -128,7 +100,7 @@ class NeonBranchProvider(ResourceProvider):
             changes=bool(changes or replaces), replaces=replaces, delete_before_replace=bool(replaces)
         )
 
-    @_one_line_errors
+    @one_line_errors
     def create(self, props: Props) -> CreateResult:
         """Makes the branch, or adopts the one that an interrupted run left.
 
@@ -143,7 +115,7 @@ class NeonBranchProvider(ResourceProvider):
             f"{ready.branch.project_id}/{ready.branch.id}", outputs(props, ready, adopted=ready.adopted)
         )
 
-    @_one_line_errors
+    @one_line_errors
     def read(self, id_: str, props: Props) -> ReadResult:
         """Reads the branch for a refresh or a `get`; one that is gone is no error.
 
@@ -161,7 +133,7 @@ class NeonBranchProvider(ResourceProvider):
         drifted = drifted_inputs(props, found.branch)
         return ReadResult(id_, outputs(drifted, found, adopted=props.get("adopted")), drifted)
 
-    @_one_line_errors
+    @one_line_errors
     def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
         """Changes name, protection, life time, database or role in place.
 
@@ -185,7 +157,7 @@ class NeonBranchProvider(ResourceProvider):
             ) from None
         return UpdateResult(outputs(_news, ready, adopted=_olds.get("adopted")))
 
-    @_one_line_errors
+    @one_line_errors
     def delete(self, _id: str, _props: Props) -> None:
         """Deletes the branch and waits; one that is gone already is a success.
 

@@ -17,6 +17,7 @@ from kardinal_infra.errors import NeonKeyError, NeonSettingsError
 
 KEY_VARIABLE = "NEON_API_KEY"
 HOST_VARIABLE = "NEON_API_HOST"
+CONFIG_NAMESPACE = "kardinal"
 KEY_CONFIG = "neonApiKey"
 HOST_CONFIG = "neonApiHost"
 DEFAULT_HOST = "https://console.neon.tech/api/v2"

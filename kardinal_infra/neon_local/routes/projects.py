@@ -30,7 +30,9 @@ def routes(service: Service) -> list[Route]:
             common.limit(request, 10, 400), descending=True,
         )  # fmt: skip
         body: common.Json = {
-            "projects": [views.project(p, service.programs, service.settings, listed=True) for p in chosen]
+            "projects": [views.project(p, service.programs, service.settings, listed=True) for p in chosen],
+            "applications": {},
+            "integrations": {},
         }
         if following is not None:
             body["pagination"] = {"cursor": following}

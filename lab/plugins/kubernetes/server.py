@@ -25,6 +25,7 @@ from lab.plugins.kubernetes.replace_rules import forces_replacement, replacing_f
 from lab.plugins.kubernetes.session import Session, open_session
 from lab.plugins.kubernetes.settings import read_settings
 from lab.plugins.kubernetes.state import read_state, to_manifest
+from lab.plugins.kubernetes.unready import PLACE, must_replace
 from lab.plugins.kubernetes.update import update
 
 _Diff = provider_pb2.PropertyDiff
@@ -133,6 +134,9 @@ class KubernetesServicer(PluginServicer):
             )
             if replace:
                 replaces.append(place)
+        if must_replace(session, request.id, inputs):
+            detailed[PLACE] = _Diff(kind=_KINDS[ChangeKind.UPDATE, True])
+            replaces.append(PLACE)
         same_object = (name_of(inputs), namespace_of(inputs) or "default") == (
             name_of(state.live),
             namespace_of(state.live) or "default",

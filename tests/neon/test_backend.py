@@ -1,0 +1,92 @@
+"""The branching interface and Neon behind it, as far as no engine is needed."""
+
+import json
+
+import pulumi
+import pytest
+
+from kardinal_infra.databases.branching import (
+    BranchRequest,
+    Capabilities,
+    backend,
+    register_backend,
+    unsupported,
+)
+from kardinal_infra.databases.neon.resource import NeonBranch
+from kardinal_infra.errors import ConfigError
+
+GOOD = BranchRequest(name="kardinal/voting/dev/votes", project="p", database="votes", role="votes_owner")
+
+
+def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"no branching backend 'neno', only .*neon"):
+        backend("neno")
+
+
+def test_a_backend_can_be_added_but_not_replaced() -> None:
+    with pytest.raises(ValueError, match="neon"):
+        register_backend("neon", "somewhere:Else")
+    register_backend("also-neon", "kardinal_infra.databases.neon.backend:NeonBackend")
+    assert backend("also-neon").name == "neon"
+
+
+def test_a_good_request_has_no_problems() -> None:
+    assert backend("neon").problems(GOOD) == []
+
+
+def test_all_problems_of_a_request_come_at_once() -> None:
+    bad = BranchRequest(name="br-a-b-c", project="", database="votes", role="r", ttl="40d", protected=True)
+    with pytest.raises(ConfigError) as caught:
+        backend("neon").declare("votes", bad)
+    assert {problem.path for problem in caught.value.problems} == {"name", "project", "ttl"}
+
+
+def test_what_a_backend_cannot_do_is_a_problem() -> None:
+    wanted = BranchRequest(name="b", project="p", database="d", role="r", ttl="1d", protected=True)
+    paths = {problem.path for problem in unsupported(wanted, Capabilities())}
+    assert paths == {"ttl", "protected", "rotate_password"}
+    able = Capabilities(ttl=True, protection=True, rotates_credentials=True)
+    assert unsupported(wanted, able) == []
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Keeps what was registered; outputs are the inputs."""
+
+    def __init__(self) -> None:
+        self.registered: list[pulumi.runtime.MockResourceArgs] = []
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, object]]:
+        self.registered.append(args)
+        return "p/br-1", dict(args.inputs)
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, object]:
+        raise AssertionError(args.token)
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_the_resource_carries_its_owner_whatever_it_is_given(preview: bool) -> None:
+    recorder = Recorder()
+    pulumi.runtime.set_mocks(
+        recorder, project="kardinal", stack="dev", organization="organization", preview=preview
+    )
+
+    @pulumi.runtime.test
+    def declare() -> pulumi.Output[str]:
+        args = {"project": "p", "name": "n", "database": "d", "role": "r"}
+        plain = NeonBranch(
+            "plain", {**args, "annotations": {"kardinal-flow": "a", "kardinal-stack": "faked"}}
+        )
+        late = NeonBranch("late", {**args, "annotations": pulumi.Output.from_input({"kardinal-flow": "b"})})
+        none = NeonBranch("none", args)
+        return pulumi.Output.all(plain.urn, late.urn, none.urn)
+
+    declare()
+    seen = {args.name: args for args in recorder.registered}
+    assert {args.typ for args in seen.values()} == {"pulumi-python:dynamic/neon:Branch"}
+    stack = {"kardinal-stack": "organization/kardinal/dev"}
+    assert seen["plain"].inputs["annotations"] == {"kardinal-flow": "a", **stack}
+    assert seen["late"].inputs["annotations"] == {"kardinal-flow": "b", **stack}
+    assert seen["none"].inputs["annotations"] == stack
+    # The reference to the provider hides nothing and stays readable in the state.
+    assert all(isinstance(args.inputs["__provider"], str) for args in seen.values())
+    assert "secret" not in json.dumps([args.inputs for args in seen.values()])
