@@ -10,9 +10,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+PYTEST := $(BIN)/python -m pytest
 DEMO ?=
 
-.PHONY: demo demo-down test test-fast test-lab lint shell
+.PHONY: help demo demo-down test test-fast test-postgres test-lab lint shell
+
+help:
+	@sed -n "s/^# make /make /p" Makefile
 
 demo: $(READY)
 	$(BIN)/python -m lab demo $(DEMO)
@@ -25,15 +29,20 @@ test: $(READY)
 	@mkdir -p artifacts
 	@$(BIN)/python -m lab build > artifacts/build.log 2>&1 & build=$$!; \
 	  trap 'kill $$build 2> /dev/null || true' EXIT; \
-	  $(MAKE) --no-print-directory test-fast && \
+	  $(MAKE) --no-print-directory test-fast && $(MAKE) --no-print-directory test-postgres && \
 	  { wait $$build || { cat artifacts/build.log; exit 1; }; } && \
 	  $(MAKE) --no-print-directory test-lab
 
 test-fast: lint
-	$(BIN)/python -m pytest -m "not lab and not engine and not postgres"
+	$(PYTEST) -m "not lab and not engine and not postgres"
+
+test-postgres: $(READY)
+	$(PYTEST) -m "postgres and not lab and not engine"
 
 test-lab: $(READY)
-	$(BIN)/python -m pytest -m "lab or engine or postgres"
+	@if $(BIN)/python -m lab status > /dev/null 2>&1; then :; \
+	  else trap '$(BIN)/python -m lab down' EXIT; $(BIN)/python -m lab up || exit 1; fi; \
+	  $(PYTEST) -m "lab or engine"
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -264,7 +264,12 @@ class Project:
         return stack, created
 
     def _inherit(self, baseline: str, flow: str) -> None:
-        for key in self._config(baseline):
+        try:
+            # Not all that applies to it: what the project sets for every stack applies to the flow anyway.
+            settings = self._workspace.stack_settings(baseline)
+        except FileNotFoundError:
+            return
+        for key in settings.config or {}:
             if key.startswith(INHERITED):
                 # Copied by the engine, so that a secret is on no command line.
                 self._workspace.run("config", "cp", key, "--stack", baseline, "--dest", flow)

@@ -90,7 +90,7 @@ def read_stack_outputs(name: str) -> StackOutputs:
     try:
         result = pulumi.runtime.invoke(READ_TOKEN, {"name": stack})
     except Exception as error:  # the SDK raises a bare Exception with the engine's text
-        raise OutputsError(f'stack "{stack}" cannot be read: {_first_line(error)}') from error
+        raise OutputsError(f'stack "{stack}" cannot be read: {_reason(error)}') from error
     answer: Mapping[str, Any] = result.value or {}
     outputs = _with_integers(answer.get("outputs") or {})
     return StackOutputs(stack, outputs, frozenset(answer.get("secretOutputNames") or ()))
@@ -107,6 +107,7 @@ def _with_integers(value: Any) -> Any:
     return value
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
+def _reason(error: Exception) -> str:
+    """The engine's own words without those of the call around them, on one line."""
+    text = str(error).strip().rpartition("returned an error: ")[2]
     return text.splitlines()[0] if text else type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.settings import Lab, LabError
@@ -15,7 +16,7 @@ def import_image(lab: Lab, archive: Path) -> None:
         LabError: containerd refuses it.
     """
     # One link for each image name: the archive that the name stands for now.
-    name = archive.name.partition("@")[0]
+    name = image_of(archive)
     _link(lab.state / "images" / name, archive)
     # Beside containerd's own records, so that the note is gone when they are.
     imported = lab.state / "containerd" / "imported" / name
@@ -24,10 +25,22 @@ def import_image(lab: Lab, archive: Path) -> None:
         _link(imported, archive)
 
 
-def wanted_images(lab: Lab) -> list[Path]:
-    """Archives imported so far that still exist: an emptied containerd is given them again."""
+def wanted_images(lab: Lab, required: Sequence[Path]) -> list[Path]:
+    """What a starting node imports: what the lab requires, and what users have imported before.
+
+    Args:
+        lab: Whose node.
+        required: Archives that the lab itself needs; an older archive of the same image gives way to them.
+    """
     links = sorted((lab.state / "images").glob("[!.]*"))
-    return [archive for link in links if (archive := link.readlink()).is_file()]
+    names = {image_of(archive) for archive in required}
+    imported = (link.readlink() for link in links if link.name not in names)
+    return [*required, *(archive for archive in imported if archive.is_file())]
+
+
+def image_of(archive: Path) -> str:
+    """The image whose archive this is, as ``build_image`` writes it into the file's name."""
+    return archive.name.partition("@")[0]
 
 
 def remove_containers(lab: Lab) -> None:

@@ -87,7 +87,9 @@ class Production:
             LabError: It failed.
         """
         self.telling.command(f"pulumi {' '.join(arguments)}")
-        return self.project.pulumi(*arguments, show=self.telling.output)
+        return self.project.pulumi(
+            *arguments, "--suppress-progress", "--suppress-outputs", show=self.telling.output
+        )
 
     def kardinal(self, *arguments: str) -> Ran:
         """Runs a `kardinal` command in front of the audience.

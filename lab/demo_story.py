@@ -91,7 +91,7 @@ class _Story:
         copied = {option: seen.counts[option] for option in counts}
         self.telling.check("it shows production's counts", counts, copied)
         self.telling.check("production still offers two options", OPTIONS, list(counts))
-        self.telling.check("no fork answers for production", None, production.look().fork)
+        self.telling.check("which fork answers for production", None, production.look().fork)
         self._pictures({"production": production, DEV: dev})
 
     def _isolation(self) -> None:

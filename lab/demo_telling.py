@@ -13,6 +13,9 @@ from lab.settings import LabError
 
 T = TypeVar("T")
 
+WIDTH = 150
+"""Characters of a command's output line that are shown."""
+
 
 class CheckFailedError(LabError):
     """A check of the demo does not hold."""
@@ -45,7 +48,7 @@ class Telling:
 
     def output(self, line: str) -> None:
         """Prints a line of a command's output."""
-        self.console.print(f"  [dim]{escape(line)}[/]")
+        self.console.print(f"  [dim]{escape(line[:WIDTH])}[/]")
 
     def check(self, what: str, expected: Any, seen: Any) -> None:
         """Checks that two values are equal, and shows them.
@@ -105,4 +108,6 @@ def wait_for(question: Callable[[], T | None], what: str, seconds: float = 120) 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items()) or "nothing"
-    return str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
+    return "nobody" if value is None else str(value)

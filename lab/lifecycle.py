@@ -54,7 +54,7 @@ def up(lab: Lab, report: Report) -> None:
             _put_logs_aside(lab)
         cluster = Cluster(lab, built.kube, built.coredns, report)
         _link_programs(lab, built.kube, built.istio)
-        cluster.start([*built.images, *wanted_images(lab)])
+        cluster.start(wanted_images(lab, built.images))
         start_load_balancer(lab, processes)
         start_ingress(lab, processes, report)
         install_mesh(cluster, built.istio, built.definitions, report)

@@ -43,7 +43,11 @@ KUBE = GoProgram(
 
 _ISTIO_VERSION = tuple(
     (f"istio.io/istio/pkg/version.{name}", value)
-    for name, value in (("buildVersion", ISTIO_VERSION), ("buildTag", ISTIO_VERSION), ("buildStatus", "Clean"))
+    for name, value in (
+        ("buildVersion", ISTIO_VERSION),
+        ("buildTag", ISTIO_VERSION),
+        ("buildStatus", "Clean"),
+    )
 )
 ISTIO = GoProgram(
     name="istio",

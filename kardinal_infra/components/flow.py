@@ -13,6 +13,7 @@ from kardinal_infra.components.leftovers import Leftovers
 from kardinal_infra.components.manifests import with_secrets
 from kardinal_infra.components.probe import probe_hosts
 from kardinal_infra.config import read_flow
+from kardinal_infra.config.flow import KEY
 from kardinal_infra.databases.branching import BranchRequest
 from kardinal_infra.databases.sidecar import DEFAULT_POOLER_IMAGE, SECRET_KEYS, add_pooler
 from kardinal_infra.errors import ConfigError
@@ -80,7 +81,8 @@ class Flow(pulumi.ComponentResource):
             OutputsError: The baseline's stack cannot be read or is of another version.
         """
         loaded = read_flow(args, pulumi.get_stack())
-        if loaded.config is None:
+        # Without a baseline to read there is nothing to compare the rest with.
+        if loaded.config is None or any(problem.path == f"{KEY}.baseline" for problem in loaded.problems):
             raise ConfigError(loaded.problems)
         topology = topology or read_topology(loaded.config.baseline)
         live = live or read_live(topology.namespace, kubeconfig=kubeconfig, context=context)
@@ -105,7 +107,8 @@ class Flow(pulumi.ComponentResource):
                 "kubeconfig": kubeconfig,
                 "context": context,
             },
-            pulumi.ResourceOptions(parent=self),
+            # Everything else comes after this one, and so after what the whole flow comes after.
+            pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
         )
         self.databases: dict[str, BranchedDatabase] = {
             branch.name: self._database(branch, requests[branch.name]) for branch in plan.databases

@@ -8,7 +8,7 @@ opens nothing but the branch.
 Settings that matter, each seen working on a mesh with native sidecars:
 
 - `pool_mode = session`: transaction pooling leaks SET, temporary tables and advisory locks between clients.
-- `listen_addr = 127.0.0.1`: Istio does not capture loopback, and nothing outside the pod can use the pooler.
+- `listen_addr` on the loopback: Istio does not capture it, and nothing outside the pod can use the pooler.
 - `restartPolicy: Always` on an init container (a native sidecar): migrations in later init containers reach
   it too.
 - The client side offers TLS with a self-signed certificate made at start, so that `sslmode=require` works. A
@@ -18,7 +18,6 @@ Settings that matter, each seen working on a mesh with native sidecars:
 """
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 DEFAULT_POOLER_IMAGE = "edoburu/pgbouncer:v1.24.1-p1"
@@ -54,7 +53,7 @@ cat > pgbouncer.ini <<CONFIG
 [databases]
 $CLIENT_DATABASE = $target
 [pgbouncer]
-listen_addr = 127.0.0.1
+listen_addr = $CLIENT_ADDRESS
 listen_port = $CLIENT_PORT
 unix_socket_dir =
 auth_type = any
@@ -92,11 +91,17 @@ def add_pooler(
     Returns:
         The manifest with the sidecar as first init container, the host alias and the runtime volume.
     """
-    result = deepcopy(dict(deployment))
+    result = _copy(deployment)
     pod = result["spec"]["template"]["spec"]
-    aliases: list[dict[str, Any]] = pod.setdefault("hostAliases", [])
-    aliases.append({"ip": "127.0.0.1", "hostnames": [client_host]})
-    suffix = "" if _count(pod.get("initContainers", [])) == 0 else f"-{_count(pod['initContainers']) + 1}"
+    containers = pod.get("initContainers", [])
+    number = 1 + sum(1 for container in containers if container["name"].startswith(CONTAINER_NAME))
+    suffix = "" if number == 1 else f"-{number}"
+    # Of two databases with one port each pooler needs an address of its own; all of 127/8 is the pod's.
+    address = f"127.0.0.{number}"
+    pod["hostAliases"] = [
+        *_without(pod.get("hostAliases", []), client_host),
+        {"ip": address, "hostnames": [client_host]},
+    ]
     volume = RUNTIME_VOLUME + suffix
     pod.setdefault("volumes", []).append({"name": volume, "emptyDir": {"medium": "Memory"}})
     pooler = {
@@ -106,6 +111,7 @@ def add_pooler(
         "command": ["/bin/sh", "-c", _START],
         "env": [
             {"name": "CLIENT_DATABASE", "value": client_database},
+            {"name": "CLIENT_ADDRESS", "value": address},
             {"name": "CLIENT_PORT", "value": str(client_port)},
             *(
                 {
@@ -124,26 +130,40 @@ def add_pooler(
         "volumeMounts": [{"name": volume, "mountPath": "/run/kardinal-pgbouncer"}],
         # Later init containers (migrations) start when this holds. A tcpSocket probe cannot reach 127.0.0.1.
         "startupProbe": {
-            "exec": {"command": ["grep", "-q", listening_socket(client_port), "/proc/net/tcp"]},
+            "exec": {"command": ["grep", "-q", listening_socket(address, client_port), "/proc/net/tcp"]},
             "periodSeconds": 1,
             "failureThreshold": 60,
         },
     }
-    pod["initContainers"] = [pooler, *pod.get("initContainers", [])]
+    pod["initContainers"] = [pooler, *containers]
     return result
 
 
-def _count(init_containers: Sequence[Mapping[str, Any]]) -> int:
-    return sum(1 for container in init_containers if container["name"].startswith(CONTAINER_NAME))
+def _copy(value: Any) -> Any:
+    """Copies mappings and lists; everything else, an output for example, is the same object."""
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def listening_socket(port: int) -> str:
-    """Returns how /proc/net/tcp shows a listener on 127.0.0.1: address and port in hexadecimal, state 0A.
+def _without(aliases: Sequence[Mapping[str, Any]], host: str) -> list[dict[str, Any]]:
+    """Removes a host's other addresses: with two the application might take production's."""
+    others = [
+        {**alias, "hostnames": [name for name in alias.get("hostnames", ()) if name != host]}
+        for alias in aliases
+    ]
+    return [alias for alias in others if alias["hostnames"]]
+
+
+def listening_socket(address: str, port: int) -> str:
+    """Returns how /proc/net/tcp shows a listener: address and port in hexadecimal, state 0A.
 
     Args:
+        address: IPv4 address.
         port: TCP port.
     """
-    return f"0100007F:{port:04X} 00000000:0000 0A"
+    reversed_bytes = "".join(f"{int(part):02X}" for part in reversed(address.split(".")))
+    return f"{reversed_bytes}:{port:04X} 00000000:0000 0A"
 
 
 def server_sslmode(uri_sslmode: str) -> str:

@@ -16,7 +16,9 @@ from pydantic import SecretStr
 
 from .app import make_app
 from .errors import LocalNeonError
-from .service import Service, take_lock
+from .ownership import stop as stop_service
+from .ownership import take_lock
+from .service import Service
 from .settings import Settings
 
 cli = typer.Typer(
@@ -27,11 +29,6 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _KEY_VARIABLE = "NEON_LOCAL_API_KEY"
-
-
-@cli.callback()
-def _commands() -> None:
-    """Keeps ``serve`` a command of its own, as more will come."""
 
 
 def _api_key(file: Path | None) -> SecretStr:
@@ -117,6 +114,12 @@ def serve(
             raise LocalNeonError("the service did not start: see the lines above")
     finally:
         os.close(lock)
+
+
+@cli.command()
+def stop(data_dir: Annotated[Path, typer.Option(help="The data directory that was served.")]) -> None:
+    """End the service of a data directory, and instances that a killed one left behind. Data stays."""
+    stop_service(data_dir)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from .programs import Account, Programs
 ADMIN = "cloud_admin"
 SUPERUSER_GROUP = "neon_superuser"
 _START_TIMEOUT = 600.0  # crash recovery of a large instance takes its time
+_STOP_TIMEOUT = 60.0
 _POLL = 0.01
 _ORPHANS_END = 10.0
 _PROCESSES = Path("/proc")
@@ -35,6 +36,38 @@ def _works_in(pid: int, directory: Path) -> bool:
         return (_PROCESSES / str(pid) / "cwd").readlink() == directory.resolve()
     except OSError:
         return False
+
+
+def owner(directory: Path) -> int | None:
+    """The process id of the live server of a data directory, or None."""
+    try:
+        pid = int((directory / "postmaster.pid").read_text().splitlines()[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
+    if (_PROCESSES / "self").exists():
+        # The number may belong to another process by now: after a crash, a reboot, in another container.
+        return pid if _works_in(pid, directory) else None
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return None
+    return pid
+
+
+def end(directory: Path) -> None:
+    """Stop the server of a data directory if one runs: connections are cut, a checkpoint is written.
+
+    One that does not end in time is ended the hard way; its next start then recovers.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        pid = owner(directory)
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        deadline = time.monotonic() + _STOP_TIMEOUT
+        while owner(directory) is not None and time.monotonic() < deadline:
+            time.sleep(_POLL)
 
 
 @dataclass(frozen=True)
@@ -189,19 +222,7 @@ class Postmaster:
         """The process id of the live server of this directory, or None."""
         if self._child is not None:
             self._child.poll()  # reaps it when it has ended
-        try:
-            lines = (self.directory / "postmaster.pid").read_text().splitlines()
-            pid = int(lines[0])
-        except (FileNotFoundError, IndexError, ValueError):
-            return None
-        if (_PROCESSES / "self").exists():
-            # The number may belong to another process by now: after a crash, a reboot, in another container.
-            return pid if _works_in(pid, self.directory) else None
-        try:
-            os.kill(pid, 0)
-        except (ProcessLookupError, PermissionError):
-            return None
-        return pid
+        return owner(self.directory)
 
     def _ready(self) -> bool:
         try:
@@ -210,23 +231,9 @@ class Postmaster:
             return False
         return len(lines) >= 8 and lines[7].strip() == "ready" and self.pid() is not None
 
-    def stop(self, timeout: float = 60) -> None:
-        """Stop the server if it runs: connections are cut, a checkpoint is written.
-
-        Args:
-            timeout: Seconds until it is ended the hard way; the next start then recovers.
-        """
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            pid = self.pid()
-            if pid is None:
-                break
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                break
-            deadline = time.monotonic() + timeout
-            while self.pid() is not None and time.monotonic() < deadline:
-                time.sleep(_POLL)
+    def stop(self) -> None:
+        """Stop the server if it runs: see :func:`end`."""
+        end(self.directory)
         if self._child is not None:
             self._child.wait()
             self._child = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
@@ -33,29 +32,8 @@ _CONNECT_PATIENCE = 60.0
 _FIRST_SLOT = 1024
 
 
-def take_lock(data_dir: Path) -> int:
-    """Make sure that this is the only service on the data directory, until the returned handle is closed.
-
-    Raises:
-        LocalNeonError: If another one runs; names its process.
-    """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(handle, 32).decode().strip() or "unknown"
-        os.close(handle)
-        raise LocalNeonError(
-            f"another service (process {owner}) already uses the data directory {data_dir}"
-        ) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"{os.getpid()}\n".encode())
-    return handle
-
-
 class Service:
-    """One running service on one data directory. Only one may exist per directory: see :func:`take_lock`.
+    """One running service on one data directory; ``ownership.take_lock`` keeps it the only one.
 
     Raises:
         LocalNeonError: If PostgreSQL, its user or the directories do not work out.

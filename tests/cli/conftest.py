@@ -66,6 +66,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("project")
     (folder / "Pulumi.yaml").write_text(
         f"name: kardinal\nruntime:\n  name: python\n  options: {{toolchain: pip, virtualenv: {sys.prefix}}}\n"
+        "config:\n  kubernetes:upsertExistingObjects:\n    value: true\n"
     )
     (folder / "__main__.py").write_text(PROGRAM)
     made = Project(folder, project_environment(variables, Path(sys.executable).parent))

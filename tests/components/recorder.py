@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import grpc
 import pulumi
 from google.protobuf import json_format
 from pulumi.runtime import mocks, rpc, settings
@@ -30,9 +31,12 @@ UNKNOWN = "<unknown>"
 
 
 class Hidden(str):
-    """The JSON text of a value that the program marked as secret."""
+    """A value that the program marked as secret, as text."""
 
     __slots__ = ()
+
+    def __new__(cls, value: Any) -> Hidden:
+        return super().__new__(cls, value if isinstance(value, str) else json.dumps(value, sort_keys=True))
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,8 @@ class Stack:
         assert len(found) == 1, [item.urn for item in found] or [item.urn for item in self.declared]
         return found[0]
 
-    def before(self, item: Declared) -> set[str]:
-        """Pulumi names of the custom resources that a resource waits for, directly or through others."""
+    def waits_for(self, item: Declared, other: Declared) -> bool:
+        """Whether a resource depends on another, directly or through others."""
         seen: set[str] = set()
         todo = list(item.dependencies)
         while todo:
@@ -95,7 +99,7 @@ class Stack:
             if urn not in seen:
                 seen.add(urn)
                 todo.extend(self._by_urn[urn].dependencies)
-        return {self._by_urn[urn].name for urn in seen}
+        return other.urn in seen
 
     def objects(self) -> list[tuple[str, str]]:
         """Kind and name of every Kubernetes object, sorted."""
@@ -104,6 +108,20 @@ class Stack:
             for item in self.declared
             if item.type.startswith("kubernetes:")
         )
+
+
+class Refused(grpc.RpcError):
+    """What the engine answers to a call that failed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        return self.text
 
 
 class Cloud(mocks.Mocks):
@@ -132,7 +150,7 @@ class Cloud(mocks.Mocks):
         assert args.token == READ_OUTPUTS, args.token
         name = args.args["name"]
         if name not in self.stacks:
-            raise Exception(f'unknown stack "{name}"\nand a second line')
+            raise Refused(f'invocation of {args.token} returned an error: unknown stack "{name}"\nmore')
         outputs = self.stacks[name]
         return {"name": name, "outputs": outputs, "secretOutputNames": ["connectionUris"]}
 
@@ -255,7 +273,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         if value.get(rpc._special_sig_key) == rpc._special_secret_sig:
             inner = _plain(value["value"])
-            return UNKNOWN if inner == UNKNOWN else Hidden(inner if isinstance(inner, str) else repr(inner))
+            return UNKNOWN if inner == UNKNOWN else Hidden(inner)
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]

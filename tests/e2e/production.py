@@ -1,5 +1,7 @@
 """The adopted application that end-to-end tests make flows on."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +42,20 @@ class Production:
         self.project.ensure_stack(name)
         flow = {"baseline": "baseline", "services": UI, **config}
         self.project.configure(name, {"kardinal:stack": "flow", "kardinal:flow": flow})
+
+    def copy_baseline(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Makes a stack that exports the baseline's topology, changed, and owns nothing."""
+        state = json.loads(self.project.pulumi("stack", "export", "-s", "baseline").output)
+        [root] = [item for item in state["deployment"]["resources"] if item["type"] == "pulumi:pulumi:Stack"]
+        change(root["outputs"]["topology"])
+        root["urn"] = root["urn"].replace("urn:pulumi:baseline", f"urn:pulumi:{name}")
+        root["urn"] = root["urn"].replace("kardinal-baseline", f"kardinal-{name}")
+        state["deployment"]["resources"] = [root]
+        self.project.ensure_stack(name)
+        file = self.project.folder / "adopted.json"
+        file.write_text(json.dumps(state))
+        self.project.pulumi("stack", "import", "-s", name, "--file", str(file))
+        file.unlink()
 
     def remove_flow(self, name: str) -> None:
         """Destroys a flow, whatever state its stack is in, and removes the stack."""

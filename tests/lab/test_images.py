@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.containers import image_of, wanted_images
 from lab.images import File, build_image, files_layer, reference
 from lab.settings import Lab, LabError
 
@@ -111,3 +112,15 @@ def test_an_image_is_built_once_and_its_contents_name_it(lab: Lab) -> None:
     assert first.stat().st_mtime_ns == made
     assert build_image("app:v1", files={"/a": "2"}, lab=lab) != first
     assert build_image("app:v2", files={"/a": "1"}, lab=lab) != first
+
+
+def test_a_new_version_of_a_required_image_is_not_undone_by_the_one_imported_before(lab: Lab) -> None:
+    links = lab.state / "images"
+    links.mkdir(parents=True)
+    old, new = (build_image("proxy:1", files={"/a": text}, lab=lab) for text in ("old", "new"))
+    app = build_image("app:1", files={"/a": "app"}, lab=lab)
+    gone = build_image("gone:1", files={"/a": "gone"}, lab=lab)
+    for archive in (old, app, gone):
+        (links / image_of(archive)).symlink_to(archive)
+    gone.unlink()
+    assert wanted_images(lab, [new]) == [new, app]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import psutil
 import psycopg
 import pytest
 
@@ -278,3 +280,44 @@ def test_an_import_is_refused_with_the_way_out(stack: Stack) -> None:
     assert code != 0
     assert "NeonBranch.get" in output
     assert "Traceback" not in output
+
+
+def test_a_killed_engine_leaves_no_provider_behind_and_the_next_update_converges(stack: Stack) -> None:
+    before = stack.names()
+    engine: list[psutil.Process] = []
+    family: list[psutil.Process] = []
+
+    def kill_engine_after_the_create(number: int, moment: str) -> None:
+        if not family and moment == "after" and stack.relay.requests[number - 1].startswith("POST"):
+            # The language host looks after itself: it asks for the engine every five minutes.
+            family.extend(
+                child
+                for child in engine[0].children(recursive=True)
+                if {"pulumi.dynamic", "pulumi-resource-pulumi-python"} & set(map(_last, child.cmdline()))
+            )
+            engine[0].kill()
+
+    stack.relay.cut_in = kill_engine_after_the_create
+    with subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=stack.folder,
+        env=stack.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        engine.append(psutil.Process(process.pid))
+        assert process.wait(120) != 0
+    assert len(family) == 2  # the launcher and the provider
+    assert psutil.wait_procs(family, timeout=60)[1] == []
+    assert NAME in stack.names()
+
+    stack.relay.cut_in = lambda number, moment: None
+    stack.pulumi("cancel", "--yes")
+    assert votes(stack.up()["uri"]) == 300
+    assert stack.names() == sorted([*before, NAME])
+    stack.destroy()
+    assert stack.names() == before
+
+
+def _last(argument: str) -> str:
+    return argument.rpartition("/")[2]

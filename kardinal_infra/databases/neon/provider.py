@@ -27,6 +27,7 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
+from kardinal_infra.databases.engine_watch import exit_with_engine
 from kardinal_infra.databases.neon import inputs
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
@@ -72,6 +73,7 @@ class NeonBranchProvider(ResourceProvider):
         self._host = req.config.get(f"{CONFIG_NAMESPACE}:{HOST_CONFIG}") or req.config.get(HOST_CONFIG)
         self._clients: dict[NeonSettings, NeonClient] = {}
         self._clients_guard = threading.Lock()
+        exit_with_engine()
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
         """Validates the inputs, all of them at once and offline.

@@ -1,0 +1,146 @@
+"""What waits for what: on `up` in this order, on `destroy` in the reverse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+import pytest
+
+from kardinal_infra import Flow, FlowRoutes, ForkedWorkload
+from tests.components import recorder
+from tests.components.flows import declare
+from tests.components.recorder import Stack, run
+from tests.pure import samples
+from tests.pure.samples import FLOW
+
+
+@pytest.fixture
+def flow(preview: bool) -> Stack:
+    return declare(preview=preview)
+
+
+def test_everything_comes_after_the_guard_and_so_is_gone_before_it(flow: Stack) -> None:
+    guard = flow.one(recorder.LEFTOVERS)
+
+    assert guard.dependencies == frozenset()
+    made = [item for item in flow.declared if not item.type.startswith("kardinal:")]
+    assert [item.name for item in made if item is not guard and not flow.waits_for(item, guard)] == []
+
+
+def test_migrations_come_after_their_branch_and_before_every_pod_and_service(flow: Stack) -> None:
+    job = flow.one(recorder.JOB)
+
+    assert flow.waits_for(job, flow.one(recorder.BRANCH))
+    assert flow.waits_for(job, flow.one(recorder.SECRET, "dev-votes-migrations"))
+    for kind in (recorder.DEPLOYMENT, recorder.SERVICE):
+        # The page's fork uses no database itself; a failed migration stops it too.
+        assert all(flow.waits_for(item, job) for item in flow.all(kind))
+
+
+def test_a_fork_comes_after_the_secret_it_reads(flow: Stack) -> None:
+    api = flow.one(recorder.DEPLOYMENT, "votes-api-dev")
+
+    assert flow.waits_for(api, flow.one(recorder.SECRET, "dev-votes.votes-api"))
+
+
+def test_a_drain_stands_between_what_is_routed_to_and_what_routes_to_it(flow: Stack) -> None:
+    targets = [*flow.all(recorder.DEPLOYMENT), *flow.all(recorder.SERVICE)]
+    mesh = [flow.one(recorder.HTTP_ROUTE, name) for name in ("votes-api-dev-80", "voting-app-ui-dev-80")]
+    entry = flow.one(recorder.HTTP_ROUTE, "voting-app-ui-dev-entry")
+    mesh_drain = flow.one(recorder.DRAIN, "dev-mesh-drain")
+    entry_drain = flow.one(recorder.DRAIN, "dev-entry-drain")
+
+    assert len(targets) == 4
+    # Directly: the engine follows the graph of the state, with nothing in between that could be gone.
+    assert mesh_drain.dependencies >= {item.urn for item in targets}
+    assert all(mesh_drain.urn in route.dependencies for route in mesh)
+    assert entry_drain.dependencies >= {route.urn for route in mesh}
+    assert entry_drain.urn in entry.dependencies
+    for drain in (mesh_drain, entry_drain):
+        assert drain.inputs == {"create": ":", "delete": "sleep 2"}
+
+
+def test_the_probe_comes_last(flow: Stack) -> None:
+    probe = flow.one(recorder.PROBE)
+
+    assert all(flow.waits_for(probe, item) for item in flow.declared if item.type.startswith("kubernetes:"))
+
+
+def test_a_whole_flow_comes_after_what_its_caller_says(preview: bool) -> None:
+    def program() -> None:
+        pull = k8s.core.v1.Secret("registry", metadata={"name": "registry", "namespace": "x"})
+        Flow("dev", _args(), pulumi.ResourceOptions(depends_on=[pull]), **_surroundings())
+
+    stack = run(program, preview=preview)
+    pull = stack.one(recorder.SECRET, "registry")
+    assert all(
+        stack.waits_for(item, pull)
+        for item in stack.declared
+        if item is not pull and not item.type.startswith("kardinal:")
+    )
+
+
+def test_the_caller_chooses_the_cluster(preview: bool) -> None:
+    def program() -> None:
+        cluster = k8s.Provider("staging", context="staging")
+        Flow("dev", _args(), pulumi.ResourceOptions(provider=cluster), **_surroundings())
+
+    stack = run(program, preview=preview)
+    provider = stack.one("pulumi:providers:kubernetes")
+    objects = [item for item in stack.declared if item.type.startswith("kubernetes:")]
+    assert len(objects) == 10
+    assert all(item.provider.startswith(f"{provider.urn}::") for item in objects)
+
+
+def test_parts_of_a_split_route_take_turns(preview: bool) -> None:
+    def route(name: str, parent: str) -> dict[str, Any]:
+        spec = {"parentRefs": [{"name": parent, "port": 80}], "rules": []}
+        return {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": name, "namespace": "ns"},
+            "spec": spec,
+        }
+
+    routes = [route("a-1", "a"), route("a-2", "a"), route("b-1", "b")]
+    stack = run(
+        lambda: FlowRoutes("dev", {"mesh": routes, "entries": [], "drain_seconds": 7}), preview=preview
+    )
+    first, second, other = (stack.one(recorder.HTTP_ROUTE, name) for name in ("a-1", "a-2", "b-1"))
+    assert stack.waits_for(second, first)
+    assert not stack.waits_for(other, first)
+    assert not stack.waits_for(other, second)
+    assert {item.inputs["delete"] for item in stack.all(recorder.DRAIN)} == {"sleep 7"}
+
+
+def test_a_fork_by_itself_waits_as_told_and_as_long_as_told(preview: bool) -> None:
+    metadata = {"name": "web-dev", "namespace": "ns"}
+
+    def program() -> None:
+        first = k8s.core.v1.ConfigMap("first", metadata={"name": "first"})
+        ForkedWorkload(
+            "web-dev",
+            {
+                "deployment": {"metadata": metadata, "spec": {"replicas": 1}},
+                "service": {"metadata": metadata, "spec": {"ports": []}},
+                "timeout": "90s",
+            },
+            pulumi.ResourceOptions(depends_on=[first]),
+        )
+
+    stack = run(program, preview=preview)
+    first = stack.one("kubernetes:core/v1:ConfigMap")
+    deployment, service = stack.one(recorder.DEPLOYMENT), stack.one(recorder.SERVICE)
+    assert deployment.timeouts == ("90s", "90s")
+    assert stack.waits_for(deployment, first)
+    assert stack.waits_for(service, first)
+
+
+def _args() -> Any:
+    return dict(FLOW)
+
+
+def _surroundings() -> dict[str, Any]:
+    return {"topology": samples.topology(), "live": samples.live()}
