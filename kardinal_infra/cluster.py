@@ -233,7 +233,7 @@ class _Reader:
         )
         if items is None:
             return None
-        keys = {item["metadata"]["name"]: frozenset(item.get("data") or ()) for item in items}
+        keys = {item["metadata"]["name"]: frozenset[str](item.get("data") or ()) for item in items}
         flows: list[Object] = [
             {"kind": kind.__name__, "metadata": item["metadata"]}
             for item in items

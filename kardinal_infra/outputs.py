@@ -5,15 +5,17 @@ A program that deploys something beside a flow, or a bot that comments on a pull
 changes only when one is removed or changes its meaning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import pulumi
 
 from kardinal_infra.errors import OutputsError
 from kardinal_infra.stack_outputs import StackOutputs, read_stack_outputs
 from kardinal_infra.topology import Topology
+
+Item = TypeVar("Item")
 
 SCHEMA_VERSION = 1
 """Version of the flow's outputs."""
@@ -94,6 +96,7 @@ class FlowOutputs:
             OutputsError: No such stack, not a flow, or made by another version of this library.
         """
         outputs = read_stack_outputs(name)
+        _check_version(outputs, "flow")
         uris = cast("pulumi.Output[Mapping[str, str]]", outputs.secret("connectionUris"))
         return cls.from_values(outputs, uris)
 
@@ -115,17 +118,8 @@ class FlowOutputs:
             hosts=outputs.require("hosts"),
             header=outputs.require("header"),
             baggage=outputs.require("baggage"),
-            services={key: ServiceOutput(**value) for key, value in outputs.require("services").items()},
-            databases={
-                key: DatabaseOutput(
-                    branch_id=value["branchId"],
-                    branch_name=value["branchName"],
-                    parent_id=value["parentId"],
-                    host=value["host"],
-                    expires_at=value.get("expiresAt"),
-                )
-                for key, value in outputs.require("databases").items()
-            },
+            services=_items(outputs, "services", _service),
+            databases=_items(outputs, "databases", _database),
             topology=outputs.require("topology"),
             expires_at=outputs.values.get("expiresAt"),
             baseline_version=outputs.require("baselineVersion"),
@@ -157,6 +151,29 @@ class BaselineOutputs:
         """
         outputs = read_stack_outputs(name)
         return cls(outputs.stack, Topology.from_plain(outputs.require("topology"), outputs.stack))
+
+
+def _items(outputs: StackOutputs, name: str, read: Callable[[Any], Item]) -> dict[str, Item]:
+    try:
+        return {key: read(value) for key, value in outputs.require(name).items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise OutputsError(
+            f'the output "{name}" of stack "{outputs.stack}" is not usable ({type(error).__name__}: {error}):'
+            " run `pulumi up` on it with this version of kardinal-infra"
+        ) from None
+
+
+# Only what is known here is taken: a later version of the same schema may tell more.
+
+
+def _service(value: Any) -> ServiceOutput:
+    return ServiceOutput(value["image"], value["fork"], value["reason"])
+
+
+def _database(value: Any) -> DatabaseOutput:
+    return DatabaseOutput(
+        value["branchId"], value["branchName"], value["parentId"], value["host"], value.get("expiresAt")
+    )
 
 
 def _check_version(outputs: StackOutputs, key: str) -> None:

@@ -1,6 +1,6 @@
 """The resource that is made before everything else of a flow and deleted after it.
 
-Its making does nothing. Its deletion looks for what the flow's marks say belongs to it and the state does
+Its making only checks that there are credentials. Its deletion looks for what the flow's marks say belongs to it and the state does
 not know, on the cluster and among the database branches, and removes that too: after `pulumi destroy` nothing
 of a flow is left, even when an `up` before it was killed.
 """
@@ -77,8 +77,15 @@ class LeftoversProvider(ResourceProvider):
         """
         self._config = req.config
 
+    @one_line_errors
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Does nothing: there is nothing yet."""
+        """Only checks for credentials: without them nothing is begun, so that nothing has to be removed.
+
+        Raises:
+            BranchingError: There are none.
+        """
+        for mark in props["branches"]:
+            backend(mark["backend"]).require_credentials(BranchRequest(**mark["request"]), self._config.get)
         return CreateResult("leftovers", outs=props)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:

@@ -145,6 +145,18 @@ class BranchingBackend(Protocol):
         """
         ...
 
+    def require_credentials(self, request: BranchRequest, config: Callable[[str], str | None]) -> None:
+        """Checks offline that `declare` and `discard` will have what they need to log in.
+
+        Args:
+            request: What was asked for.
+            config: The stack's configuration, by `namespace:key`.
+
+        Raises:
+            BranchingError: They will not; says what to set.
+        """
+        ...
+
     def discard(self, request: BranchRequest, config: Callable[[str], str | None]) -> bool:
         """Deletes the branch of a request if one exists that is ours: what a killed update may have left.
 

@@ -142,7 +142,11 @@ class Cloud(mocks.Mocks):
         if args.typ == BRANCH:
             return f"project-1/{args.name}", branch_outputs(args.name, args.inputs)
         if args.typ.startswith("kubernetes:"):
-            metadata = {**rpc.unwrap_rpc_secret(args.inputs["metadata"]), "uid": f"uid-{args.name}", "generation": 1}
+            metadata = {
+                **rpc.unwrap_rpc_secret(args.inputs["metadata"]),
+                "uid": f"uid-{args.name}",
+                "generation": 1,
+            }
             return f"ns/{metadata['name']}", {**args.inputs, "metadata": metadata}
         return args.name, args.inputs
 

@@ -210,9 +210,7 @@ def test_its_host_marks_requests_and_the_mesh_leads_marked_ones_to_the_forks(pre
         assert [parent["name"] for parent in mesh["parentRefs"]] == [service]
         [rule] = mesh["rules"]
         assert [backend["name"] for backend in rule["backendRefs"]] == [f"{service}-dev"]
-        assert rule["matches"][0]["headers"] == [
-            {"type": "Exact", "name": "x-kardinal-flow", "value": "dev"}
-        ]
+        assert rule["matches"][0]["headers"] == [{"type": "Exact", "name": "x-kardinal-flow", "value": "dev"}]
 
 
 def test_the_probe_asks_the_flow_s_host_and_production_s(preview: bool) -> None:
@@ -303,9 +301,7 @@ def test_names_of_made_objects_stay_within_a_dns_label() -> None:
 
     names = [item.object_name for item in stack.declared if item.type.startswith("kubernetes:")]
     assert max(map(len, names)) <= 63
-    again = [
-        item.object_name for item in declare(id=flow).declared if item.type.startswith("kubernetes:")
-    ]
+    again = [item.object_name for item in declare(id=flow).declared if item.type.startswith("kubernetes:")]
     assert sorted(again) == sorted(names)
     assert len(set(names)) == len(names) - 2  # Deployment and Service of a fork share theirs
 

@@ -163,9 +163,7 @@ def test_later_versions_may_tell_more_of_a_service() -> None:
 def test_a_baseline_comes_back_as_it_was_exported(preview: bool) -> None:
     stacks = {"organization/shop/live": declare_baseline().exports}
     found: list[BaselineOutputs] = []
-    run(
-        lambda: found.append(BaselineOutputs.from_stack("shop/live")), preview=preview, stacks=stacks
-    )
+    run(lambda: found.append(BaselineOutputs.from_stack("shop/live")), preview=preview, stacks=stacks)
 
     assert found[0].stack == "organization/shop/live"
     assert found[0].topology == samples.topology()

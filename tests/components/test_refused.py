@@ -11,9 +11,9 @@ import pytest
 
 from kardinal_infra import Baseline, Flow
 from kardinal_infra.components import flow as flow_module
+from kardinal_infra.components.branched_database import BranchedDatabase
 from kardinal_infra.databases.branching import BranchRequest
 from kardinal_infra.errors import ConfigError, KardinalError, OutputsError
-from kardinal_infra.components.branched_database import BranchedDatabase
 from stacks import run as run_stack
 from tests.components import recorder
 from tests.components.test_baseline import BASELINE
@@ -46,9 +46,7 @@ def test_a_flow_names_every_problem_and_declares_nothing(preview: bool) -> None:
         "isolatoin": "full",
     }
     live = replace(samples.live(), injectors=[])
-    message = refused(
-        lambda: Flow("dev", args, topology=samples.topology(), live=live), preview=preview
-    )
+    message = refused(lambda: Flow("dev", args, topology=samples.topology(), live=live), preview=preview)
 
     expected = [
         "cluster: Istio injects no sidecars",
@@ -57,7 +55,7 @@ def test_a_flow_names_every_problem_and_declares_nothing(preview: bool) -> None:
         "kardinal:flow.isolatoin: unknown key",
         "kardinal:flow.services.votes-api.image: required",
         "kardinal:flow.services.votes-api.imgae: unknown key",
-        'kardinal:flow.services.voting-app-iu: unknown service',
+        "kardinal:flow.services.voting-app-iu: unknown service",
     ]
     lines = message.splitlines()
     assert [line for start in expected for line in lines if line.startswith(start)] == lines
@@ -76,9 +74,7 @@ def test_a_taken_id_is_refused(preview: bool) -> None:
         "annotations": {"kardinal.dev/stack": "organization/kardinal/pr-7"},
     }
     live = replace(samples.live(), services=[*samples.live().services, theirs])
-    message = refused(
-        lambda: Flow("dev", _flow(), topology=samples.topology(), live=live), preview=preview
-    )
+    message = refused(lambda: Flow("dev", _flow(), topology=samples.topology(), live=live), preview=preview)
 
     assert 'flow "dev" is taken by stack "organization/kardinal/pr-7"' in message
 
@@ -170,9 +166,7 @@ def test_an_unknown_program_is_named_with_the_known_ones() -> None:
     assert message == 'kardinal:stack: "flows" is none of baseline, flow, voting-app'
 
 
-def test_the_flow_stack_declares_what_its_config_says(
-    preview: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_flow_stack_declares_what_its_config_says(preview: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
     def snapshot(*args: Any, **kwargs: Any) -> Any:

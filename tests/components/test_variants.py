@@ -102,7 +102,9 @@ def test_a_database_with_its_own_host_name_is_handed_over_by_a_pooler() -> None:
     # The variables of the application stay as they are; those of the other database do not.
     got = environment(api)
     assert got["ORDERS_URL"]["secretKeyRef"]["name"] == "votes-database"
-    assert got["USERS_HOST"]["secretKeyRef"]["name"] == stack.one(recorder.SECRET, "dev-users.api").object_name
+    assert (
+        got["USERS_HOST"]["secretKeyRef"]["name"] == stack.one(recorder.SECRET, "dev-users.api").object_name
+    )
     assert stack.waits_for(api, secret)
 
 

@@ -38,11 +38,12 @@ def refusal(production: Production, stack: str, *problems: str) -> None:
     [
         (
             {"services": {"voting-ui": {"image": "x"}}},
-            'kardinal:flow.services.voting-ui: unknown service; did you mean "voting-app-ui"?',
+            "kardinal:flow.services.voting-ui: unknown service; voting-e2e has: votes-api, voting-app-ui;"
+            ' did you mean "voting-app-ui"?',
         ),
         (
             {"databases": {"vote": {}}},
-            'kardinal:flow.databases.vote: unknown database; did you mean "votes"?',
+            "kardinal:flow.databases.vote: unknown database; voting-e2e has: votes",
         ),
         ({"services": {"voting-app-ui": {}}}, "kardinal:flow.services.voting-app-ui.image: required"),
         ({"id": "Not_a_label"}, 'kardinal:flow.id: "Not_a_label" must consist of'),
@@ -134,7 +135,15 @@ def test_no_injection_in_the_namespace(production: Production, flow: Declare) ->
     label = "/metadata/labels/istio-injection"
     production.cluster.patch(path, [{"op": "remove", "path": label}])
     try:
-        refusal(production, flow("uninjected"), f"label namespace {NAMESPACE} istio-injection=enabled")
+        label_it = (
+            f"get no sidecar, which passes requests on; label namespace {NAMESPACE} istio-injection=enabled"
+        )
+        refusal(
+            production,
+            flow("uninjected"),
+            f"kardinal:flow.services.voting-app-ui: pods of the fork of Deployment voting-app-ui {label_it}",
+            f"topology.services.votes-api: pods of the fork of Deployment votes-api {label_it}",
+        )
     finally:
         production.cluster.patch(path, [{"op": "add", "path": label, "value": "enabled"}])
 

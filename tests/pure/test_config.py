@@ -288,9 +288,9 @@ def test_other_life_times_are_refused(text: str) -> None:
 
 
 def test_the_sidecar_takes_no_database_name_that_needs_quotes() -> None:
-    databases = {**BASELINE["databases"]}
-    databases["votes"] = {**databases["votes"], "handover": "sidecar", "host": "votes-db", "database": "my votes"}
+    pooled = {"handover": "sidecar", "host": "votes-db", "database": "my votes"}
+    databases = {"votes": {**BASELINE["databases"]["votes"], **pooled}}
     assert baseline_problems(databases=databases) == [
-        'kardinal:baseline.databases.votes.database: the hand-over "sidecar" takes names of letters, digits, "_",'
-        ' "." and "-"'
+        'kardinal:baseline.databases.votes.database: the hand-over "sidecar" takes names of letters, digits,'
+        ' "_", "." and "-"'
     ]

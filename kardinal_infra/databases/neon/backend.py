@@ -7,7 +7,7 @@ import pulumi
 
 from kardinal_infra.databases.branching import Branch, BranchRequest, Capabilities, unsupported
 from kardinal_infra.databases.neon import inputs
-from kardinal_infra.databases.neon.leftovers import discard_branch
+from kardinal_infra.databases.neon.leftovers import discard_branch, settings_from
 from kardinal_infra.databases.neon.resource import NeonBranch, NeonBranchArgs
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.names import BRANCH_ANNOTATION_STACK
@@ -65,6 +65,18 @@ class NeonBackend:
             pooled_uri=made.pooled_uri,
             expires_at=made.expires_at,
         )
+
+    def require_credentials(self, request: BranchRequest, config: Callable[[str], str | None]) -> None:
+        """Checks offline that there is a key.
+
+        Args:
+            request: What is asked for.
+            config: The stack's configuration, by `namespace:key`.
+
+        Raises:
+            BranchingError: There is none, or the address of the API is unusable.
+        """
+        settings_from(config, request.api_host)
 
     def discard(self, request: BranchRequest, config: Callable[[str], str | None]) -> bool:
         """Deletes a branch that the state may not know.

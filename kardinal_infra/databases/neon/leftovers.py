@@ -11,9 +11,28 @@ from kardinal_infra.databases.neon.settings import (
     CONFIG_NAMESPACE,
     HOST_CONFIG,
     KEY_CONFIG,
+    NeonSettings,
     resolve_settings,
 )
 from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+
+
+def settings_from(config: Callable[[str], str | None], api_host: str | None = None) -> NeonSettings:
+    """Picks address and key, offline.
+
+    Args:
+        config: The stack's configuration, by `namespace:key`.
+        api_host: Address of the API, when the resource named one.
+
+    Raises:
+        NeonKeyError: There is no key.
+        NeonSettingsError: The address is unusable.
+    """
+    return resolve_settings(
+        config_key=config(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}"),
+        config_host=config(f"{CONFIG_NAMESPACE}:{HOST_CONFIG}"),
+        argument_host=api_host,
+    )
 
 
 def discard_branch(
@@ -41,12 +60,7 @@ def discard_branch(
     """
     if BRANCH_ANNOTATION_STACK not in annotations:
         return False
-    settings = resolve_settings(
-        config_key=config(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}"),
-        config_host=config(f"{CONFIG_NAMESPACE}:{HOST_CONFIG}"),
-        argument_host=api_host,
-    )
-    with NeonClient(settings) as client:
+    with NeonClient(settings_from(config, api_host)) as client:
         project_id = client.projects.find(project).id
         found = [
             item
