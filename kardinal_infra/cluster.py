@@ -4,25 +4,25 @@ Only reads, and only what the plan asks for. Secrets are listed for their key na
 at once. What may not be read is left out where the plan can do without it.
 """
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import httpx
-import yaml
-from lightkube import ApiError, Client, KubeConfig
-from lightkube.config.kubeconfig import SingleConfig
+from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError as KubeConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Secret
 
 from kardinal_infra.errors import ClusterError
+from kardinal_infra.kubeconfig import load_kubeconfig
 from kardinal_infra.live import GATEWAY_API, LiveObjects, Object
 from kardinal_infra.names import LABEL_FLOW
 
 T = TypeVar("T")
+
+_FORBIDDEN = 403
+_NOT_FOUND = 404
 
 TIMEOUT_SECONDS = 30
 """Longest wait for one answer of the API server."""
@@ -104,7 +104,7 @@ def read_live(namespace: str, *, kubeconfig: str | None = None, context: str | N
         other_workloads=[{"kind": "DaemonSet", **item} for item in answers["daemonsets"]],
         claims=answers["claims"],
         http_routes=routes or (),
-        gateways=answers["gateways"],
+        gateways=answers["gateways"] or (),
         virtual_services=virtual_services or (),
         config_map_keys=config_maps and config_maps[0],
         secret_keys=secrets and secrets[0],
@@ -125,54 +125,48 @@ def connect(namespace: str, *, kubeconfig: str | None = None, context: str | Non
     Raises:
         ClusterError: There is no usable kubeconfig or no such context.
     """
-    return Client(
-        config=load_kubeconfig(kubeconfig, context),
-        namespace=namespace,
-        timeout=httpx.Timeout(TIMEOUT_SECONDS),
-    )
+    config = load_kubeconfig(kubeconfig, context)
+    try:
+        return Client(config=config, namespace=namespace, timeout=httpx.Timeout(TIMEOUT_SECONDS))
+    except (KubeConfigError, OSError, ValueError) as error:
+        # Certificates and keys are read here.
+        raise ClusterError(f"no usable credentials in the kubeconfig: {error}") from error
 
 
-def load_kubeconfig(kubeconfig: str | None, context: str | None) -> SingleConfig:
-    """Finds the cluster and the credentials in the order of kubectl and the Pulumi provider.
+def ask(client: Client, what: str, call: Callable[[], T], *, tolerate: Collection[int] = ()) -> T | None:
+    """Makes a call and turns every failure into one sentence.
 
     Args:
-        kubeconfig: Content or path; None for the environment's.
-        context: Context's name; None for the current one.
+        client: The cluster.
+        what: What the call does, for the sentence, e.g. `list services`.
+        call: The call.
+        tolerate: HTTP statuses that are no failure.
+
+    Returns:
+        What the call returned; None for a tolerated status.
 
     Raises:
-        ClusterError: There is no usable kubeconfig or no such context.
+        ClusterError: The cluster cannot be reached, refused, or is none.
     """
+    server = client.config.cluster.server
     try:
-        if kubeconfig and "\n" in kubeconfig:
-            config = KubeConfig.from_dict(yaml.safe_load(kubeconfig))
-        else:
-            config = _from_files(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config")
-        return cast("SingleConfig", config.get(context))
-    except (KubeConfigError, KeyError, TypeError, yaml.YAMLError, OSError) as error:
-        raise ClusterError(f"no usable kubeconfig: {error}") from error
-
-
-def _from_files(paths: str) -> KubeConfig:
-    """Reads one file, or merges several as kubectl does: the first file that names something wins."""
-    files = [Path(part).expanduser() for part in paths.split(os.pathsep) if part]
-    found = [KubeConfig.from_file(file) for file in files if file.is_file()]
-    if not found:
-        try:
-            return KubeConfig.from_service_account()
-        except KubeConfigError:
-            raise KubeConfigError(f"{paths} not found (set KUBECONFIG)") from None
-    first, *others = found
-    for other in others:
-        first.current_context = first.current_context or other.current_context
-        for mine, theirs in (
-            (first.clusters, other.clusters),
-            (first.users, other.users),
-            (first.contexts, other.contexts),
-        ):
-            cast("dict[str, Any]", mine).update(
-                {key: value for key, value in theirs.items() if key not in mine}
-            )
-    return first
+        return call()
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code in tolerate:
+            return None
+        # An API that is not served is answered in plain text, and a proxy in between speaks HTML.
+        refusal = error.status.message if isinstance(error, ApiError) else None
+        reason = refusal or f"HTTP {error.response.status_code} {error.response.reason_phrase}"
+        raise ClusterError(f"cannot {what} on the cluster: {reason}") from error
+    except httpx.HTTPError as error:
+        reason = str(error) or type(error).__name__
+        raise ClusterError(f"the cluster at {server} cannot be reached: {reason}") from error
+    except (KubeConfigError, OSError) as error:
+        raise ClusterError(f"no credentials for the cluster at {server}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ClusterError(
+            f"cannot {what} on the cluster: what {server} answers is not Kubernetes' ({type(error).__name__})"
+        ) from error
 
 
 class _Reader:
@@ -183,41 +177,26 @@ class _Reader:
         self._namespace = namespace
 
     def objects(
-        self,
-        kind: type[Any],
-        *,
-        labels: Mapping[str, Any] | None = None,
-        required: bool = True,
-        namespace: str | None = None,
+        self, kind: type[Any], *, labels: Mapping[str, Any] | None = None, required: bool = True
     ) -> list[Object]:
-        """Lists a kind in the namespace (or "*")."""
+        """Lists a kind in the namespace."""
         result = self._try(
-            lambda: [
-                cast("Object", item.to_dict())
-                for item in self._client.list(
-                    kind, namespace=namespace or self._namespace, labels=cast("Any", labels)
-                )
-            ],
+            lambda: self._list(kind, self._namespace, labels),
             f"list {_plural(kind)}",
-            tolerate={404} if required else {403, 404},
+            tolerate={_NOT_FOUND} if required else {_FORBIDDEN, _NOT_FOUND},
         )
         return result or []
 
     def served(self, kind: type[Any]) -> list[Object] | None:
         """Lists a kind in all namespaces, or in this one where only that is allowed; None: not served."""
-        for namespace in ("*", self._namespace):
-            try:
-                return [
-                    cast("Object", item.to_dict()) for item in self._client.list(kind, namespace=namespace)
-                ]
-            except ApiError as error:
-                if error.status.code == 404:
-                    return None
-                if error.status.code != 403 or namespace != "*":
-                    raise ClusterError(refusal(f"list {_plural(kind)}", error)) from error
-            except (httpx.HTTPError, OSError) as error:
-                raise ClusterError(unreachable(self._client, error)) from error
-        return None
+        everywhere = self._try(
+            lambda: self._list(kind, "*"), f"list {_plural(kind)}", tolerate={_FORBIDDEN, _NOT_FOUND}
+        )
+        if everywhere is not None:
+            return everywhere
+        return self._try(
+            lambda: self._list(kind, self._namespace), f"list {_plural(kind)}", tolerate={_NOT_FOUND}
+        )
 
     def keyed(
         self, kind: type[ConfigMap] | type[Secret]
@@ -229,7 +208,7 @@ class _Reader:
                 for item in self._client.list(cast("Any", kind), namespace=self._namespace)
             ],
             f"list {kind.__name__}s",
-            tolerate={403, 404},
+            tolerate={_FORBIDDEN, _NOT_FOUND},
         )
         if items is None:
             return None
@@ -244,7 +223,7 @@ class _Reader:
     def namespace_labels(self) -> Mapping[str, str]:
         """Returns the labels of the namespace; empty when it does not exist or may not be read."""
         item = self._try(
-            lambda: self._client.get(Namespace, self._namespace), "get the namespace", tolerate={403, 404}
+            lambda: self._client.get(Namespace, self._namespace), "get the namespace", tolerate={_FORBIDDEN, _NOT_FOUND}
         )
         labels = item.metadata.labels if item is not None and item.metadata is not None else None
         return {"kubernetes.io/metadata.name": self._namespace, **(labels or {})}
@@ -257,41 +236,17 @@ class _Reader:
                 for item in self._client.list(WEBHOOKS, labels={"app": INJECTOR_LABEL})
             ],
             "list MutatingWebhookConfigurations",
-            tolerate={404},
+            tolerate={_NOT_FOUND},
         )
         return result or []
 
-    def _try(self, call: Callable[[], T], what: str, *, tolerate: set[int]) -> T | None:
-        try:
-            return call()
-        except ApiError as error:
-            if error.status.code in tolerate:
-                return None
-            raise ClusterError(refusal(what, error)) from error
-        except (httpx.HTTPError, OSError) as error:
-            raise ClusterError(unreachable(self._client, error)) from error
+    def _list(self, kind: type[Any], namespace: str, labels: Mapping[str, Any] | None = None) -> list[Object]:
+        items = self._client.list(kind, namespace=namespace, labels=cast("Any", labels))
+        return [cast("Object", item.to_dict()) for item in items]
+
+    def _try(self, call: Callable[[], T], what: str, *, tolerate: Collection[int]) -> T | None:
+        return ask(self._client, what, call, tolerate=tolerate)
 
 
 def _plural(kind: type[Any]) -> str:
     return str(kind._api_info.plural)
-
-
-def refusal(what: str, error: ApiError) -> str:
-    """Says in one sentence what the API server refused.
-
-    Args:
-        what: What was tried.
-        error: Its answer.
-    """
-    return f"cannot {what} on the cluster: {error.status.message or error}"
-
-
-def unreachable(client: Client, error: Exception) -> str:
-    """Says in one sentence that there was no answer.
-
-    Args:
-        client: The client.
-        error: What it raised.
-    """
-    server = client.config.cluster.server
-    return f"the cluster at {server} cannot be reached: {error or type(error).__name__}"

@@ -8,18 +8,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
-from lightkube import ApiError, Client
+from lightkube import Client
 from lightkube.resources.core_v1 import Secret
 from lightkube.types import CascadeType
 
-from kardinal_infra.cluster import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, refusal, unreachable
+from kardinal_infra.cluster import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, ask
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.live import owner_of
 from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY
 
 KINDS: tuple[type[Any], ...] = (HTTP_ROUTES, SERVICES, DEPLOYMENTS, JOBS, Secret)
 """Everything that a flow makes, in the order of its removal: first what leads requests to it."""
+
+_NOT_FOUND = 404
 
 DEADLINE_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
@@ -67,22 +68,19 @@ def sweep(
 
 def _owned(client: Client, kind: type[Any], namespace: str, flow: str, stack: str) -> list[str]:
     labels: Any = {LABEL_FLOW: flow, LABEL_MANAGED_BY: MANAGED_BY}
-    try:
-        items = [item.to_dict() for item in client.list(kind, namespace=namespace, labels=labels)]
-    except ApiError as error:
-        if error.status.code == 404:
-            return []
-        raise ClusterError(refusal(f"list {kind._api_info.plural}", error)) from error
-    except (httpx.HTTPError, OSError) as error:
-        raise ClusterError(unreachable(client, error)) from error
-    return [item["metadata"]["name"] for item in items if owner_of(item) == stack]
+    items = ask(
+        client,
+        f"list {kind._api_info.plural}",
+        lambda: [item.to_dict() for item in client.list(kind, namespace=namespace, labels=labels)],
+        tolerate={_NOT_FOUND},
+    )
+    return [item["metadata"]["name"] for item in items or () if owner_of(item) == stack]
 
 
 def _delete(client: Client, kind: type[Any], namespace: str, name: str) -> None:
-    try:
-        client.delete(kind, name, namespace=namespace, cascade=CascadeType.FOREGROUND)
-    except ApiError as error:
-        if error.status.code != 404:
-            raise ClusterError(refusal(f"delete {name}", error)) from error
-    except (httpx.HTTPError, OSError) as error:
-        raise ClusterError(unreachable(client, error)) from error
+    ask(
+        client,
+        f"delete {name}",
+        lambda: client.delete(kind, name, namespace=namespace, cascade=CascadeType.FOREGROUND),
+        tolerate={_NOT_FOUND},
+    )

@@ -91,7 +91,7 @@ def add_pooler(
     Returns:
         The manifest with the sidecar as first init container, the host alias and the runtime volume.
     """
-    result = _copy(deployment)
+    result: dict[str, Any] = _copy(deployment)
     pod = result["spec"]["template"]["spec"]
     containers = pod.get("initContainers", [])
     number = 1 + sum(1 for container in containers if container["name"].startswith(CONTAINER_NAME))
