@@ -320,6 +320,6 @@ def _plain_errors(events: _Events | None = None) -> Iterator[None]:
 
 def _said(text: str) -> str:
     """The engine's own error lines, else the end of what it printed."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip().removeprefix("stderr: ") for line in text.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return "\n".join(dict.fromkeys(errors)) or (lines[-1] if lines else "pulumi failed")

@@ -162,7 +162,8 @@ def ask(client: Client, what: str, call: Callable[[], T], *, tolerate: Collectio
         reason = str(error) or type(error).__name__
         raise ClusterError(f"the cluster at {server} cannot be reached: {reason}") from error
     except (KubeConfigError, OSError) as error:
-        raise ClusterError(f"no credentials for the cluster at {server}: {error}") from error
+        reason = " ".join(str(error).split())  # the last words of a credential program
+        raise ClusterError(f"no credentials for the cluster at {server}: {reason}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ClusterError(
             f"cannot {what} on the cluster: what {server} answers is not Kubernetes' ({type(error).__name__})"
@@ -223,7 +224,9 @@ class _Reader:
     def namespace_labels(self) -> Mapping[str, str]:
         """Returns the labels of the namespace; empty when it does not exist or may not be read."""
         item = self._try(
-            lambda: self._client.get(Namespace, self._namespace), "get the namespace", tolerate={_FORBIDDEN, _NOT_FOUND}
+            lambda: self._client.get(Namespace, self._namespace),
+            "get the namespace",
+            tolerate={_FORBIDDEN, _NOT_FOUND},
         )
         labels = item.metadata.labels if item is not None and item.metadata is not None else None
         return {"kubernetes.io/metadata.name": self._namespace, **(labels or {})}

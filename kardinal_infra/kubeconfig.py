@@ -54,7 +54,9 @@ def load_kubeconfig(kubeconfig: str | None, context: str | None) -> SingleConfig
 
 def _from_files(paths: str) -> KubeConfig:
     files = [Path(part).expanduser() for part in paths.split(os.pathsep) if part]
-    found = [_absolute(KubeConfig.from_file(file), file.absolute().parent) for file in files if file.is_file()]
+    found = [
+        _absolute(KubeConfig.from_file(file), file.absolute().parent) for file in files if file.is_file()
+    ]
     if not found:
         try:
             return KubeConfig.from_service_account()

@@ -31,7 +31,7 @@ def tell(target: Target, telling: Telling) -> None:
     Raises:
         LabError: A step failed; `CheckFailedError` when it worked and showed something else than it must.
     """
-    with _settings_kept(target.project.folder, (BASELINE, DEV)):
+    with settings_kept(target.project.folder, (BASELINE, DEV)):
         _Story(target, telling).tell()
 
 
@@ -195,7 +195,7 @@ def _rows(counts: dict[str, int]) -> dict[str, int]:
 
 
 @contextmanager
-def _settings_kept(folder: Path, stacks: tuple[str, ...]) -> Iterator[None]:
+def settings_kept(folder: Path, stacks: tuple[str, ...]) -> Iterator[None]:
     """Leaves settings files as they were when all that Pulumi added is its encryption salt.
 
     The repository keeps these files without one, for it would tie them to one passphrase; Pulumi makes a new

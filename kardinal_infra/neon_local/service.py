@@ -20,7 +20,7 @@ from .identifiers import new_password, now
 from .instances import Instances
 from .operations import Operations, Step
 from .postmaster import Places
-from .programs import find_account, find_programs, require_reachable
+from .programs import find_account, find_programs, reachable_programs, require_reachable
 from .records import Branch, Database, Endpoint, Project, Role
 from .settings import Settings
 from .store import Store
@@ -47,7 +47,7 @@ class Service:
         self.programs = find_programs(settings.postgres_bin)
         self.account = find_account(settings.run_as, instances)
         require_reachable(self.account, data_dir, "the data directory")
-        require_reachable(self.account, self.programs.directory, "the PostgreSQL programs in")
+        self.programs = reachable_programs(self.programs, self.account, data_dir)
         places = Places(instances, self._socket_directory(data_dir), data_dir / "logs")
         for directory in (places.instances, places.sockets):
             directory.mkdir(mode=0o700, exist_ok=True)

