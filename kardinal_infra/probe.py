@@ -78,8 +78,12 @@ def run_probe(
         sleep: Pauses between tries.
 
     Raises:
-        ProbeError: A check did not hold in time; the message names the URL and the last thing seen.
+        ProbeError: A check did not hold in time; the message names the URL and the last thing seen. Or an
+            address is not `host:port`.
     """
+    for check in checks:
+        if check.address and not _is_host_and_port(check.address):
+            raise ProbeError(f'{check.url} cannot be asked: the address "{check.address}" is not host:port')
     deadline = clock() + timeout
     with httpx.Client(transport=transport, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False) as client:
         for check in checks:
@@ -93,6 +97,14 @@ def run_probe(
                         f"{check.url}{reached} did not answer as expected within {timeout:g} s: {problem}"
                     )
                 sleep(RETRY_SECONDS)
+
+
+def _is_host_and_port(text: str) -> bool:
+    try:
+        parts = urlsplit(f"//{text}")
+        return parts.netloc == text and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        return False
 
 
 def _ask(client: httpx.Client, check: ProbeCheck) -> str | None:
