@@ -60,7 +60,9 @@ def programs(folder: Path, **scripts: str) -> str:
     """A PATH of the base system's programs and these shell scripts."""
     folder.mkdir(exist_ok=True)
     for name in ("sh", "sed", "cat", "grep"):
-        found = next(place for part in os.defpath.split(os.pathsep) if (place := Path(part or ".") / name).exists())
+        found = next(
+            place for part in os.defpath.split(os.pathsep) if (place := Path(part or ".") / name).exists()
+        )
         (folder / name).symlink_to(found)
     for name, text in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")

@@ -123,7 +123,7 @@ def test_a_cluster_without_gateway_api_has_no_routes_to_sweep(full: KubernetesAp
 
 def test_a_refusal_is_named(full: KubernetesApi) -> None:
     full.failures[f"{APPS}/namespaces/{NAMESPACE}/deployments/left-deployments"] = status(403, "not you")
-    with pytest.raises(ClusterError, match="^cannot delete left-deployments on the cluster: not you$"):
+    with pytest.raises(ClusterError, match=r"^cannot delete left-deployments on the cluster: not you$"):
         swept(full)
 
 

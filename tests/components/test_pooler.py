@@ -125,7 +125,7 @@ def test_a_client_that_verifies_the_server_is_refused_and_not_misled(port: int) 
 
 
 def test_another_database_is_refused(port: int) -> None:
-    with pytest.raises(psycopg.OperationalError, match="no such database|bouncer config error"):
+    with pytest.raises(psycopg.OperationalError, match=r"no such database|bouncer config error"):
         places(port, database="postgres")
 
 
@@ -170,7 +170,7 @@ def test_two_databases_on_one_port_lead_to_their_own_branches(service: Server) -
 
 def test_a_password_with_every_kind_of_quote_opens_the_branch(service: Server) -> None:
     branch = branch_with(service, "quoted", "quoted")
-    password = "it's \\ \"x\" $HOME `id`"
+    password = 'it\'s \\ "x" $HOME `id`'
     with psycopg.connect(
         host=branch["host"],
         port=branch["port"],

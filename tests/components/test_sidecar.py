@@ -9,8 +9,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pulumi
+import pytest
 
 from kardinal_infra.databases.sidecar import listening_socket, server_sslmode
 from tests.components.pooling import BRANCH, command, deployment, pod_of, programs, variables, with_pooler
@@ -71,7 +71,9 @@ def test_the_manifest_it_was_given_stays_as_it_is_and_may_hold_outputs() -> None
 
 def test_two_databases_get_a_pooler_and_an_address_each() -> None:
     once = with_pooler()
-    pod = pod_of(with_pooler(deepcopy(once), client_host="users-db", client_database="users", secret_name="b2"))
+    pod = pod_of(
+        with_pooler(deepcopy(once), client_host="users-db", client_database="users", secret_name="b2")
+    )
 
     assert {alias["hostnames"][0]: alias["ip"] for alias in pod["hostAliases"]} == {
         "votes-db": "127.0.0.1",
@@ -182,8 +184,7 @@ def test_no_password_breaks_out_of_its_quotes(tmp_path: Path, password: str) -> 
     [line] = [text for text in (folder / "pgbouncer.ini").read_text().splitlines() if "password=" in text]
     quoted = password.replace("'", "''")
     assert line == (
-        "votes.db-1 = host=ep-1.example.test port=5433 dbname='my votes' user='o''wner'"
-        f" password='{quoted}'"
+        f"votes.db-1 = host=ep-1.example.test port=5433 dbname='my votes' user='o''wner' password='{quoted}'"
     )
 
 
