@@ -22,6 +22,10 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 """Longest wait for one answer."""
 
 
+UPSTREAM_TIME = "x-envoy-upstream-service-time"
+"""Header that Envoy adds to an application's answers, and not to its own."""
+
+
 @dataclass(frozen=True)
 class ProbeCheck:
     """One question to one public host.
@@ -50,6 +54,8 @@ class ProbeCheck:
         """
         if response.status_code >= 500:
             return f"HTTP {response.status_code}"
+        if response.status_code == 404 and not self.headers and UPSTREAM_TIME not in response.headers:
+            return "HTTP 404 from the gateway itself: the host's route is not in effect"
         for name, expected in (self.headers or {}).items():
             seen = response.headers.get(name)
             if seen != expected:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from kardinal_infra.databases.sidecar import POOLER_UID, server_sslmode
 from lab.debian import ensure_packages
@@ -171,22 +172,13 @@ def test_two_databases_on_one_port_lead_to_their_own_branches(service: Server) -
 def test_a_password_with_every_kind_of_quote_opens_the_branch(service: Server) -> None:
     branch = branch_with(service, "quoted", "quoted")
     password = 'it\'s \\ "x" $HOME `id`'
-    with psycopg.connect(
-        host=branch["host"],
-        port=branch["port"],
-        dbname=branch["database"],
-        user=branch["user"],
-        password=branch["password"],
-        autocommit=True,
-    ) as connection:
-        connection.execute(
-            psycopg.sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                psycopg.sql.Identifier(branch["user"]), psycopg.sql.Literal(password)
-            )
-        )
+    where = {"host": branch["host"], "port": branch["port"], "dbname": "votes", "user": branch["user"]}
+    with psycopg.connect(**where, password=branch["password"], autocommit=True) as connection:
+        change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+        connection.execute(change.format(sql.Identifier(branch["user"]), sql.Literal(password)))
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(**where, password=branch["password"])
     port = free_port()
     manifest = with_pooler(client_port=port)
     with pooler(manifest, {**branch, "password": password}):
         assert places(port) == ["quoted"]
-    with pooler(manifest, branch), pytest.raises(psycopg.OperationalError, match="password authentication"):
-        places(port)

@@ -122,6 +122,16 @@ def test_production_must_be_answered_without_the_flow() -> None:
     assert "HTTP 200 with x-kardinal-flow: dev, expected none" in message
 
 
+def test_a_404_of_the_gateway_itself_is_no_answer_of_production() -> None:
+    message = World((404, {})).refuse(PRODUCTION)
+
+    assert "HTTP 404 from the gateway itself" in message
+
+
+def test_a_404_of_the_application_is() -> None:
+    World((404, {"x-envoy-upstream-service-time": "3"})).ask(PRODUCTION)
+
+
 def test_the_address_is_named_when_it_fails() -> None:
     world = World(httpx.ConnectError("refused"))
 
