@@ -218,6 +218,7 @@ def run(
     program: Callable[[], Any],
     *,
     preview: bool = False,
+    project: str = PROJECT,
     stack: str = "dev",
     config: Mapping[str, Any] | None = None,
     stacks: Mapping[str, Mapping[str, Any]] | None = None,
@@ -227,6 +228,7 @@ def run(
     Args:
         program: Declares resources and exports.
         preview: As a preview: what only the providers know is not known.
+        project: Name of its project.
         stack: Name of its stack.
         config: Its config; objects as plain data.
         stacks: Outputs of other stacks.
@@ -234,7 +236,7 @@ def run(
     Raises:
         Exception: What the program raised.
     """
-    monitor = prepare(preview=preview, stack=stack, config=config, stacks=stacks)
+    monitor = prepare(preview=preview, project=project, stack=stack, config=config, stacks=stacks)
     root = cast("Any", settings.get_root_resource())
     root.outputs.clear()
     exports: dict[str, Any] = {}
@@ -255,6 +257,7 @@ def run(
 def prepare(
     *,
     preview: bool = False,
+    project: str = PROJECT,
     stack: str = "dev",
     config: Mapping[str, Any] | None = None,
     stacks: Mapping[str, Mapping[str, Any]] | None = None,
@@ -263,7 +266,7 @@ def prepare(
     cloud = Cloud(stacks or {}, known=not preview)
     monitor = Monitor(cloud)
     pulumi.runtime.set_mocks(
-        cloud, project=PROJECT, stack=stack, preview=preview, monitor=monitor, organization=ORGANIZATION
+        cloud, project=project, stack=stack, preview=preview, monitor=monitor, organization=ORGANIZATION
     )
     texts = {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in (config or {}).items()

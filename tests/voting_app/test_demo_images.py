@@ -40,9 +40,16 @@ def test_every_file_of_the_app_is_in_an_image() -> None:
 
 
 def test_dockerfiles_say_how_images_are_made() -> None:
-    for image in DEMO_IMAGES:
+    for name in ("voting-app-ui:1.0", "voting-app-ui-dev:latest", "votes-api:1.0"):
+        image = BY_NAME[name]
         steps = dict(instructions(image))
         assert packages(image) == ["python3", "python3-psycopg2"]
         assert steps["CMD"] == '["python3", "/app/server.py"]'
         assert steps["USER"] == "10001:10001"
         assert "$" not in steps["COPY"]
+
+
+def test_the_pooler_s_image_has_what_its_start_script_runs() -> None:
+    image = BY_NAME["kardinal-pgbouncer:lab"]
+    assert {"pgbouncer", "openssl", "dash", "coreutils", "grep", "sed"} <= set(packages(image))
+    assert contents(image) == {}
