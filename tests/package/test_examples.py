@@ -59,7 +59,10 @@ def test_names_of_projects_differ() -> None:
 def test_a_minimal_flow(run: Callable[[str], Stack]) -> None:
     stack = run("01-minimal-flow")
 
-    assert {item.name for item in stack.all(recorder.DEPLOYMENT)} == {"voting-app-ui-pr-42", "votes-api-pr-42"}
+    assert {item.name for item in stack.all(recorder.DEPLOYMENT)} == {
+        "voting-app-ui-pr-42",
+        "votes-api-pr-42",
+    }
     assert stack.exports["url"] == "http://pr-42.voting.localhost:8080"
     owner = stack.one(recorder.LEFTOVERS).inputs["stack"]
     assert owner == "organization/minimal-flow/pr-42"
