@@ -1,0 +1,66 @@
+"""What the package shows to others, and what is part of every stack's state."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import kardinal_infra
+from kardinal_infra.components.leftovers import LeftoversProvider
+from kardinal_infra.components.probe import ProbeProvider
+from kardinal_infra.databases.neon.provider import NeonBranchProvider
+
+PUBLIC = [
+    "Baseline",
+    "BaselineArgs",
+    "BaselineOutputs",
+    "BranchedDatabase",
+    "BranchedDatabaseArgs",
+    "Flow",
+    "FlowArgs",
+    "FlowOutputs",
+    "FlowRoutes",
+    "FlowRoutesArgs",
+    "ForkedWorkload",
+    "ForkedWorkloadArgs",
+    "NeonBranch",
+    "NeonBranchArgs",
+    "errors",
+]
+
+
+def test_the_public_surface_is_this_and_nothing_else() -> None:
+    assert kardinal_infra.__all__ == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_there_and_explained(name: str) -> None:
+    assert inspect.getdoc(getattr(kardinal_infra, name))
+
+
+def test_other_names_are_refused_as_python_does() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = kardinal_infra.Nothing
+
+
+@pytest.mark.parametrize("module", ["names", "plan", "routing", "forking", "config", "neon_local"])
+def test_the_pure_core_and_the_local_service_load_no_pulumi(module: str) -> None:
+    script = f"import sys, kardinal_infra.{module}; print([m for m in sys.modules if m.startswith('pulumi')])"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("provider", "path"),
+    [
+        (NeonBranchProvider, "kardinal_infra.databases.neon.provider.NeonBranchProvider"),
+        (ProbeProvider, "kardinal_infra.components.probe.ProbeProvider"),
+        (LeftoversProvider, "kardinal_infra.components.leftovers.LeftoversProvider"),
+    ],
+)
+def test_the_path_of_a_dynamic_provider_never_changes(provider: type, path: str) -> None:
+    # The state holds it: after a move, `pulumi destroy` of every existing stack would fail.
+    assert f"{provider.__module__}.{provider.__qualname__}" == path
