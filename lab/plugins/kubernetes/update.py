@@ -24,7 +24,7 @@ _CONFLICT_HELP = (
     "https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/"
     "#handle-field-conflicts-on-existing-resources"
 )
-_RACES = 9
+_RACES = 49  # against a writer that never pauses about every third try comes through
 _OLD_MANAGERS = ("pulumi-resource-kubernetes", "pulumi-kubernetes")
 
 
