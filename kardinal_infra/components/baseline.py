@@ -15,6 +15,7 @@ from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import HEADER_FLOW, Owner
 from kardinal_infra.plan import baseline_problems
 from kardinal_infra.routing import catch_all_routes, production_routes
+from kardinal_infra.stack_outputs import qualified_stack_name
 from kardinal_infra.topology import Topology
 
 
@@ -86,7 +87,7 @@ class Baseline(pulumi.ComponentResource):
         if problems:
             raise ConfigError(problems)
         super().__init__("kardinal:index:Baseline", name, None, opts)
-        stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        stack = qualified_stack_name(pulumi.get_stack())
         child = pulumi.ResourceOptions(parent=self)
         after: list[pulumi.Resource] = []
         if config.gateway.existing is None:

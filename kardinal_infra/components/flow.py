@@ -20,7 +20,7 @@ from kardinal_infra.errors import ConfigError
 from kardinal_infra.live import LiveObjects, pod_template
 from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
 from kardinal_infra.plan import BranchPlan, FlowPlan, ForkPlan, make_plan
-from kardinal_infra.stack_outputs import read_stack_outputs
+from kardinal_infra.stack_outputs import qualified_stack_name, read_stack_outputs
 from kardinal_infra.topology import Topology
 
 
@@ -86,7 +86,7 @@ class Flow(pulumi.ComponentResource):
             raise ConfigError(loaded.problems)
         topology = topology or read_topology(loaded.config.baseline)
         live = live or read_live(topology.namespace, kubeconfig=kubeconfig, context=context)
-        stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        stack = qualified_stack_name(pulumi.get_stack())
         plan = make_plan(topology, loaded.config, live, stack=stack, problems=loaded.problems)
         # Not declared on the class: what is declared there counts as an output of the component's schema.
         self.plan: FlowPlan = plan
