@@ -1,13 +1,21 @@
 """The routes of a flow, in an order that loses no request."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_command import local
 
 from kardinal_infra.components.manifests import custom_resource
+from kardinal_infra.components.virtual_service_entries import VirtualServiceEntries
+from kardinal_infra.routing import Insertion
+
+# To Pulumi's schema analyser an insertion is any data: it reads no annotations of the pure core.
+if TYPE_CHECKING:
+    Entries = Insertion
+else:
+    Entries = Any
 
 DEFAULT_DRAIN_SECONDS = 2
 """Pause after routes were removed and before what they pointed at goes.
@@ -20,20 +28,29 @@ class FlowRoutesArgs(TypedDict):
     """Arguments of `FlowRoutes`."""
 
     mesh: Sequence[Mapping[str, Any]]
-    """HTTPRoute manifests whose parent is a Service: the flow's requests to its forks."""
+    """HTTPRoute and GRPCRoute manifests whose parent is a Service: the flow's requests to its forks."""
 
     entries: Sequence[Mapping[str, Any]]
-    """HTTPRoute manifests whose parent is a Gateway: the flow's own public hosts."""
+    """Manifests of the flow's own public hosts: HTTPRoutes, or VirtualServices of an Istio Gateway."""
+
+    insertions: NotRequired[Sequence[Entries]]
+    """The flow's entries in VirtualServices that take a Service's requests in the mesh."""
 
     drain_seconds: NotRequired[int]
     """Seconds of pause on destroy, after the entries went and again after the mesh routes went. Default 2."""
+
+    kubeconfig: NotRequired[str | None]
+    """Content or path, for the insertions; default: the environment's."""
+
+    context: NotRequired[str | None]
+    """Context of the kubeconfig, for the insertions; default: its current one."""
 
 
 class FlowRoutes(pulumi.ComponentResource):
     """Mesh routes first, the flow's public host last; on destroy the reverse, with a pause between the steps.
 
     Attributes:
-        routes: Every HTTPRoute, in the order of its making.
+        routes: Everything that routes, in the order of its making; each has `metadata`.
         entry_routes: The routes of the public hosts.
     """
 
@@ -49,17 +66,14 @@ class FlowRoutes(pulumi.ComponentResource):
         seconds = args.get("drain_seconds", DEFAULT_DRAIN_SECONDS)
         # Written on the first child too, so that the state's graph holds the order for `pulumi destroy`.
         mesh_drain = self._drain(f"{name}-mesh-drain", seconds, opts.depends_on if opts else None)
-        mesh: list[k8s.apiextensions.CustomResource] = []
-        for index, manifest in enumerate(args["mesh"]):
-            # Of two objects on one Service the older wins a tie, so the parts of a split route take turns.
-            split = index > 0 and _parents(manifest) == _parents(args["mesh"][index - 1])
-            mesh.append(self._route(manifest, [mesh_drain, *(mesh[-1:] if split else ())]))
+        mesh: list[pulumi.Resource] = [self._route(manifest, [mesh_drain]) for manifest in args["mesh"]]
+        mesh += [self._entries(insertion, args, mesh_drain) for insertion in args.get("insertions", ())]
         entry_drain = self._drain(f"{name}-entry-drain", seconds, [*mesh, mesh_drain])
         # Not declared on the class: what is declared there counts as an output of the component's schema.
         self.entry_routes: list[k8s.apiextensions.CustomResource] = [
             self._route(manifest, [entry_drain]) for manifest in args["entries"]
         ]
-        self.routes: list[k8s.apiextensions.CustomResource] = [*mesh, *self.entry_routes]
+        self.routes: list[pulumi.Resource] = [*mesh, *self.entry_routes]
         self.register_outputs({})
 
     def _drain(self, name: str, seconds: int, after: Any) -> local.Command:
@@ -76,6 +90,19 @@ class FlowRoutes(pulumi.ComponentResource):
     ) -> k8s.apiextensions.CustomResource:
         return custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
 
-
-def _parents(manifest: Mapping[str, Any]) -> Any:
-    return manifest["spec"]["parentRefs"]
+    def _entries(
+        self, insertion: Insertion, args: FlowRoutesArgs, after: pulumi.Resource
+    ) -> VirtualServiceEntries:
+        return VirtualServiceEntries(
+            f"{insertion.service}-{insertion.flow}-entries",
+            {
+                "namespace": insertion.namespace,
+                "virtual_service": insertion.virtual_service,
+                "flow": insertion.flow,
+                "entries": insertion.entries,
+                "lost_at": insertion.lost_at,
+                "kubeconfig": args.get("kubeconfig"),
+                "context": args.get("context"),
+            },
+            pulumi.ResourceOptions(parent=self, depends_on=[after]),
+        )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from kardinal_infra.errors import Problem
 from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of
-from kardinal_infra.routing import has_baseline_route, parent_ports, routes_of
-from kardinal_infra.routing.parents import rules_of
+from kardinal_infra.names import address_problem
+from kardinal_infra.routing.conflicts import fork_conflicts
+from kardinal_infra.routing.dialect import dialect_conflicts
 from kardinal_infra.topology import Port, Service, Topology
 
 _OTHER_NAMES = frozenset({"tcp", "udp", "tls", "https", "mongo", "mysql", "redis", "auto-tcp"})
@@ -31,13 +32,15 @@ def cluster_problems(live: LiveObjects) -> Iterator[Problem]:
 
 
 def gateway_problems(topology: Topology, live: LiveObjects) -> Iterator[Problem]:
-    """Checks that the application's Gateway is there.
+    """Checks that the application's Gateway is there and that it can be asked.
 
     Args:
         topology: The application.
         live: The snapshot.
     """
     gateway = topology.gateway
+    if gateway.address and topology.entries and (problem := address_problem(gateway.address)):
+        yield Problem("topology.gateway.address", f"{problem}: correct it in the baseline stack")
     # Those of other namespaces may be hidden from the user; the route's own conditions tell about them.
     if not topology.entries or not live.has_gateway_api or gateway.namespace != live.namespace:
         return
@@ -88,7 +91,7 @@ def adoption_problems(namespace: str, name: str, service: Service, live: LiveObj
         return
     for port in service.ports:
         yield from port_problems(name, port, item)
-    yield from _virtual_service_problems(namespace, name, live)
+    yield from (conflict.message for conflict in dialect_conflicts(namespace, name, live))
 
 
 def fork_route_problems(namespace: str, name: str, service: Service, live: LiveObjects) -> Iterator[str]:
@@ -106,7 +109,7 @@ def fork_route_problems(namespace: str, name: str, service: Service, live: LiveO
     if service.ports and not service.routed_ports:
         yield f'service "{name}" has only tcp ports: their traffic carries no header to route a flow by'
     if live.has_gateway_api and live.service(name) is not None:
-        yield from _route_problems(namespace, name, service, live)
+        yield from (conflict.message for conflict in fork_conflicts(namespace, name, service, live))
 
 
 def port_problems(name: str, port: Port, item: Object) -> Iterator[str]:
@@ -141,68 +144,3 @@ def _other_protocol(port: Object) -> str | None:
     if any(name == prefix or name.startswith(f"{prefix}-") for prefix in _OTHER_NAMES):
         return f'its name "{name}"'
     return None
-
-
-def _virtual_service_problems(namespace: str, service: str, live: LiveObjects) -> Iterator[str]:
-    full = f"{service}.{namespace}.svc.cluster.local"
-    for item in live.virtual_services:
-        spec = item.get("spec", {})
-        if "mesh" not in (spec.get("gateways") or ("mesh",)):
-            continue
-        for host in spec.get("hosts") or ():
-            if _host_means(host, namespace_of(item), service, namespace, full):
-                yield (
-                    f'VirtualService {namespace_of(item)}/{name_of(item)} routes host "{host}" in the mesh;'
-                    " an HTTPRoute on the same Service would silently switch it off, so services with a mesh"
-                    " VirtualService cannot be forked yet"
-                )
-
-
-def _host_means(host: str, home: str, service: str, namespace: str, full: str) -> bool:
-    if host.startswith("*"):
-        return full.endswith(host[1:])
-    names = {f"{service}.{namespace}", f"{service}.{namespace}.svc", full}
-    return host in names or (host == service and home == namespace)
-
-
-def passing_problems(namespace: str, name: str, forks: Collection[str], live: LiveObjects) -> Iterator[str]:
-    """Checks a service that is not forked itself but whose routes may send requests on to a forked one.
-
-    Args:
-        namespace: Namespace of the application.
-        name: Name of the service.
-        forks: Forked services.
-        live: The snapshot.
-
-    Yields:
-        Sentences.
-    """
-    for route in routes_of(live.http_routes, namespace, name):
-        backends = {backend["name"] for rule in rules_of(route) for backend in rule.get("backendRefs") or ()}
-        if None in parent_ports(route, namespace, name) and backends.intersection(forks):
-            yield _portless(route, name)
-
-
-def _portless(route: Object, service: str) -> str:
-    return (
-        f'HTTPRoute {namespace_of(route)}/{name_of(route)} is attached to Service "{service}" without a port;'
-        " routes with a port would silently switch it off: give its parentRef a port"
-    )
-
-
-def _route_problems(namespace: str, name: str, service: Service, live: LiveObjects) -> Iterator[str]:
-    for route in routes_of(live.http_routes, namespace, name):
-        if namespace_of(route) != namespace:
-            yield (
-                f'HTTPRoute {namespace_of(route)}/{name_of(route)} routes Service "{name}" for callers in its'
-                " own namespace only and hides all flows from them: remove it, or move it to the Service's"
-                " namespace"
-            )
-        elif None in parent_ports(route, namespace, name):
-            yield _portless(route, name)
-    for port in service.routed_ports:
-        if not has_baseline_route(live.http_routes, namespace, name, port.port):
-            yield (
-                f'no HTTPRoute takes the requests without a flow on port {port.port} of Service "{name}"; the'
-                " first flow would turn them into 404: run `pulumi up` on the baseline stack"
-            )

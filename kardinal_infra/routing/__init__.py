@@ -1,13 +1,18 @@
-"""HTTPRoute manifests of the dialect `gateway-api`: pure functions, live routes in, manifests out."""
+"""A flow's routes in the dialects `gateway-api` and `istio`: pure functions over live objects."""
 
 from kardinal_infra.routing.baseline import catch_all_routes, production_routes
-from kardinal_infra.routing.derive import flow_routes
+from kardinal_infra.routing.derive import Targets, baseline_routes, flow_routes
 from kardinal_infra.routing.entries import entry_route
 from kardinal_infra.routing.parents import has_baseline_route, parent_ports, routes_of
+from kardinal_infra.routing.virtual_service import Insertion, flow_entries
 
 __all__ = [
+    "Insertion",
+    "Targets",
+    "baseline_routes",
     "catch_all_routes",
     "entry_route",
+    "flow_entries",
     "flow_routes",
     "has_baseline_route",
     "parent_ports",

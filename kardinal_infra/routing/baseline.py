@@ -8,18 +8,19 @@ from typing import Any
 from kardinal_infra.live import Object, name_of
 from kardinal_infra.names import HEADER_FLOW, Owner, catch_all_name, production_route_name
 from kardinal_infra.routing.entries import gateway_parent
-from kardinal_infra.routing.manifest import (
-    EVERYTHING,
-    http_route,
-    merge_filter,
-    service_backend,
-    service_parent,
-)
+from kardinal_infra.routing.filters import merge_filter
+from kardinal_infra.routing.manifest import EVERYTHING, http_route, service_backend, service_parent
+from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import parent_ports, routes_of
 from kardinal_infra.topology import Entry, Topology
 
 
-def catch_all_routes(topology: Topology, stack: str, existing: Iterable[Object] = ()) -> list[dict[str, Any]]:
+def catch_all_routes(
+    topology: Topology,
+    stack: str,
+    existing: Iterable[Object] = (),
+    virtual_services: Iterable[Object] = (),
+) -> list[dict[str, Any]]:
     """Makes a catch-all HTTPRoute for each http or grpc port of each service.
 
     Alone it changes nothing: requests go where they went. It must never be deleted while flows exist.
@@ -27,16 +28,20 @@ def catch_all_routes(topology: Topology, stack: str, existing: Iterable[Object] 
     Args:
         topology: The application.
         stack: The baseline stack.
-        existing: Live HTTPRoutes. A port with a route of the user's own gets none: there, what a request
-            without a match gets is the user's decision.
+        existing: Live HTTPRoutes and GRPCRoutes. A port with a route of the user's own gets none: there, what
+            a request without a match gets is the user's decision.
+        virtual_services: Live VirtualServices. A Service whose requests one of them takes in the mesh gets
+            none: it would switch the VirtualService off.
 
     Returns:
         Manifests.
     """
     owner = Owner(stack, topology.namespace)
-    routes = list(existing)
+    routes, others = list(existing), list(virtual_services)
     result = []
     for service, port in _routed_ports(topology):
+        if claiming(others, topology.namespace, service):
+            continue
         own = catch_all_name(service, port)
         users = [route for route in routes_of(routes, topology.namespace, service) if name_of(route) != own]
         if any({port, None} & parent_ports(route, topology.namespace, service) for route in users):

@@ -2,26 +2,67 @@
 
 Gateway API ranks path, method and the number of headers before age. So every match of every rule is copied
 and the flow's header added: each copy ranks right above its original, and among each other the copies keep
-the order of the originals.
+the order of the originals. Copies are of the kind of their original: a GRPCRoute behind an HTTPRoute that
+takes everything is never programmed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 from kardinal_infra.live import Object, namespace_of
-from kardinal_infra.names import HEADER_FLOW, HEADER_FORK, Owner, route_name
-from kardinal_infra.routing.manifest import (
-    MAX_HEADERS,
-    MAX_MATCHES,
-    MAX_RULES,
-    http_route,
-    merge_filter,
-    service_parent,
-)
-from kardinal_infra.routing.parents import matches_of, parent_ports, routes_of, rules_of
+from kardinal_infra.names import HEADER_FLOW, HEADER_FORK, Owner, route_name, shorten
+from kardinal_infra.routing.filters import RESPONSE_HEADERS, for_flow, merge_filter
+from kardinal_infra.routing.manifest import MAX_HEADERS, route, service_parent
+from kardinal_infra.routing.parents import kind_of, matches_of, parent_ports, routes_of, rules_of
+from kardinal_infra.routing.split import split
+
+_MAX_SESSION_NAME = 128
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where a flow's requests to one Service go.
+
+    Attributes:
+        owner: Stack, namespace and flow.
+        service: The Service, forked or only sending requests on to a forked one.
+        forks: Fork by service, of this flow.
+        declared: Services of the topology.
+    """
+
+    owner: Owner
+    service: str
+    forks: Mapping[str, str]
+    declared: Collection[str]
+
+    def fork_of(self, name: str, namespace: str) -> str | None:
+        """Finds the fork that takes the place of a backend.
+
+        Args:
+            name: Name of the backend's Service.
+            namespace: Its namespace.
+
+        Returns:
+            The fork. A Service of the same namespace that the topology does not declare is a version of
+            `service`, for example a canary, and is replaced by the same fork. None: requests stay with it.
+        """
+        if namespace != self.owner.namespace:
+            return None
+        return self.forks.get(name if name in self.declared else self.service)
+
+    def mirror_fork(self, name: str, namespace: str) -> str | None:
+        """Finds the fork that gets what is mirrored to a Service; an undeclared one gets nothing.
+
+        Args:
+            name: Name of the Service.
+            namespace: Its namespace.
+        """
+        declared = namespace == self.owner.namespace and name in self.declared
+        return self.forks.get(name) if declared else None
 
 
 def flow_routes(
@@ -32,83 +73,101 @@ def flow_routes(
     forks: Mapping[str, str],
     declared: Collection[str],
 ) -> list[dict[str, Any]]:
-    """Derives a flow's HTTPRoutes on one port of one Service.
+    """Derives a flow's routes on one port of one Service.
 
     Args:
         owner: Stack, namespace and flow.
         service: The Service, forked or only sending requests on to a forked one.
         port: Its port.
-        routes: Live HTTPRoutes of any namespace.
+        routes: Live HTTPRoutes and GRPCRoutes of any namespace; those without `kind` are HTTPRoutes.
         forks: Fork by service, of this flow.
-        declared: Services of the topology. A backend that is none of them is a version of `service`, for
-            example a canary, and is replaced by its fork too.
+        declared: Services of the topology. A backend of the namespace that is none of them is a version of
+            `service`, for example a canary, and is replaced by its fork too.
 
     Returns:
-        Manifests, in the order in which they rank; several when one object cannot hold all rules. Empty when
-        no rule leads to a fork.
+        Manifests; several when one object cannot hold all rules. Empty when no rule leads to a fork.
 
     Raises:
-        ValueError: A match of the baseline has no room for one more header.
+        ValueError: A match of the baseline has no room for one more header or matches the routing header
+            itself, or rules that can tie do not fit one object.
     """
     assert owner.flow is not None
-    baseline = [
-        route
-        for route in routes_of(routes, owner.namespace, service)
-        if namespace_of(route) == owner.namespace and port in parent_ports(route, owner.namespace, service)
-    ]
-    rules: list[dict[str, Any]] = []
-    reached = False
-    for route in baseline:
-        for rule in rules_of(route):
-            copy, forked = _copy_rule(rule, owner, service, port, forks, declared)
-            rules.append(copy)
-            reached = reached or forked
-    if not reached:
-        return []
+    targets = Targets(owner, service, forks, declared)
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    reached: set[str] = set()
+    for item in baseline_routes(routes, owner.namespace, service, port):
+        for rule in rules_of(item):
+            copy, forked = _copy_rule(rule, port, targets)
+            by_kind.setdefault(kind_of(item), []).append(copy)
+            if forked:
+                reached.add(kind_of(item))
     return [
-        http_route(
+        route(
+            kind,
             owner,
             route_name(service, owner.flow, port, part),
             service,
             {"parentRefs": [service_parent(service, port)], "rules": chunk},
         )
-        for part, chunk in enumerate(_split(rules), start=1)
+        for kind, rules in by_kind.items()
+        if kind in reached
+        for part, chunk in enumerate(split(rules), start=1)
     ]
 
 
-def _copy_rule(
-    rule: Mapping[str, Any],
-    owner: Owner,
-    service: str,
-    port: int,
-    forks: Mapping[str, str],
-    declared: Collection[str],
-) -> tuple[dict[str, Any], bool]:
+def baseline_routes(
+    routes: Iterable[Object], namespace: str, service: str, port: int | None
+) -> Iterator[Object]:
+    """Yields the routes that decide about a Service's port without any flow.
+
+    Args:
+        routes: HTTPRoutes and GRPCRoutes of any namespace.
+        namespace: Namespace of the Service.
+        service: Its name.
+        port: Its port; None for attachments without a port.
+
+    Yields:
+        Those in the Service's own namespace, in the order in which ties are broken.
+    """
+    for item in routes_of(routes, namespace, service):
+        if namespace_of(item) == namespace and port in parent_ports(item, namespace, service):
+            yield item
+
+
+def _copy_rule(rule: Mapping[str, Any], port: int, targets: Targets) -> tuple[dict[str, Any], bool]:
+    flow = str(targets.owner.flow)
     # A rule's name is for policies that attach to it, and would not be unique any more.
-    copy = {key: deepcopy(value) for key, value in rule.items() if key != "name"}
-    copy["matches"] = [_with_key(match, str(owner.flow)) for match in matches_of(rule)]
-    backends: list[dict[str, Any]] = []
-    for backend in copy.get("backendRefs") or ():
-        fork = _fork_of(backend, owner.namespace, service, forks, declared)
-        # Weight 0 means that nothing goes there, forked or not.
-        if fork is not None and backend.get("weight", 1) > 0:
+    copy = {key: deepcopy(value) for key, value in rule.items() if key not in {"name", "filters"}}
+    copy["matches"] = [_with_key(match, flow) for match in matches_of(rule)]
+    filters = for_flow(rule.get("filters") or (), lambda backend: _mirrored(backend, targets))
+    backends = [
+        {
+            **backend,
+            "name": fork,
             # A version of the service may listen on another port; its fork has the service's.
-            backend_port = backend.get("port", port) if backend["name"] in declared else port
-            backends.append({**backend, "name": fork, "port": backend_port})
-    if not backends:
-        return copy, False
-    copy["backendRefs"] = _merged(backends)
-    copy["filters"] = merge_filter(
-        copy.get("filters") or (),
-        "ResponseHeaderModifier",
-        "set",
-        {"name": HEADER_FORK, "value": backends[0]["name"]},
-    )
-    return copy, True
+            "port": backend.get("port", port) if backend["name"] in targets.declared else port,
+            **_backend_filters(backend, targets),
+        }
+        for backend in copy.get("backendRefs") or ()
+        # Weight 0 means that nothing goes there, forked or not.
+        if (fork := _fork_of(backend, targets)) is not None and backend.get("weight", 1) > 0
+    ]
+    if session := copy.get("sessionPersistence", {}).get("sessionName"):
+        # A session of production's must not pin a flow's requests, nor the other way round.
+        copy["sessionPersistence"]["sessionName"] = shorten(f"{session}-{flow}", _MAX_SESSION_NAME)
+    if backends:
+        copy["backendRefs"] = _merged(backends)
+        mark = {"name": HEADER_FORK, "value": backends[0]["name"]}
+        filters = merge_filter(filters, RESPONSE_HEADERS, "set", mark)
+    if filters:
+        copy["filters"] = filters
+    return copy, bool(backends)
 
 
 def _with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
     headers = list(match.get("headers") or ())
+    if any(header["name"].lower() == HEADER_FLOW for header in headers):
+        raise ValueError(f"a match of the baseline uses the header {HEADER_FLOW}, which is the flows' own")
     if len(headers) >= MAX_HEADERS:
         raise ValueError(f"a match with {len(headers)} headers has no room for the flow's")
     return {
@@ -117,18 +176,25 @@ def _with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
     }
 
 
-def _fork_of(
-    backend: Mapping[str, Any],
-    namespace: str,
-    service: str,
-    forks: Mapping[str, str],
-    declared: Collection[str],
-) -> str | None:
-    is_service = backend.get("kind", "Service") == "Service" and backend.get("group", "") == ""
-    if not is_service or backend.get("namespace", namespace) != namespace:
+def _fork_of(backend: Mapping[str, Any], targets: Targets) -> str | None:
+    if not _is_service(backend):
         return None
-    name = backend["name"]
-    return forks.get(name if name in declared else service)
+    return targets.fork_of(backend["name"], backend.get("namespace") or targets.owner.namespace)
+
+
+def _mirrored(backend: Mapping[str, Any], targets: Targets) -> dict[str, Any] | None:
+    fork = targets.mirror_fork(backend["name"], backend.get("namespace") or targets.owner.namespace)
+    return {**backend, "name": fork} if fork is not None and _is_service(backend) else None
+
+
+def _is_service(backend: Mapping[str, Any]) -> bool:
+    return bool(backend.get("kind", "Service") == "Service" and backend.get("group", "") == "")
+
+
+def _backend_filters(backend: Mapping[str, Any], targets: Targets) -> dict[str, Any]:
+    if "filters" not in backend:
+        return {}
+    return {"filters": for_flow(backend["filters"], lambda item: _mirrored(item, targets))}
 
 
 def _merged(backends: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -142,17 +208,3 @@ def _merged(backends: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     if len(merged) == 1:
         merged[0].pop("weight")
     return merged
-
-
-def _split(rules: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    chunk: list[dict[str, Any]] = []
-    matches = 0
-    for rule in rules:
-        size = len(rule["matches"])
-        if chunk and (len(chunk) == MAX_RULES or matches + size > MAX_MATCHES):
-            yield chunk
-            chunk, matches = [], 0
-        chunk.append(rule)
-        matches += size
-    if chunk:
-        yield chunk

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW, HEADER_FORK, Owner, entry_route_name
-from kardinal_infra.routing.manifest import EVERYTHING, http_route, merge_filter, service_backend
+from kardinal_infra.routing.filters import merge_filter
+from kardinal_infra.routing.manifest import EVERYTHING, http_route, service_backend
 from kardinal_infra.topology import Gateway
 
 

@@ -1,9 +1,9 @@
-"""The shape of every HTTPRoute that this package makes."""
+"""The shape of every route object that this package makes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from kardinal_infra.names import Owner
@@ -17,7 +17,7 @@ WAIT_FOR = json.dumps([_CONDITION.format(type=kind) for kind in ("Accepted", "Re
 
 MAX_RULES = 16
 MAX_MATCHES = 128
-"""Limits of one HTTPRoute object (the CRD's validation)."""
+"""Limits of one HTTPRoute or GRPCRoute object (the CRDs' validation)."""
 
 MAX_HEADERS = 16
 """Limit of header matches in one match."""
@@ -45,9 +45,33 @@ def http_route(
     Returns:
         The manifest.
     """
+    return route("HTTPRoute", owner, name, service, spec, annotations)
+
+
+def route(
+    kind: str,
+    owner: Owner,
+    name: str,
+    service: str,
+    spec: Mapping[str, Any],
+    annotations: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Makes an HTTPRoute or GRPCRoute; both have the same shape around their rules.
+
+    Args:
+        kind: `HTTPRoute` or `GRPCRoute`.
+        owner: As for `http_route`.
+        name: As for `http_route`.
+        service: As for `http_route`.
+        spec: As for `http_route`.
+        annotations: As for `http_route`.
+
+    Returns:
+        The manifest.
+    """
     return {
         "apiVersion": API_VERSION,
-        "kind": "HTTPRoute",
+        "kind": kind,
         "metadata": owner.metadata(name, service, {**(annotations or {}), "pulumi.com/waitFor": WAIT_FOR}),
         "spec": dict(spec),
     }
@@ -61,38 +85,3 @@ def service_parent(service: str, port: int) -> dict[str, Any]:
 def service_backend(service: str, port: int) -> dict[str, Any]:
     """Makes a backendRef to a Service of the route's namespace."""
     return {"group": "", "kind": "Service", "name": service, "port": port}
-
-
-def merge_filter(
-    filters: Sequence[Mapping[str, Any]], kind: str, action: str, entry: Any
-) -> list[dict[str, Any]]:
-    """Adds a header change to a rule's filters; each kind of filter may be in a rule only once.
-
-    Args:
-        filters: The rule's filters.
-        kind: `RequestHeaderModifier` or `ResponseHeaderModifier`.
-        action: `set`, `add` or `remove`.
-        entry: `{name, value}`, for `remove` the name.
-
-    Returns:
-        New filters. Whatever they did with this header before is dropped.
-    """
-    field = kind[0].lower() + kind[1:]
-    name = _header_name(entry)
-    result: list[dict[str, Any]] = []
-    merged: dict[str, Any] = {}
-    for item in filters:
-        if item.get("type") == kind:
-            merged = {
-                key: kept
-                for key, entries in item.get(field, {}).items()
-                if (kept := [other for other in entries or () if _header_name(other) != name])
-            }
-        else:
-            result.append(dict(item))
-    merged[action] = [*merged.get(action, ()), entry]
-    return [*result, {"type": kind, field: merged}]
-
-
-def _header_name(entry: Any) -> str:
-    return str(entry["name"] if isinstance(entry, Mapping) else entry).lower()

@@ -12,7 +12,7 @@ def service_parents(route: Object) -> Iterator[tuple[str, str, int | None]]:
     """Yields (namespace, Service, port) of the Services that a route is attached to.
 
     Args:
-        route: An HTTPRoute.
+        route: An HTTPRoute or GRPCRoute.
     """
     for parent in route.get("spec", {}).get("parentRefs") or ():
         # The group defaults to Gateway API's own, so a Service is always written with the empty group.
@@ -20,11 +20,29 @@ def service_parents(route: Object) -> Iterator[tuple[str, str, int | None]]:
             yield parent.get("namespace") or namespace_of(route), parent["name"], parent.get("port")
 
 
+def kind_of(route: Object) -> str:
+    """Returns a route's kind; items of a list carry none, and are HTTPRoutes here unless they say otherwise.
+
+    Args:
+        route: An HTTPRoute or GRPCRoute.
+    """
+    return str(route.get("kind") or "HTTPRoute")
+
+
+def title_of(route: Object) -> str:
+    """Names a route for a message, as `Kind namespace/name`.
+
+    Args:
+        route: An HTTPRoute or GRPCRoute.
+    """
+    return f"{kind_of(route)} {namespace_of(route)}/{name_of(route)}"
+
+
 def routes_of(routes: Iterable[Object], namespace: str, service: str) -> list[Object]:
     """Finds the baseline's routes of a Service, those of flows left out.
 
     Args:
-        routes: HTTPRoutes of any namespace.
+        routes: HTTPRoutes and GRPCRoutes of any namespace.
         namespace: Namespace of the Service.
         service: Its name.
 
@@ -50,7 +68,7 @@ def parent_ports(route: Object, namespace: str, service: str) -> set[int | None]
     """Ports of a Service that a route is attached to; None stands for an attachment without port.
 
     Args:
-        route: An HTTPRoute.
+        route: An HTTPRoute or GRPCRoute.
         namespace: Namespace of the Service.
         service: Its name.
     """
@@ -63,7 +81,7 @@ def has_baseline_route(routes: Iterable[Object], namespace: str, service: str, p
     Where it is not, the first flow's route would take all other requests to 404.
 
     Args:
-        routes: HTTPRoutes of any namespace.
+        routes: HTTPRoutes and GRPCRoutes of any namespace.
         namespace: Namespace of the Service.
         service: Its name.
         port: Its port.

@@ -20,6 +20,7 @@ from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, topology
 OWNER = Owner(STACK, NAMESPACE, "dev")
 FORKS = {"votes-api": "votes-api-dev"}
 DECLARED = ("votes-api", "voting-app-ui")
+BACKEND = {"name": "votes-api", "port": 80}
 KEY = {"type": "Exact", "name": "x-kardinal-flow", "value": "dev"}
 
 
@@ -35,11 +36,15 @@ def derive(*routes: dict[str, Any], port: int = 80) -> list[dict[str, Any]]:
     return flow_routes(OWNER, "votes-api", port, routes, FORKS, DECLARED)
 
 
-def only_rule(*routes: dict[str, Any]) -> dict[str, Any]:
-    [manifest] = derive(*routes)
-    [rule] = manifest["spec"]["rules"]
-    assert isinstance(rule, dict)
-    return rule
+def only_rule(item: dict[str, Any], index: int | None = None) -> dict[str, Any]:
+    [manifest] = derive(item)
+    rules: list[dict[str, Any]] = manifest["spec"]["rules"]
+    assert index is not None or len(rules) == 1
+    return rules[index or 0]
+
+
+def modifier(changes: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "RequestHeaderModifier", "requestHeaderModifier": changes}
 
 
 def test_a_flow_route_hangs_on_the_service_and_port_and_waits_for_its_conditions() -> None:
@@ -173,24 +178,97 @@ def test_copies_keep_the_order_in_which_ties_are_broken() -> None:
     assert [rule["timeouts"]["request"] for rule in manifest["spec"]["rules"]] == ["1s", "2s"]
 
 
-@pytest.mark.parametrize(("rules", "matches", "sizes"), [(40, 1, [16, 16, 8]), (10, 30, [4, 4, 2])])
-def test_routes_are_split_at_the_apis_limits_with_names_that_sort(
-    rules: int, matches: int, sizes: list[int]
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ([{"name": f"x-{n}", "value": "1"} for n in range(16)], "16 headers has no room"),
+        ([{"name": "X-Kardinal-Flow", "value": "mine"}], "uses the header x-kardinal-flow"),
+    ],
+)
+def test_a_match_that_cannot_take_the_key_is_refused(headers: list[dict[str, str]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        derive(route([{"matches": [{"headers": headers}], "backendRefs": [BACKEND]}]))
+
+
+def test_filters_of_the_baseline_do_not_touch_the_key() -> None:
+    changes = {"set": [{"name": "X-Kardinal-Flow", "value": "x"}], "remove": ["x-kardinal-flow", "x-a"]}
+    only_key = {"remove": ["x-kardinal-flow"]}
+    backend = {**BACKEND, "filters": [modifier(only_key), modifier(changes)]}
+    rule = only_rule(route([{"filters": [modifier(changes)], "backendRefs": [backend]}]))
+    assert rule["filters"][0] == modifier({"remove": ["x-a"]})
+    assert rule["backendRefs"][0]["filters"] == [modifier({"remove": ["x-a"]})]
+    assert changes["remove"] == ["x-kardinal-flow", "x-a"]
+    alone = only_rule(
+        route(
+            [
+                {"filters": [modifier(only_key)], "backendRefs": [{"name": "voting-app-ui"}]},
+                {"backendRefs": [BACKEND]},
+            ]
+        ),
+        0,
+    )
+    assert "filters" not in alone
+
+
+@pytest.mark.parametrize(
+    ("mirror", "target"),
+    [
+        ({"name": "votes-api", "port": 80}, {"name": "votes-api-dev", "port": 80}),
+        ({"name": "voting-app-ui", "port": 80}, None),
+        ({"name": "votes-api-shadow", "port": 80}, None),
+        ({"name": "votes-api", "namespace": "elsewhere", "port": 80}, None),
+        ({"kind": "Hostname", "group": "networking.istio.io", "name": "votes-api"}, None),
+    ],
+)
+def test_a_mirror_gets_a_flows_requests_only_where_a_fork_takes_its_place(
+    mirror: dict[str, Any], target: dict[str, Any] | None
 ) -> None:
-    one = {
-        "matches": [{"path": {"type": "Exact", "value": f"/{n}"}} for n in range(matches)],
-        "backendRefs": [{"name": "votes-api", "port": 80}],
-    }
-    manifests = derive(route([one] * rules))
-    assert [len(manifest["spec"]["rules"]) for manifest in manifests] == sizes
-    names = [manifest["metadata"]["name"] for manifest in manifests]
-    assert names == sorted(names) == ["votes-api-dev-80", "votes-api-dev-80-02", "votes-api-dev-80-03"]
+    item = {"type": "RequestMirror", "requestMirror": {"backendRef": mirror, "percent": 10}}
+    rule = only_rule(route([{"filters": [item], "backendRefs": [BACKEND]}]))
+    found = [entry["requestMirror"] for entry in rule["filters"] if entry["type"] == "RequestMirror"]
+    assert found == ([] if target is None else [{"backendRef": target, "percent": 10}])
 
 
-def test_a_match_without_room_for_the_key_is_refused() -> None:
-    full = {"headers": [{"name": f"x-{n}", "value": "1"} for n in range(16)]}
-    with pytest.raises(ValueError, match="16 headers has no room"):
-        derive(route([{"matches": [full], "backendRefs": [{"name": "votes-api", "port": 80}]}]))
+def test_a_session_of_a_flow_is_not_productions() -> None:
+    session = {"sessionName": "cart", "type": "Cookie", "absoluteTimeout": "1h"}
+    rule = only_rule(route([{"sessionPersistence": session, "backendRefs": [BACKEND]}]))
+    assert rule["sessionPersistence"] == {**session, "sessionName": "cart-dev"}
+    unnamed = only_rule(route([{"sessionPersistence": {"type": "Header"}, "backendRefs": [BACKEND]}]))
+    assert unnamed["sessionPersistence"] == {"type": "Header"}
+
+
+def test_a_backend_in_another_namespace_stays() -> None:
+    foreign = {"name": "votes-api", "namespace": "elsewhere", "port": 80}
+    [manifest] = derive(route([{"backendRefs": [foreign]}, {"backendRefs": [foreign, BACKEND]}]))
+    first, second = manifest["spec"]["rules"]
+    assert first["backendRefs"] == [foreign]
+    assert second["backendRefs"] == [{"name": "votes-api-dev", "port": 80}]
+
+
+def test_a_grpc_route_is_copied_as_one() -> None:
+    method = {"type": "Exact", "service": "votes.Votes", "method": "Cast"}
+    item = route([{"matches": [{"method": method}], "backendRefs": [BACKEND]}, {"backendRefs": [BACKEND]}])
+    [manifest] = derive({**item, "kind": "GRPCRoute"})
+    assert (manifest["kind"], manifest["apiVersion"]) == ("GRPCRoute", "gateway.networking.k8s.io/v1")
+    assert [rule["matches"] for rule in manifest["spec"]["rules"]] == [
+        [{"method": method, "headers": [KEY]}],
+        [{"headers": [KEY]}],
+    ]
+
+
+def test_several_routes_on_several_services_and_ports_are_told_apart() -> None:
+    item = route([{"backendRefs": [BACKEND]}])
+    item["spec"]["parentRefs"] += [
+        {"group": "", "kind": "Service", "name": "votes-api", "port": 9000},
+        {"group": "", "kind": "Service", "name": "voting-app-ui", "port": 80},
+        {"name": "gateway"},
+    ]
+    for service, port in (("votes-api", 80), ("votes-api", 9000), ("voting-app-ui", 80)):
+        [manifest] = flow_routes(OWNER, service, port, [item], FORKS, DECLARED)
+        assert manifest["spec"]["parentRefs"] == [
+            {"group": "", "kind": "Service", "name": service, "port": port}
+        ]
+        assert manifest["metadata"]["name"] == f"{service}-dev-{port}"
 
 
 def test_the_flows_host_marks_requests_and_leads_to_the_fork() -> None:

@@ -1,0 +1,165 @@
+"""The Pulumi resource of a flow's entries in a VirtualService that belongs to somebody else."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
+
+from kardinal_infra.cluster import connect
+from kardinal_infra.components.leftovers import cluster_is_gone
+from kardinal_infra.dynamic import Provider, one_line_errors
+from kardinal_infra.mesh_entries import entries_of, insert_entries, read_virtual_service, remove_entries
+
+
+class VirtualServiceEntriesArgs(TypedDict):
+    """Arguments of `VirtualServiceEntries`."""
+
+    namespace: str
+    """Namespace of the VirtualService."""
+
+    virtual_service: str
+    """Its name."""
+
+    flow: str
+    """Flow id; the entries are named after it."""
+
+    entries: Sequence[Mapping[str, Any]]
+    """Items of `spec.http`, as `kardinal_infra.routing.flow_entries` makes them."""
+
+    lost_at: NotRequired[str]
+    """The object's resourceVersion when it was seen without the entries; each new one writes them again."""
+
+    kubeconfig: NotRequired[str | None]
+    """Content or path; default: the environment's. Kept secret."""
+
+    context: NotRequired[str | None]
+    """Context of the kubeconfig; default: its current one."""
+
+
+class VirtualServiceEntriesProvider(Provider):
+    """Inserts the entries, writes them again when somebody removed them, and takes exactly them out.
+
+    The import path of this class is part of every stack's state: do not move it.
+    """
+
+    @one_line_errors
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Inserts the entries; those that a killed run left are replaced.
+
+        Raises:
+            ClusterError: The VirtualService is gone, or the cluster refuses.
+        """
+        return CreateResult(
+            f"{props['namespace']}/{props['virtual_service']}/{props['flow']}", outs=self._write(props)
+        )
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Compares what is wanted with what was written last, or seen by a refresh."""
+        replaces = [
+            key for key in ("namespace", "virtual_service", "flow") if _olds.get(key) != _news.get(key)
+        ]
+        lost = bool(_news.get("lost_at")) and _news["lost_at"] != _olds.get("lost_at")
+        changed = any(_olds.get(key) != _news.get(key) for key in ("entries", "kubeconfig", "context"))
+        return DiffResult(
+            changes=bool(replaces) or lost or changed,
+            replaces=replaces,
+            # Both may be the same object under another key, and the old entries must not outlive the new.
+            delete_before_replace=bool(replaces),
+        )
+
+    @one_line_errors
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Reads the entries as they are, and says so when somebody removed or changed them.
+
+        Raises:
+            ClusterError: The cluster cannot be read.
+        """
+        namespace, name, flow = props["namespace"], props["virtual_service"], props["flow"]
+        with self._client(props) as client:
+            item = read_virtual_service(client, namespace, name)
+        if item is None:
+            _notice(f"VirtualService {namespace}/{name} is gone, and with it the routes of flow {flow}")
+            return ReadResult(None, {})
+        there = entries_of(item, flow)
+        if not there:
+            _notice(
+                f"somebody removed the entries of flow {flow} from VirtualService {namespace}/{name} (kubectl"
+                " apply, Helm and Argo CD do that); its requests reach production until the next pulumi up"
+            )
+            return ReadResult(None, {})
+        if there != props["entries"]:
+            _notice(f"somebody changed the entries of flow {flow} in VirtualService {namespace}/{name}")
+        return ReadResult(id_, {**props, "entries": there})
+
+    @one_line_errors
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Writes the entries anew.
+
+        Raises:
+            ClusterError: The VirtualService is gone, or the cluster refuses.
+        """
+        return UpdateResult(outs=self._write(_news))
+
+    @one_line_errors
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Takes the entries out; a VirtualService that is gone is a success.
+
+        Raises:
+            ClusterError: The cluster cannot be reached or refuses.
+        """
+        if cluster_is_gone():
+            return
+        with self._client(_props) as client:
+            remove_entries(client, _props["namespace"], _props["virtual_service"], _props["flow"])
+
+    def _write(self, props: dict[str, Any]) -> dict[str, Any]:
+        with self._client(props) as client:
+            written = insert_entries(
+                client, props["namespace"], props["virtual_service"], props["flow"], props["entries"]
+            )
+        # As of an object of the Kubernetes provider, so that a probe runs again after every write.
+        metadata = {key: written["metadata"].get(key) for key in ("uid", "generation")}
+        return {**props, "metadata": metadata}
+
+    @staticmethod
+    def _client(props: dict[str, Any]) -> Any:
+        return connect(props["namespace"], kubeconfig=props.get("kubeconfig"), context=props.get("context"))
+
+
+def _notice(text: str) -> None:
+    # What a dynamic provider prints, the engine shows beside the resource.
+    print(f"kardinal: {text}")  # noqa: T201
+
+
+class VirtualServiceEntries(Resource, module="routing", name="VirtualServiceEntries"):
+    """A flow's entries in a VirtualService of the baseline's.
+
+    Attributes:
+        metadata: `uid` and `generation` of the object when the entries were written last.
+    """
+
+    metadata: pulumi.Output[dict[str, Any]]
+
+    def __init__(
+        self, name: str, args: VirtualServiceEntriesArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declares the entries.
+
+        Args:
+            name: Pulumi name.
+            args: Object, flow and entries.
+            opts: Resource options.
+        """
+        kubeconfig = args.get("kubeconfig")
+        props: dict[str, Any] = {
+            "namespace": args["namespace"],
+            "virtual_service": args["virtual_service"],
+            "flow": args["flow"],
+            "entries": [dict(entry) for entry in args["entries"]],
+            "lost_at": args.get("lost_at", ""),
+            "kubeconfig": kubeconfig and pulumi.Output.secret(kubeconfig),
+            "context": args.get("context"),
+            "metadata": None,
+        }
+        super().__init__(VirtualServiceEntriesProvider(), name, props, opts)

@@ -1,0 +1,193 @@
+"""Writes a flow's entries into VirtualServices of somebody else, many flows at a time.
+
+The `http` list is one field to Kubernetes: neither server-side apply nor a merge patch can share it (a merge
+patch loses updates). So the object is read, changed and written back under its `resourceVersion`; whoever is
+second gets a conflict, reads again and repeats. Ten writers at once need at most five attempts.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from lightkube import Client
+from tenacity import (
+    RetryCallState,
+    retry,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from kardinal_infra.cluster import ask
+from kardinal_infra.errors import ClusterError
+from kardinal_infra.kinds import VIRTUAL_SERVICES
+from kardinal_infra.routing.virtual_service import entry_flow, inserted, removed
+
+_FORBIDDEN = 403
+_NOT_FOUND = 404
+_CONFLICT = 409
+
+DEADLINE_SECONDS = 60.0
+"""How long one write is tried again after conflicts."""
+
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+
+Entries = Sequence[Mapping[str, Any]]
+
+
+class _ConflictError(Exception):
+    """Somebody else wrote the object between our read and our write."""
+
+
+def read_virtual_service(client: Client, namespace: str, name: str) -> dict[str, Any] | None:
+    """Reads a VirtualService.
+
+    Args:
+        client: The cluster.
+        namespace: Its namespace.
+        name: Its name.
+
+    Returns:
+        The object; None when it does not exist.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or refuses.
+    """
+    item = ask(
+        client,
+        f"read VirtualService {namespace}/{name}",
+        lambda: client.get(VIRTUAL_SERVICES, name, namespace=namespace),
+        tolerate={_NOT_FOUND},
+    )
+    return None if item is None else _plain(item)
+
+
+def entries_of(virtual_service: Mapping[str, Any], flow: str) -> list[dict[str, Any]]:
+    """Returns a flow's entries as they are.
+
+    Args:
+        virtual_service: The object.
+        flow: Flow id.
+    """
+    http = virtual_service.get("spec", {}).get("http") or ()
+    return [dict(entry) for entry in http if entry_flow(entry) == flow]
+
+
+def insert_entries(client: Client, namespace: str, name: str, flow: str, entries: Entries) -> dict[str, Any]:
+    """Puts a flow's entries in front of all others, in place of those that it has there already.
+
+    Args:
+        client: The cluster.
+        namespace: Namespace of the VirtualService.
+        name: Its name.
+        flow: Flow id.
+        entries: Items of `spec.http`.
+
+    Returns:
+        The object as written; as it was when it held exactly these entries.
+
+    Raises:
+        ClusterError: It does not exist, the cluster refuses, or others write all the time.
+    """
+    written = _rewrite(client, namespace, name, lambda http: inserted(http, flow, entries))
+    if written is None:
+        raise ClusterError(
+            f"VirtualService {namespace}/{name}, which the flow's routes go into, does not exist any more;"
+            " `pulumi up` again derives them from what is there now"
+        )
+    return written
+
+
+def remove_entries(client: Client, namespace: str, name: str, flow: str) -> bool:
+    """Takes exactly a flow's entries out; everything else stays as it is.
+
+    Args:
+        client: The cluster.
+        namespace: Namespace of the VirtualService.
+        name: Its name.
+        flow: Flow id.
+
+    Returns:
+        False when there was nothing to take out, or no such object.
+
+    Raises:
+        ClusterError: The cluster refuses, or others write all the time.
+    """
+    there = read_virtual_service(client, namespace, name)
+    if there is None or not entries_of(there, flow):
+        return False
+    return _rewrite(client, namespace, name, lambda http: removed(http, flow)) is not None
+
+
+def sweep_entries(client: Client, namespace: str, flow: str) -> list[str]:
+    """Takes a flow's entries out of every VirtualService of a namespace.
+
+    Args:
+        client: The cluster.
+        namespace: The flow's namespace.
+        flow: Flow id.
+
+    Returns:
+        What was changed, as `entries of VirtualService name`.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or refuses.
+    """
+    items = ask(
+        client,
+        "list virtualservices",
+        lambda: [_plain(item) for item in client.list(VIRTUAL_SERVICES, namespace=namespace)],
+        # Not served, or not for this user: then it cannot have written there either.
+        tolerate={_FORBIDDEN, _NOT_FOUND},
+    )
+    holding = [item["metadata"]["name"] for item in items or () if entries_of(item, flow)]
+    return [
+        f"entries of VirtualService {name}"
+        for name in holding
+        if remove_entries(client, namespace, name, flow)
+    ]
+
+
+def _give_up(state: RetryCallState) -> None:
+    _, namespace, name, _ = state.args
+    raise ClusterError(
+        f"VirtualService {namespace}/{name} could not be written: others changed it all the time"
+        f" ({state.attempt_number} attempts in {DEADLINE_SECONDS:g} s)"
+    )
+
+
+@retry(
+    retry=retry_if_exception_type(_ConflictError),
+    stop=stop_after_delay(DEADLINE_SECONDS),
+    wait=wait_random_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS),
+    retry_error_callback=_give_up,
+)
+def _rewrite(
+    client: Client,
+    namespace: str,
+    name: str,
+    change: Callable[[Iterable[Mapping[str, Any]]], list[Mapping[str, Any]]],
+) -> dict[str, Any] | None:
+    """Reads, changes and writes; None when the object is gone."""
+    there = read_virtual_service(client, namespace, name)
+    if there is None:
+        return None
+    http = list(there.get("spec", {}).get("http") or ())
+    wanted = change(http)
+    if wanted == http:
+        return there
+    # Written with the resourceVersion that was read: Kubernetes refuses when it is not the newest.
+    there["spec"] = {**there["spec"], "http": wanted}
+    written = ask(
+        client,
+        f"write VirtualService {namespace}/{name}",
+        lambda: client.replace(cast("Any", VIRTUAL_SERVICES).from_dict(there)),
+        tolerate={_CONFLICT, _NOT_FOUND},
+    )
+    if written is None:
+        raise _ConflictError
+    return _plain(written)
+
+
+def _plain(item: Any) -> dict[str, Any]:
+    return dict(item.to_dict())

@@ -1,0 +1,132 @@
+"""Which dialect a Service's routes are written in, and what makes it impossible to tell.
+
+A mesh VirtualService on a Service's host decides alone as long as no HTTPRoute or GRPCRoute is attached to
+the Service, and not at all from the first one on; no status says so. So a Service has one dialect: `istio`
+where one VirtualService takes its requests, `gateway-api` everywhere else, and mixtures are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of
+from kardinal_infra.routing.conflict import Conflict
+from kardinal_infra.routing.mesh_hosts import claiming, hosts_in_mesh, service_named, services_of
+from kardinal_infra.routing.parents import service_parents, title_of
+from kardinal_infra.routing.virtual_service import baseline_entries
+
+
+def virtual_service_of(live: LiveObjects, namespace: str, service: str) -> Object | None:
+    """Finds the VirtualService that a flow's entries for a Service go into.
+
+    Args:
+        live: The snapshot.
+        namespace: Namespace of the Service.
+        service: Its name.
+
+    Returns:
+        The one that takes the Service's requests in the mesh; None when there is none, or when
+        `dialect_conflicts` has something to say.
+    """
+    found = claiming(live.virtual_services, namespace, service)
+    return found[0] if len(found) == 1 and not any(dialect_conflicts(namespace, service, live)) else None
+
+
+def passes_on(namespace: str, service: str, forks: Collection[str], live: LiveObjects) -> bool:
+    """Says whether a VirtualService on a Service sends requests to a forked one.
+
+    Args:
+        namespace: Namespace of the application.
+        service: Name of the Service.
+        forks: Forked services.
+        live: The snapshot.
+    """
+    wanted = {(name, namespace) for name in forks}
+    return any(
+        service_named(item["destination"]["host"], namespace_of(virtual_service)) in wanted
+        for virtual_service in claiming(live.virtual_services, namespace, service)
+        for entry in baseline_entries(virtual_service)
+        for item in entry.get("route") or ()
+    )
+
+
+def dialect_conflicts(namespace: str, service: str, live: LiveObjects) -> Iterator[Conflict]:
+    """Says why no flow can be added to what routes a Service.
+
+    Args:
+        namespace: Namespace of the application.
+        service: Name of the Service.
+        live: The snapshot.
+
+    Yields:
+        `mixed-dialects`, `duplicate-virtual-service` and `unusable-virtual-service`.
+    """
+    found = claiming(live.virtual_services, namespace, service)
+    if not found:
+        return
+    titles = tuple(sorted(map(virtual_service_title, found)))
+    # Those of flows too: another flow's routes switch a VirtualService off just the same.
+    routes = tuple(
+        sorted(
+            title_of(route)
+            for route in live.routes
+            if any((where, name) == (namespace, service) for where, name, _ in service_parents(route))
+        )
+    )
+    if routes:
+        yield Conflict(
+            "mixed-dialects",
+            f'{", ".join(titles)} and {", ".join(routes)} are on Service "{service}" together: the mesh'
+            " ignores a VirtualService as soon as there is a route of Gateway API; keep one of the two kinds",
+            (*titles, *routes),
+        )
+    if len(found) > 1:
+        yield Conflict(
+            "duplicate-virtual-service",
+            f'{" and ".join(titles)} all take the requests of Service "{service}" in the mesh, which heeds'
+            " only one of them: make them one",
+            titles,
+        )
+        return
+    for message in _unusable(found[0], namespace, service):
+        yield Conflict("unusable-virtual-service", message, titles)
+
+
+def _unusable(virtual_service: Object, namespace: str, service: str) -> Iterator[str]:
+    title, spec = virtual_service_title(virtual_service), virtual_service.get("spec", {})
+    named = services_of(virtual_service)
+    if namespace_of(virtual_service) != namespace:
+        yield (
+            f'{title} routes Service "{service}" from another namespace than the Service\'s, where a flow'
+            f" does not write: move it to namespace {namespace}"
+        )
+        return
+    if (service, namespace) not in named:
+        hosts = ", ".join(hosts_in_mesh(virtual_service))
+        yield (
+            f'{title} takes the requests of Service "{service}" by the host {hosts}; flows need one of its'
+            f' own with the host "{service}.{namespace}.svc.cluster.local"'
+        )
+    elif len(named) > 1:
+        others = ", ".join(sorted(name for name, _ in named))
+        yield (
+            f"{title} routes several Services ({others}) by one list, where a flow's entries for one would"
+            " take the requests of the others too: give each Service a VirtualService of its own"
+        )
+    if not spec.get("http"):
+        yield f'{title} is on Service "{service}" but has no http entries that a flow\'s could be made from'
+    for entry in baseline_entries(virtual_service):
+        if "delegate" in entry:
+            yield (
+                f"{title} delegates to another VirtualService ({entry['delegate'].get('name', '')}), where a"
+                " flow's entries cannot stand: write the routes into it"
+            )
+
+
+def virtual_service_title(virtual_service: Object) -> str:
+    """Names a VirtualService for a message, as `Kind namespace/name`.
+
+    Args:
+        virtual_service: The object.
+    """
+    return f"VirtualService {namespace_of(virtual_service)}/{name_of(virtual_service)}"

@@ -1,0 +1,287 @@
+"""The dialect `istio`: a flow's rules as named entries in the VirtualService that is on the host already.
+
+VirtualServices for one host do not merge in the mesh, and an HTTPRoute on the Service would silently switch
+the VirtualService off. So the flow's rules go into the existing object. Its `http` list is read from the top
+and the first entry that fits wins: every entry is copied with the flow's header added to each of its matches,
+and the copies stand, in the order of the originals, before all others. A request of the flow meets the copy
+of exactly that entry which it would have met; any other request meets none of the copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from kardinal_infra.live import Object, name_of, namespace_of
+from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
+from kardinal_infra.routing.derive import Targets
+from kardinal_infra.routing.filters import without_header
+from kardinal_infra.routing.mesh_hosts import MESH, gateways_of, service_named
+
+API_VERSION = "networking.istio.io/v1"
+
+_PREFIX = "kardinal"
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """A flow's entries in a VirtualService of somebody else.
+
+    Attributes:
+        namespace: Namespace of the VirtualService.
+        virtual_service: Its name.
+        service: Service whose requests it routes.
+        flow: Flow id.
+        entries: Items of `spec.http`, named, in their order.
+        lost_at: `metadata.resourceVersion` of the object when it was last seen without these entries; empty
+            when it held them. A later writer that knows nothing of them (`kubectl apply`, Helm, Argo CD)
+            removes them, and this is how the next preview shows it.
+    """
+
+    namespace: str
+    virtual_service: str
+    service: str
+    flow: str
+    entries: tuple[Mapping[str, Any], ...] = field(repr=False)
+    lost_at: str = ""
+
+    def manifest(self) -> dict[str, Any]:
+        """Returns the entries in the shape of the object that they go into."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "VirtualService",
+            "metadata": {"name": self.virtual_service, "namespace": self.namespace},
+            "spec": {"http": [dict(entry) for entry in self.entries]},
+        }
+
+
+def flow_entries(virtual_service: Object, targets: Targets) -> Insertion | None:
+    """Derives a flow's entries.
+
+    Args:
+        virtual_service: The live object, of the Service's own namespace.
+        targets: The Service and the flow's forks.
+
+    Returns:
+        The entries; None when nothing in the object leads to a fork.
+
+    Raises:
+        ValueError: An entry delegates to another VirtualService, or matches the routing header itself.
+    """
+    flow = str(targets.owner.flow)
+    copies: list[dict[str, Any]] = []
+    needed = 0
+    for entry in baseline_entries(virtual_service):
+        matches = _mesh_matches(entry, virtual_service)
+        if not matches:
+            continue
+        if "delegate" in entry:
+            raise ValueError(f"its entry {_title(entry, len(copies))} delegates to another VirtualService")
+        copy, forked = _copy(entry, namespace_of(virtual_service), targets)
+        copy["name"] = entry_name(flow, len(copies))
+        copy["match"] = [_with_key(match, flow) for match in matches]
+        copies.append(copy)
+        if forked:
+            needed = len(copies)
+        if {} in matches:
+            break  # it takes everything that comes this far
+    if not needed:
+        return None
+    entries = tuple(copies[:needed])
+    return Insertion(
+        namespace=namespace_of(virtual_service),
+        virtual_service=name_of(virtual_service),
+        service=targets.service,
+        flow=flow,
+        entries=entries,
+        lost_at=_lost_at(virtual_service, flow, entries),
+    )
+
+
+def entry_name(flow: str, index: int) -> str:
+    """Names an entry so that it is known as a flow's; flow ids have no dots.
+
+    Args:
+        flow: Flow id.
+        index: Position among the flow's entries, from 0.
+    """
+    return f"{_PREFIX}.{flow}.{index}"
+
+
+def entry_flow(entry: Mapping[str, Any]) -> str | None:
+    """Returns the flow that an entry belongs to, None for the owner's own entries.
+
+    Args:
+        entry: An item of `spec.http`.
+    """
+    parts = str(entry.get("name") or "").split(".")
+    ours = len(parts) == 3 and parts[0] == _PREFIX and parts[2].isdigit()
+    return parts[1] if ours else None
+
+
+def baseline_entries(virtual_service: Object) -> Iterator[Mapping[str, Any]]:
+    """Yields the entries that belong to no flow.
+
+    Args:
+        virtual_service: The live object.
+    """
+    yield from (entry for entry in _http(virtual_service) if entry_flow(entry) is None)
+
+
+def inserted(
+    http: Iterable[Mapping[str, Any]], flow: str, entries: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Puts a flow's entries where nothing shadows them.
+
+    Args:
+        http: `spec.http` as it is.
+        flow: Flow id.
+        entries: The flow's entries; those that the list holds already are replaced.
+
+    Returns:
+        The new list; everybody else's entries are in it as they were.
+    """
+    return [*entries, *removed(http, flow)]
+
+
+def removed(http: Iterable[Mapping[str, Any]], flow: str) -> list[Mapping[str, Any]]:
+    """Takes exactly a flow's entries out.
+
+    Args:
+        http: `spec.http` as it is.
+        flow: Flow id.
+    """
+    return [entry for entry in http if entry_flow(entry) != flow]
+
+
+def _lost_at(virtual_service: Object, flow: str, entries: Sequence[Mapping[str, Any]]) -> str:
+    there = [dict(entry) for entry in _http(virtual_service) if entry_flow(entry) == flow]
+    if there == [dict(entry) for entry in entries]:
+        return ""
+    return str(virtual_service.get("metadata", {}).get("resourceVersion", ""))
+
+
+def _http(virtual_service: Object) -> Sequence[Mapping[str, Any]]:
+    entries: Sequence[Mapping[str, Any]] = virtual_service.get("spec", {}).get("http") or ()
+    return entries
+
+
+def _title(entry: Mapping[str, Any], index: int) -> str:
+    return f'"{entry["name"]}"' if entry.get("name") else str(index + 1)
+
+
+def _mesh_matches(entry: Mapping[str, Any], virtual_service: Object) -> list[dict[str, Any]]:
+    """The matches that sidecars look at, without their gateways; none when it is for gateways only."""
+    if not entry.get("match"):
+        return [{}]
+    return [
+        {key: value for key, value in match.items() if key != "gateways"}
+        for match in entry["match"]
+        if MESH in (match.get("gateways") or gateways_of(virtual_service))
+    ]
+
+
+def _with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
+    for part in ("headers", "withoutHeaders"):
+        if any(name.lower() == HEADER_FLOW for name in match.get(part) or ()):
+            raise ValueError(f"one of its entries uses the header {HEADER_FLOW}, which is the flows' own")
+    copy = deepcopy(dict(match))
+    copy["headers"] = {**copy.get("headers", {}), HEADER_FLOW: {"exact": flow}}
+    # Also where the object is for sidecars alone: a gateway added later must not let clients choose a fork.
+    copy["gateways"] = [MESH]
+    return copy
+
+
+def _copy(entry: Mapping[str, Any], home: str, targets: Targets) -> tuple[dict[str, Any], bool]:
+    copy = deepcopy({key: value for key, value in entry.items() if key not in {"match", *_MIRRORS}})
+    _clean_headers(copy)
+    copy |= _mirrors(entry, home, targets)
+    forked: dict[tuple[str, int | None], dict[str, Any]] = {}
+    routes = copy.get("route") or ()
+    for item in routes:
+        weight = item.get("weight", 0) if len(routes) > 1 else 1
+        target = _fork_destination(item["destination"], home, targets)
+        if target is None or not weight:
+            continue
+        known = forked.setdefault(
+            (target["host"], target.get("port", {}).get("number")),
+            {**_clean_headers(item), "destination": target, "weight": 0},
+        )
+        known["weight"] += weight
+    if not forked:
+        for item in routes:
+            _clean_headers(item)
+        return copy, False
+    copy["route"] = list(forked.values())
+    if len(forked) == 1:
+        del copy["route"][0]["weight"]
+    headers = copy.setdefault("headers", {})
+    response = _without(headers.get("response") or {}, HEADER_FORK)
+    mark = {HEADER_FORK: copy["route"][0]["destination"]["host"]}
+    headers["response"] = {**response, "set": {**response.get("set", {}), **mark}}
+    return copy, True
+
+
+_MIRRORS = ("mirror", "mirrors", "mirrorPercent", "mirrorPercentage")
+
+
+def _mirrors(entry: Mapping[str, Any], home: str, targets: Targets) -> dict[str, Any]:
+    """The entry's mirrors that lead to forks; production's services get no copies of a flow's requests."""
+    result: dict[str, Any] = {}
+    if "mirror" in entry and (target := _mirror_destination(entry["mirror"], home, targets)):
+        result["mirror"] = target
+        result |= {key: deepcopy(entry[key]) for key in _MIRRORS[2:] if key in entry}
+    several = [
+        {**deepcopy(item), "destination": target}
+        for item in entry.get("mirrors") or ()
+        if (target := _mirror_destination(item["destination"], home, targets))
+    ]
+    if several:
+        result["mirrors"] = several
+    return result
+
+
+def _mirror_destination(destination: Mapping[str, Any], home: str, targets: Targets) -> dict[str, Any] | None:
+    named = service_named(destination["host"], home)
+    fork = targets.mirror_fork(*named) if named else None
+    return None if fork is None else _destination(fork, destination, keep_port=True)
+
+
+def _fork_destination(destination: Mapping[str, Any], home: str, targets: Targets) -> dict[str, Any] | None:
+    named = service_named(destination["host"], home)
+    fork = targets.fork_of(*named) if named else None
+    if fork is None or named is None:
+        return None
+    # Without a port the one that was called is used. A version of the service may listen on another.
+    return _destination(fork, destination, keep_port=named[0] in targets.declared)
+
+
+def _destination(fork: str, destination: Mapping[str, Any], *, keep_port: bool) -> dict[str, Any]:
+    """A fork has a Service of its own and no subsets; its name is resolved in the object's namespace."""
+    port = {"port": dict(destination["port"])} if keep_port and "port" in destination else {}
+    return {"host": fork, **port}
+
+
+def _clean_headers(item: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out whatever an entry or a destination does to the routing header of requests."""
+    request = (item.get("headers") or {}).get("request")
+    if request:
+        kept = _without(request, HEADER_FLOW)
+        item["headers"] = {**item["headers"], "request": kept}
+        if not kept:
+            del item["headers"]["request"]
+        if not item["headers"]:
+            del item["headers"]
+    return item
+
+
+def _without(changes: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Istio writes `set` and `add` as mappings, and `remove` as a list."""
+    result: dict[str, Any] = without_header({"remove": changes.get("remove") or ()}, name)
+    for action in ("set", "add"):
+        values = changes.get(action) or {}
+        if kept := {key: value for key, value in values.items() if key.lower() != name}:
+            result[action] = kept
+    return result

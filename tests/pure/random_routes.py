@@ -1,0 +1,215 @@
+"""Random applications, baseline routes and flows, for the properties of both dialects."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from hypothesis import reject
+from hypothesis import strategies as st
+
+from kardinal_infra.names import Owner, fork_name
+from kardinal_infra.routing import flow_routes
+from tests.pure.gateway_model import Request
+
+NAMESPACE = "shop"
+ELSEWHERE = "other"
+NAMES = ("web", "votes", "cart", "mail", "stock")
+VERSIONS = ("votes-canary", "web-green")  # Services that no topology declares
+FLOWS = ("a", "dev", "pr-7")
+PORTS = (80, 9000)
+PATHS = ("/", "/api", "/api/v2", "/apix", "/api/")
+METHODS = ("GET", "POST")
+HEADERS = ("x-a", "x-b", "x-c")
+QUERIES = ("p", "q")
+GRPC = (("shop.Cart", "Add"), ("shop.Cart", "Drop"), ("shop.Mail", "Add"))
+SECONDS = 12
+
+
+@dataclass
+class Application:
+    """Services with their ports, and which of the ports speak gRPC and are routed so."""
+
+    services: tuple[str, ...]
+    ports: dict[str, tuple[int, ...]]
+    grpc: frozenset[tuple[str, int]] = field(default_factory=frozenset)
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        return [(service, port) for service in self.services for port in self.ports[service]]
+
+
+@dataclass
+class Cluster:
+    """An application, its baseline routes and the flows on them."""
+
+    application: Application
+    baseline: list[dict[str, Any]]
+    flows: dict[str, dict[str, str]]
+    seed: int
+
+    def derived(self, flow: str, live: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The flow's routes, made at any time, in any order, of any age beside the baseline's."""
+        owner = Owner(f"organization/shop/{flow}", NAMESPACE, flow)
+        try:
+            made = [
+                route
+                for service, port in self.application.places
+                for route in flow_routes(
+                    owner, service, port, live, self.flows[flow], self.application.services
+                )
+            ]
+        except ValueError:
+            reject()  # what is refused is not deployed
+        random = Random(f"{self.seed}/{flow}")
+        for route in made:
+            route["metadata"]["creationTimestamp"] = _created(random.randrange(SECONDS))
+        return made
+
+    def everything(self, without: str | None = None) -> list[dict[str, Any]]:
+        """The route objects after all flows came up one after the other, each seeing those before it."""
+        live = list(self.baseline)
+        for flow in self.flows:
+            if flow != without:
+                live += self.derived(flow, live)
+        return live
+
+
+def named(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"type": "Exact", "name": name, "value": value} for name, value in values.items()]
+
+
+def some(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, str]]:
+    return st.dictionaries(st.sampled_from(names), st.sampled_from(("1", "2")), max_size=len(names))
+
+
+@st.composite
+def applications(draw: st.DrawFn) -> Application:
+    services = tuple(draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)))
+    ports = {name: draw(st.sampled_from(((80,), (80, 9000), (9000,)))) for name in services}
+    places = [(name, port) for name in services for port in ports[name]]
+    return Application(services, ports, frozenset(place for place in places if draw(st.integers(0, 3)) == 0))
+
+
+def http_match(random: Random) -> dict[str, Any]:
+    match: dict[str, Any] = {}
+    if random.random() < 0.6:
+        match["path"] = {
+            "type": random.choice(("Exact", "PathPrefix", "PathPrefix")),
+            "value": random.choice(PATHS),
+        }
+    if random.random() < 0.3:
+        match["method"] = random.choice(METHODS)
+    for field_name, names in (("headers", HEADERS), ("queryParams", QUERIES)):
+        values = {name: random.choice("12") for name in names if random.random() < 0.25}
+        if values:
+            match[field_name] = named(values)
+    return match
+
+
+def grpc_match(random: Random) -> dict[str, Any]:
+    match: dict[str, Any] = {}
+    service, method = random.choice(GRPC)
+    kept = random.choice(
+        ({}, {"service": service}, {"method": method}, {"service": service, "method": method})
+    )
+    if kept:
+        match["method"] = {"type": "Exact", **kept}
+    values = {name: random.choice("12") for name in HEADERS if random.random() < 0.25}
+    if values:
+        match["headers"] = named(values)
+    return match
+
+
+def _rule(random: Random, application: Application, service: str, port: int, grpc: bool) -> dict[str, Any]:
+    rule: dict[str, Any] = {}
+    if count := random.choice((0, 1, 1, 2, 3)):
+        rule["matches"] = [(grpc_match if grpc else http_match)(random) for _ in range(count)]
+    names = random.sample(
+        [service, *VERSIONS, *set(application.services) - {service}], k=random.choice((0, 1, 1, 2))
+    )
+    backends = [{"name": name, "port": port, "weight": random.choice((0, 1, 9))} for name in names]
+    if random.random() < 0.1:
+        backends.append({"name": random.choice(NAMES), "namespace": ELSEWHERE, "port": port, "weight": 1})
+    if backends:
+        rule["backendRefs"] = backends
+    return rule
+
+
+def _created(second: int) -> str:
+    return f"2026-01-01T00:00:{second:02d}Z"
+
+
+def _route(
+    kind: str, name: str, service: str, port: int, rules: list[dict[str, Any]], second: int
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE, "creationTimestamp": _created(second)},
+        "spec": {
+            "parentRefs": [{"group": "", "kind": "Service", "name": service, "port": port}],
+            "rules": rules,
+        },
+    }
+
+
+def baseline_of(random: Random, application: Application, extra: int, many: bool) -> list[dict[str, Any]]:
+    """A catch-all for each Service and port, and routes of any age; `many` gives one of them 40 rules."""
+    routes = []
+    for service, port in application.places:
+        kind = "GRPCRoute" if (service, port) in application.grpc else "HTTPRoute"
+        everything = {"backendRefs": [{"name": service, "port": port}]}
+        routes.append(_route(kind, f"{service}-{port}-all", service, port, [everything], 5))
+    for index in range(extra):
+        service, port = random.choice(application.places)
+        grpc = (service, port) in application.grpc
+        size = 40 if many and index == 0 else random.randint(1, 4)
+        rules = [_rule(random, application, service, port, grpc) for _ in range(size)]
+        kind = "GRPCRoute" if grpc else "HTTPRoute"
+        routes.append(
+            _route(kind, f"{service}-{port}-{index}", service, port, rules, random.randrange(SECONDS))
+        )
+    return routes
+
+
+@st.composite
+def flow_sets(draw: st.DrawFn, services: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Forks by service, by flow."""
+    flows = {}
+    for flow in draw(st.lists(st.sampled_from(FLOWS), min_size=1, unique=True)):
+        forked = draw(st.lists(st.sampled_from(services), min_size=1, unique=True))
+        flows[flow] = {service: fork_name(service, flow) for service in forked}
+    return flows
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Cluster:
+    application = draw(applications())
+    seed = draw(st.integers(0, 2**32))
+    baseline = baseline_of(
+        Random(seed), application, draw(st.integers(0, 4)), many=draw(st.integers(0, 7)) == 0
+    )
+    return Cluster(application, baseline, draw(flow_sets(application.services)), seed)
+
+
+@st.composite
+def requests(draw: st.DrawFn, application: Application) -> Request:
+    service, port = draw(st.sampled_from(application.places))
+    headers = draw(some(HEADERS))
+    if (service, port) in application.grpc:
+        return Request(service, port, "/" + "/".join(draw(st.sampled_from(GRPC))), "POST", headers)
+    path = draw(st.sampled_from((*PATHS, "/api/x", "/api/v2/y", "/other")))
+    return Request(service, port, path, draw(st.sampled_from(METHODS)), headers, draw(some(QUERIES)))
+
+
+@st.composite
+def asked_clusters(draw: st.DrawFn) -> tuple[Cluster, list[Request]]:
+    """A cluster, and requests to its Services."""
+    cluster = draw(clusters())
+    return cluster, draw(st.lists(requests(cluster.application), min_size=1, max_size=6))
+
+
+def copied(routes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return deepcopy(routes)
