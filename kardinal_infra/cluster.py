@@ -11,12 +11,28 @@ from typing import Any, TypeVar, cast
 import httpx
 from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError as KubeConfigError
-from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Secret
 
 from kardinal_infra.errors import ClusterError
+from kardinal_infra.kinds import (
+    AUTOSCALERS,
+    CLAIMS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    GATEWAYS,
+    GRPC_ROUTES,
+    HTTP_ROUTES,
+    JOBS,
+    MESH_POLICIES,
+    NETWORK_POLICIES,
+    SERVICES,
+    STATEFUL_SETS,
+    VIRTUAL_SERVICES,
+    WEBHOOKS,
+)
 from kardinal_infra.kubeconfig import load_kubeconfig
-from kardinal_infra.live import GATEWAY_API, LiveObjects, Object
+from kardinal_infra.live import GATEWAY_API, ROOT_NAMESPACE, LiveObjects, Object
 from kardinal_infra.names import LABEL_FLOW
 
 T = TypeVar("T")
@@ -29,22 +45,6 @@ TIMEOUT_SECONDS = 30
 
 PARALLEL_READS = 6
 """Lists under way at once."""
-
-# Generic classes keep every field of an object as the API server sends it, of any Kubernetes version.
-SERVICES = create_namespaced_resource("", "v1", "Service", "services")
-CLAIMS = create_namespaced_resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-DEPLOYMENTS = create_namespaced_resource("apps", "v1", "Deployment", "deployments")
-STATEFUL_SETS = create_namespaced_resource("apps", "v1", "StatefulSet", "statefulsets")
-DAEMON_SETS = create_namespaced_resource("apps", "v1", "DaemonSet", "daemonsets")
-JOBS = create_namespaced_resource("batch", "v1", "Job", "jobs")
-HTTP_ROUTES = create_namespaced_resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
-GATEWAYS = create_namespaced_resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
-VIRTUAL_SERVICES = create_namespaced_resource(
-    "networking.istio.io", "v1", "VirtualService", "virtualservices"
-)
-WEBHOOKS = create_global_resource(
-    "admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"
-)
 
 INJECTOR_LABEL = "sidecar-injector"
 """Value of the label `app` on every webhook configuration that Istio's installer makes for injection."""
@@ -76,7 +76,11 @@ def read_live(namespace: str, *, kubeconfig: str | None = None, context: str | N
             "daemonsets": lambda: reader.objects(DAEMON_SETS, required=False),
             "claims": lambda: reader.objects(CLAIMS, required=False),
             "jobs": lambda: reader.objects(JOBS, labels=flows, required=False),
+            "disruption_budgets": lambda: reader.objects(DISRUPTION_BUDGETS, required=False),
+            "autoscalers": lambda: reader.objects(AUTOSCALERS, required=False),
+            "policies": lambda: reader.policies(),
             "http_routes": lambda: reader.served(HTTP_ROUTES),
+            "grpc_routes": lambda: reader.served(GRPC_ROUTES),
             "gateways": lambda: reader.served(GATEWAYS),
             "virtual_services": lambda: reader.served(VIRTUAL_SERVICES),
             "injectors": lambda: reader.injectors(),
@@ -103,7 +107,11 @@ def read_live(namespace: str, *, kubeconfig: str | None = None, context: str | N
         statefulsets=answers["statefulsets"],
         other_workloads=[{"kind": "DaemonSet", **item} for item in answers["daemonsets"]],
         claims=answers["claims"],
+        disruption_budgets=answers["disruption_budgets"],
+        autoscalers=answers["autoscalers"],
+        policies=answers["policies"],
         http_routes=routes or (),
+        grpc_routes=[{**item, "kind": "GRPCRoute"} for item in answers["grpc_routes"] or ()],
         gateways=answers["gateways"] or (),
         virtual_services=virtual_services or (),
         config_map_keys=config_maps and config_maps[0],
@@ -111,6 +119,7 @@ def read_live(namespace: str, *, kubeconfig: str | None = None, context: str | N
         api_versions=frozenset(api_versions),
         injectors=answers["injectors"],
         flow_objects=[*answers["jobs"], *(secrets[1] if secrets else ())],
+        unread=frozenset(reader.unread),
     )
 
 
@@ -176,17 +185,31 @@ class _Reader:
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
+        self.unread: set[str] = set()
 
     def objects(
         self, kind: type[Any], *, labels: Mapping[str, Any] | None = None, required: bool = True
     ) -> list[Object]:
-        """Lists a kind in the namespace."""
+        """Lists a kind in the namespace; what is not required and may not be read goes to `unread`."""
+        if not required:
+            return self._if_allowed(kind, self._namespace, labels) or []
         result = self._try(
             lambda: self._list(kind, self._namespace, labels),
             f"list {_plural(kind)}",
-            tolerate={_NOT_FOUND} if required else {_FORBIDDEN, _NOT_FOUND},
+            tolerate={_NOT_FOUND},
         )
         return result or []
+
+    def policies(self) -> list[Object]:
+        """Lists whatever guards or configures pods, each with its kind."""
+        found: list[Object] = [
+            {"kind": "NetworkPolicy", **item} for item in self.objects(NETWORK_POLICIES, required=False)
+        ]
+        for kind in MESH_POLICIES:
+            for namespace in dict.fromkeys((self._namespace, ROOT_NAMESPACE)):
+                items = self._if_allowed(kind, namespace)
+                found += [{"kind": _kind(kind), **item} for item in items or ()]
+        return found
 
     def served(self, kind: type[Any]) -> list[Object] | None:
         """Lists a kind in all namespaces, or in this one where only that is allowed; None: not served."""
@@ -247,9 +270,27 @@ class _Reader:
         items = self._client.list(kind, namespace=namespace, labels=cast("Any", labels))
         return [cast("Object", item.to_dict()) for item in items]
 
+    def _if_allowed(
+        self, kind: type[Any], namespace: str, labels: Mapping[str, Any] | None = None
+    ) -> list[Object] | None:
+        what = f"list {_plural(kind)}"
+        try:
+            return self._try(lambda: self._list(kind, namespace, labels), what, tolerate={_NOT_FOUND})
+        except ClusterError as error:
+            cause = error.__cause__
+            if not isinstance(cause, httpx.HTTPStatusError) or cause.response.status_code != _FORBIDDEN:
+                raise
+            where = "" if namespace == self._namespace else f" in {namespace}"
+            self.unread.add(_kind(kind) + where)
+            return None
+
     def _try(self, call: Callable[[], T], what: str, *, tolerate: Collection[int]) -> T | None:
         return ask(self._client, what, call, tolerate=tolerate)
 
 
 def _plural(kind: type[Any]) -> str:
     return str(kind._api_info.plural)
+
+
+def _kind(kind: type[Any]) -> str:
+    return str(kind._api_info.resource.kind)

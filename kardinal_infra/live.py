@@ -19,6 +19,8 @@ Object = Mapping[str, Any]
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 ISTIO_GROUP = "networking.istio.io/"
 INJECT = "sidecar.istio.io/inject"
+ROOT_NAMESPACE = "istio-system"
+"""Istio's default root namespace: policies there apply to the pods of all namespaces."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,12 @@ class LiveObjects:
         statefulsets: StatefulSets of the namespace.
         other_workloads: DaemonSets, ReplicaSets without owner: whatever else selects pods there.
         claims: PersistentVolumeClaims of the namespace.
+        disruption_budgets: PodDisruptionBudgets of the namespace.
+        autoscalers: HorizontalPodAutoscalers of the namespace.
+        policies: What selects pods to guard or configure them, each with its kind: NetworkPolicies of the
+            namespace, and Istio's policies of the namespace and of Istio's root namespace.
         http_routes: HTTPRoutes of all namespaces that may be read.
+        grpc_routes: GRPCRoutes of all namespaces that may be read, with their `kind`.
         gateways: Gateways (gateway.networking.k8s.io) of all namespaces that may be read.
         virtual_services: VirtualServices of all namespaces that may be read.
         config_map_keys: Keys by ConfigMap of the namespace; None when they may not be read.
@@ -42,6 +49,7 @@ class LiveObjects:
         injectors: MutatingWebhookConfigurations of Istio's sidecar injection.
         flow_objects: Further objects with the label `kardinal.dev/flow` (Secrets without their data, Jobs,
             ...).
+        unread: Kinds that may not be read, of those that a plan can do without.
     """
 
     namespace: str
@@ -51,7 +59,11 @@ class LiveObjects:
     statefulsets: Sequence[Object] = field(default=(), repr=False)
     other_workloads: Sequence[Object] = field(default=(), repr=False)
     claims: Sequence[Object] = field(default=(), repr=False)
+    disruption_budgets: Sequence[Object] = field(default=(), repr=False)
+    autoscalers: Sequence[Object] = field(default=(), repr=False)
+    policies: Sequence[Object] = field(default=(), repr=False)
     http_routes: Sequence[Object] = field(default=(), repr=False)
+    grpc_routes: Sequence[Object] = field(default=(), repr=False)
     gateways: Sequence[Object] = field(default=(), repr=False)
     virtual_services: Sequence[Object] = field(default=(), repr=False)
     config_map_keys: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
@@ -59,11 +71,17 @@ class LiveObjects:
     api_versions: frozenset[str] = frozenset()
     injectors: Sequence[Object] = field(default=(), repr=False)
     flow_objects: Sequence[Object] = field(default=(), repr=False)
+    unread: frozenset[str] = frozenset()
 
     @property
     def has_gateway_api(self) -> bool:
         """HTTPRoutes can be made."""
         return GATEWAY_API in self.api_versions
+
+    @property
+    def routes(self) -> tuple[Object, ...]:
+        """HTTPRoutes and GRPCRoutes together; those without `kind` are HTTPRoutes."""
+        return (*self.http_routes, *self.grpc_routes)
 
     @property
     def has_mesh(self) -> bool:
@@ -102,7 +120,14 @@ class LiveObjects:
         return [item for item in self.workloads() if matches({"matchLabels": selector}, pod_labels(item))]
 
     def selectors(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yields who selects pods in the namespace (`Service web`) and by what label selector; no forks."""
+        """Yields who counts or reaches pods of the namespace, and by what label selector.
+
+        Services, workloads and PodDisruptionBudgets: none of them may ever select a fork. Policies are not
+        among them (`policies_for`). What belongs to a flow is left out.
+
+        Yields:
+            For example `Service web` and a LabelSelector.
+        """
         for service in self.services:
             selector = service.get("spec", {}).get("selector")
             if selector and flow_of(service) is None:
@@ -111,6 +136,28 @@ class LiveObjects:
             selector = item.get("spec", {}).get("selector")
             if selector and flow_of(item) is None:
                 yield f"{item.get('kind', 'workload')} {name_of(item)}", selector
+        for item in self.disruption_budgets:
+            selector = item.get("spec", {}).get("selector")
+            if selector is not None and flow_of(item) is None:
+                yield f"PodDisruptionBudget {name_of(item)}", selector
+
+    def policies_for(self, labels: Mapping[str, str]) -> list[Object]:
+        """Finds the policies that apply to pods of the namespace.
+
+        Args:
+            labels: Labels of the pods.
+
+        Returns:
+            Policies with their kind; those of flows are left out.
+        """
+        return [
+            item
+            for item in self.policies
+            if flow_of(item) is None
+            and namespace_of(item) in (self.namespace, ROOT_NAMESPACE)
+            and (namespace_of(item) == self.namespace or item["kind"] != "NetworkPolicy")
+            and matches(policy_selector(item), labels)
+        ]
 
     def injected(self, template: Object) -> bool:
         """Says whether pods of a template get a sidecar.
@@ -146,6 +193,8 @@ class LiveObjects:
             ("Deployment", self.deployments),
             ("StatefulSet", self.statefulsets),
             ("HTTPRoute", self.http_routes),
+            ("GRPCRoute", self.grpc_routes),
+            ("object", self.policies),
             ("object", self.flow_objects),
         )
         for kind, items in groups:
@@ -171,6 +220,25 @@ def flow_of(item: Object) -> str | None:
 def owner_of(item: Object) -> str:
     """Returns the stack that an object says it belongs to, empty when it says none."""
     return str((item.get("metadata", {}).get("annotations") or {}).get(ANNOTATION_STACK, ""))
+
+
+def policy_selector(policy: Object) -> Mapping[str, Any]:
+    """Returns a policy's pod selector; the empty one selects every pod of the namespace.
+
+    Args:
+        policy: A NetworkPolicy or a policy of Istio's, with its kind.
+
+    Returns:
+        A LabelSelector.
+    """
+    spec = policy.get("spec", {})
+    if policy["kind"] == "NetworkPolicy":
+        selector: Mapping[str, Any] = spec.get("podSelector") or {}
+        return selector
+    if "workloadSelector" in spec:
+        wanted = spec["workloadSelector"] or {}
+        return {"matchLabels": wanted.get("labels") or wanted.get("matchLabels") or {}}
+    return {"matchLabels": (spec.get("selector") or {}).get("matchLabels") or {}}
 
 
 def pod_template(workload: Object) -> Object:

@@ -12,14 +12,50 @@ from lightkube import Client
 from lightkube.resources.core_v1 import Secret
 from lightkube.types import CascadeType
 
-from kardinal_infra.cluster import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, ask
+from kardinal_infra.cluster import ask
 from kardinal_infra.errors import ClusterError
+from kardinal_infra.kinds import (
+    AUTHORIZATION_POLICIES,
+    DEPLOYMENTS,
+    GRPC_ROUTES,
+    HTTP_ROUTES,
+    JOBS,
+    NETWORK_POLICIES,
+    PEER_AUTHENTICATIONS,
+    REQUEST_AUTHENTICATIONS,
+    SERVICE_ENTRIES,
+    SERVICES,
+    SIDECARS,
+    STATEFUL_SETS,
+)
 from kardinal_infra.live import owner_of
+from kardinal_infra.mesh_entries import sweep_entries
 from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY
 
-KINDS: tuple[type[Any], ...] = (HTTP_ROUTES, SERVICES, DEPLOYMENTS, JOBS, Secret)
-"""Everything that a flow makes, in the order of its removal: first what leads requests to it."""
+POLICIES: tuple[type[Any], ...] = (
+    NETWORK_POLICIES,
+    AUTHORIZATION_POLICIES,
+    PEER_AUTHENTICATIONS,
+    REQUEST_AUTHENTICATIONS,
+    SIDECARS,
+    SERVICE_ENTRIES,
+)
+"""What guards a flow's forks; whoever may not list a kind has made none of it."""
 
+KINDS: tuple[type[Any], ...] = (
+    HTTP_ROUTES,
+    GRPC_ROUTES,
+    SERVICES,
+    DEPLOYMENTS,
+    STATEFUL_SETS,
+    JOBS,
+    *POLICIES,
+    Secret,
+)
+"""Everything that a flow makes, in the order of its removal: first what leads requests to it, and what guards
+its pods after them."""
+
+_FORBIDDEN = 403
 _NOT_FOUND = 404
 
 DEADLINE_SECONDS = 120.0
@@ -51,7 +87,7 @@ def sweep(
     Raises:
         ClusterError: The cluster cannot be reached, refuses, or does not finish in time.
     """
-    deleted: list[str] = []
+    deleted: list[str] = sweep_entries(client, namespace, flow)
     deadline = clock() + DEADLINE_SECONDS
     for kind in KINDS:
         while left := _owned(client, kind, namespace, flow, stack):
@@ -72,7 +108,7 @@ def _owned(client: Client, kind: type[Any], namespace: str, flow: str, stack: st
         client,
         f"list {kind._api_info.plural}",
         lambda: [item.to_dict() for item in client.list(kind, namespace=namespace, labels=labels)],
-        tolerate={_NOT_FOUND},
+        tolerate={_NOT_FOUND, _FORBIDDEN} if kind in POLICIES else {_NOT_FOUND},
     )
     return [item["metadata"]["name"] for item in items or () if owner_of(item) == stack]
 

@@ -1,16 +1,34 @@
 """From a live workload to its fork: plain dicts in, plain dicts out."""
 
 from kardinal_infra.forking.checks import fork_problems, fork_warnings
-from kardinal_infra.forking.deployment import fork_deployment
+from kardinal_infra.forking.egress import (
+    allowed_entries,
+    branch_entry,
+    branch_host,
+    branch_ports,
+    lock_sidecar,
+)
+from kardinal_infra.forking.policies import fork_policies, lost_policies
 from kardinal_infra.forking.service import fork_service
 from kardinal_infra.forking.spec import DatabaseEnv, ForkSpec, SecretText
+from kardinal_infra.forking.volumes import own_claims
+from kardinal_infra.forking.workload import fork_template, fork_workload
 
 __all__ = [
     "DatabaseEnv",
     "ForkSpec",
     "SecretText",
-    "fork_deployment",
+    "allowed_entries",
+    "branch_entry",
+    "branch_host",
+    "branch_ports",
+    "fork_policies",
     "fork_problems",
     "fork_service",
+    "fork_template",
     "fork_warnings",
+    "fork_workload",
+    "lock_sidecar",
+    "lost_policies",
+    "own_claims",
 ]

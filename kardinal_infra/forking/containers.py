@@ -93,3 +93,12 @@ def env_from_names(
                 return None
             names |= {prefix + key for key in keys.get(source[kind].get("name", ""), frozenset())}
     return frozenset(names)
+
+
+def all_containers(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the init containers, then the containers of a pod specification of one's own, to be changed.
+
+    Args:
+        pod: A pod specification.
+    """
+    return [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kardinal_infra.config import ContainerPatch, EnvValue, VolumeChoice
 from kardinal_infra.live import Object
+from kardinal_infra.models import ConnectionField
 from kardinal_infra.names import LABEL_FORK, Owner
-from kardinal_infra.topology import ConnectionField, Handover
+from kardinal_infra.topology import Handover
 
 
 class SecretText(str):
@@ -45,16 +47,20 @@ class ForkSpec:
     Attributes:
         owner: Stack, namespace and flow.
         service: Name of the baseline service.
-        name: Name of the fork's Deployment and Service.
+        name: Name of the fork's workload and Service.
         workload: The live Deployment or StatefulSet, with its `kind`.
         live_service: The live Service; None for a worker without one.
         container: Container that image, env and command go to.
         image: Image; None keeps the baseline's.
         env: Variables to add or replace in the container.
         command: Replaces the container's command, and drops its arguments.
+        patches: What changes in further containers and init containers, by name.
+        volumes: What the fork gets instead of volumes of the baseline, by the volume's name.
         replicas: Pods.
         databases: Branched databases that the service uses.
-        selected_keys: Label keys by which anything in the namespace selects pods; no fork keeps such a label.
+        selected_keys: Label keys by which anything in the namespace counts or reaches pods; no fork keeps
+            such a label.
+        locked: The fork's pods get the egress lock.
     """
 
     owner: Owner
@@ -64,13 +70,16 @@ class ForkSpec:
     live_service: Object | None = field(repr=False)
     container: str
     image: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, EnvValue] = field(default_factory=dict, repr=False)
     command: tuple[str, ...] | None = None
+    patches: Mapping[str, ContainerPatch] = field(default_factory=dict, repr=False)
+    volumes: Mapping[str, VolumeChoice] = field(default_factory=dict)
     replicas: int = 1
     databases: tuple[DatabaseEnv, ...] = ()
     selected_keys: frozenset[str] = frozenset()
+    locked: bool = False
 
     @property
     def selector(self) -> dict[str, str]:
-        """The labels by which the fork's Deployment and Service select its pods, and nothing else does."""
+        """The labels by which the fork's workload and Service select its pods, and nothing else does."""
         return {LABEL_FORK: self.name}

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from kardinal_infra.config import FlowService
 from kardinal_infra.errors import Problem
 from kardinal_infra.forking import (
     DatabaseEnv,
     ForkSpec,
-    fork_deployment,
+    fork_policies,
     fork_problems,
     fork_service,
+    fork_template,
     fork_warnings,
+    lock_sidecar,
 )
 from kardinal_infra.forking.containers import pick_container
+from kardinal_infra.forking.workloads import find_workload
 from kardinal_infra.live import LiveObjects, Object, name_of, pod_template
 from kardinal_infra.names import fork_name
 from kardinal_infra.plan.context import Context
-from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems, injection_problem
+from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems
 from kardinal_infra.plan.model import ForkPlan, Reason
+from kardinal_infra.plan.poolers import shared_host_problems
 from kardinal_infra.topology import Service
 
 
@@ -45,54 +51,18 @@ def plan_forks(
         if fork is not None:
             planned.append(fork)
             warnings += fork_warnings(fork.spec)
-    problems += _caller_problems(context, forks)
-    return planned, problems, warnings
+    specs = [fork.spec for fork in planned]
+    guarded = [replace(fork, policies=tuple(_policies(context, fork.spec, specs))) for fork in planned]
+    return guarded, problems, warnings
 
 
 def selected_keys(live: LiveObjects) -> frozenset[str]:
-    """Label keys by which anything in the namespace selects pods."""
+    """Label keys by which anything in the namespace counts or reaches pods."""
     keys: set[str] = set()
     for _, selector in live.selectors():
         keys |= (selector.get("matchLabels") or {}).keys()
         keys |= {expression["key"] for expression in selector.get("matchExpressions") or ()}
     return frozenset(keys)
-
-
-def find_workload(live: LiveObjects, name: str, service: Service) -> Object:
-    """Finds the workload of a service: the declared one, or the one that its Service selects.
-
-    Args:
-        live: The snapshot.
-        name: Name of the service.
-        service: The topology's words about it.
-
-    Returns:
-        The live Deployment or StatefulSet, with its `kind`.
-
-    Raises:
-        ValueError: There is none, or several; the message says what to do.
-    """
-    if service.workload is not None:
-        declared = live.workload(service.workload.kind, service.workload.name)
-        if declared is None:
-            raise ValueError(
-                f'there is no {service.workload.kind} "{service.workload.name}" in namespace {live.namespace}'
-            )
-        return declared
-    item = live.service(name)
-    if item is not None:
-        behind = live.workloads_behind(item)
-    else:
-        behind = [workload for workload in live.workloads() if name_of(workload) == name]
-    if not behind:
-        place = f'Service "{name}"' if item is not None else f'service "{name}"'
-        raise ValueError(f"no Deployment or StatefulSet is behind {place} in namespace {live.namespace}")
-    if len(behind) > 1:
-        listed = ", ".join(map(_title, behind))
-        raise ValueError(
-            f'several workloads are behind service "{name}" ({listed}): set `workload` in the baseline'
-        )
-    return behind[0]
 
 
 def image_of(workload: Object, container: str | None, service: str) -> str:
@@ -137,15 +107,15 @@ def _plan_fork(
         image=request.image if request else None,
         env=request.env if request else {},
         command=request.command if request else None,
-        replicas=_replicas(service, request.replicas if request else None),
+        patches=request.containers if request else {},
+        volumes=request.volumes if request else {},
+        replicas=_replicas(service, request),
         databases=databases,
         selected_keys=selected,
+        locked=context.config.egress.locked,
     )
+    found.extend(shared_host_problems(context.topology, service, context.handovers))
     found.extend(fork_problems(spec, live))
-    # The fork's own pods: a label that asks for a sidecar may be among those that cannot be kept.
-    template = fork_deployment(spec, dict.fromkeys(context.handovers, ""))["spec"]["template"]
-    if problem := injection_problem(live, f"the fork of {_title(workload)}", template, "passes requests on"):
-        found.append(problem)
     for use in databases:
         found.extend(
             f'env.{variable} is set by the branch of database "{use.database}"; remove it here'
@@ -160,23 +130,22 @@ def _title(workload: Object) -> str:
     return f"{workload['kind']} {name_of(workload)}"
 
 
-def _replicas(service: Service, wanted: int | None) -> int:
-    # A second worker would take production's work from its queue.
-    return wanted if wanted is not None else int(bool(service.ports))
+def _replicas(service: Service, request: FlowService | None) -> int:
+    if request is not None and request.replicas is not None:
+        return request.replicas
+    # A second worker would take production's work from its queue, unless the flow gives it one of its own.
+    queues = set(service.queues or ())
+    own_queues = bool(queues) and request is not None and request.env.keys() >= queues
+    return int(bool(service.ports) or own_queues)
 
 
-def _caller_problems(context: Context, forks: Iterable[str]) -> list[Problem]:
-    """Finds services that call a fork but whose pods have no sidecar to route by."""
-    topology, names = context.topology, set(forks)
-    callers = {caller for name in names for caller in topology.callers(name)} - names
-    problems = []
-    for caller in sorted(callers):
-        try:
-            workload = find_workload(context.live, caller, topology.services[caller])
-        except ValueError:
-            continue  # not forked: whether it runs at all is not this flow's business
-        called = ", ".join(sorted(name for name in topology.services[caller].depends_on if name in names))
-        why = f"routes its requests to the forks of {called}"
-        if problem := injection_problem(context.live, _title(workload), pod_template(workload), why):
-            problems.append(Problem(context.service_path(caller), problem))
-    return problems
+def _policies(context: Context, spec: ForkSpec, forks: Sequence[ForkSpec]) -> list[Mapping[str, object]]:
+    labels = fork_template(spec, dict.fromkeys(context.handovers, ""))["metadata"]["labels"]
+    policies: list[Mapping[str, object]] = [*fork_policies(spec, labels, context.live, forks)]
+    if spec.locked:
+        # Whatever the baseline's may call; the routes there lead on to the flow's other forks.
+        services = [name for name, service in context.topology.services.items() if service.ports]
+        services += [fork.name for fork in forks if fork.live_service is not None]
+        allowed = context.config.egress.destinations
+        policies.append(lock_sidecar(spec, services, sorted(context.handovers), allowed))
+    return policies

@@ -8,10 +8,12 @@ from typing import Any
 from kardinal_infra.forking import (
     DatabaseEnv,
     ForkSpec,
-    fork_deployment,
+    fork_workload,
 )
+from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner
-from tests.pure.samples import NAMESPACE, STACK, service, workload
+from kardinal_infra.safety import Case, ProposedFork
+from tests.pure.samples import NAMESPACE, STACK, service, topology, workload
 
 VOTES = DatabaseEnv("votes", "env", {"DATABASE_URL": "uri"})
 BRANCH_REF = {
@@ -40,4 +42,20 @@ def pod(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def fork(item: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    return fork_deployment(spec(item, **changes), {"votes": "branch"})
+    return fork_workload(spec(item, **changes), {"votes": "branch"})
+
+
+def case(live: LiveObjects, made: ForkSpec, **changes: Any) -> Case:
+    """What the safety rules see of one fork."""
+    fork = ProposedFork(
+        service=made.service,
+        path="kardinal:flow.services.web",
+        baseline=made.workload,
+        workload=fork_workload(made, {"votes": "branch"}),
+        databases=made.databases,
+        requested_env=frozenset(made.env),
+    )
+    services = {"web": {"ports": [{"port": 80}], **changes.pop("declared", {})}, **changes.pop("others", {})}
+    proposed = replace(fork, **changes.pop("fork", {}))
+    shown = topology(services=services, entries=[], databases=changes.pop("databases", {}))
+    return Case(live, shown, "dev", (proposed,), **changes)

@@ -10,9 +10,9 @@ import pytest
 
 from kardinal_infra.forking import (
     SecretText,
-    fork_deployment,
     fork_service,
     fork_warnings,
+    fork_workload,
 )
 from tests.pure.forked import BRANCH_REF, VOTES, fork, pod, spec
 from tests.pure.samples import NAMESPACE, STACK, secret_env, service, workload
@@ -132,18 +132,18 @@ def test_a_database_env_of_envfrom_is_overridden_before_what_refers_to_it() -> N
 
 def test_the_hand_over_sidecar_leaves_the_env_alone() -> None:
     item = workload("web", env=[secret_env("DATABASE_URL")])
-    made = fork_deployment(spec(item, databases=(replace(VOTES, handover="sidecar"),)), {})
+    made = fork_workload(spec(item, databases=(replace(VOTES, handover="sidecar"),)), {})
     assert pod(made)["containers"][0]["env"] == [secret_env("DATABASE_URL")]
 
 
 def test_a_secrets_name_may_be_anything_that_stands_for_one() -> None:
     marker = object()
     item = workload("web", env=[secret_env("DATABASE_URL")])
-    made = fork_deployment(spec(item, databases=(VOTES,)), {"votes": marker})
+    made = fork_workload(spec(item, databases=(VOTES,)), {"votes": marker})
     assert pod(made)["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]["name"] is marker
 
 
-def test_a_statefulset_becomes_a_deployment_with_empty_volumes() -> None:
+def test_a_statefulset_whose_volumes_are_emptied_becomes_a_deployment() -> None:
     item = workload("web")
     item["spec"] |= {
         "serviceName": "web",
@@ -151,10 +151,10 @@ def test_a_statefulset_becomes_a_deployment_with_empty_volumes() -> None:
         "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}],
     }
     pod(item)["volumes"] = [{"name": "config", "configMap": {"name": "c"}}]
-    made = spec({"kind": "StatefulSet", **item})
-    assert fork_deployment(made, {})["kind"] == "Deployment"
-    assert "serviceName" not in fork_deployment(made, {})["spec"]
-    assert pod(fork_deployment(made, {}))["volumes"] == [
+    made = spec({"kind": "StatefulSet", **item}, volumes={"data": "empty"})
+    assert fork_workload(made, {})["kind"] == "Deployment"
+    assert "serviceName" not in fork_workload(made, {})["spec"]
+    assert pod(fork_workload(made, {}))["volumes"] == [
         {"name": "config", "configMap": {"name": "c"}},
         {"name": "data", "emptyDir": {}},
     ]

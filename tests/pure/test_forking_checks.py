@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kardinal_infra.forking import (
-    fork_deployment,
     fork_problems,
+    fork_workload,
 )
 from kardinal_infra.forking.containers import pick_container
 from kardinal_infra.live import LiveObjects, matches
 from kardinal_infra.plan.forks import selected_keys
-from tests.pure.forked import VOTES, pod, spec
+from kardinal_infra.safety import prove
+from tests.pure.forked import VOTES, case, pod, spec
 from tests.pure.samples import MANY, NAMESPACE, live, service, workload
 
 
@@ -84,17 +85,6 @@ def test_keys_of_envfrom_are_looked_up_with_their_prefix(secrets: Any, refused: 
     assert bool(problems) is refused
 
 
-def test_a_selector_that_selects_what_lacks_a_label_is_refused() -> None:
-    greedy = {
-        "kind": "DaemonSet",
-        "metadata": {"name": "agent"},
-        "spec": {"selector": {"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}},
-    }
-    assert fork_problems(spec(), live(other_workloads=[greedy])) == [
-        'DaemonSet agent selects pods in a way that would also select the fork of "web"'
-    ]
-
-
 keys = st.sampled_from(("app", "tier", "version", "app.kubernetes.io/name", "kardinal.dev/fork", "team"))
 values = st.sampled_from(("a", "b", "web-dev"))
 labels = st.dictionaries(keys, values, max_size=4)
@@ -121,10 +111,11 @@ def test_no_service_or_workload_ever_selects_a_fork(
     item = workload("web")
     item["spec"]["template"]["metadata"]["labels"] = own
     made = spec(item, selected_keys=selected_keys(snapshot))
-    result = fork_deployment(made, {})["spec"]["template"]["metadata"]["labels"]
+    result = fork_workload(made, {})["spec"]["template"]["metadata"]["labels"]
     selected = [selector for selector in selectors if matches({"matchLabels": selector}, result)]
-    # Only a selector by our own label can still hold, and then the fork is refused.
+    # Only a selector by our own label can still hold, and then the flow is refused (rule fork-selected).
     assert all(selector == {"kardinal.dev/fork": "web-dev"} for selector in selected)
-    assert bool(fork_problems(made, snapshot)) is bool(selected)
+    findings = [item for item in prove(case(snapshot, made)) if item.rule == "fork-selected"]
+    assert bool(findings) is bool(selected)
     free = own.keys() - {key for selector in selectors for key in selector} - {"kardinal.dev/fork"}
     assert {key: result[key] for key in free} == {key: own[key] for key in free}

@@ -1,0 +1,71 @@
+"""Environment variables of a fork's containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kardinal_infra.config import EnvReference, EnvValue
+from kardinal_infra.forking.spec import DatabaseEnv, SecretText
+
+
+def hide_values(container: Mapping[str, Any]) -> None:
+    """Marks every literal value of the baseline as one that may be secret.
+
+    Args:
+        container: A container; changed in place.
+    """
+    for entry in container.get("env") or ():
+        if "value" in entry:
+            entry["value"] = SecretText(entry["value"])
+
+
+def point_to_branches(
+    container: dict[str, Any], databases: tuple[DatabaseEnv, ...], secrets: Mapping[str, Any]
+) -> None:
+    """Replaces the variables that lead to branched databases, in a container that has them.
+
+    Args:
+        container: The container; changed in place.
+        databases: The databases.
+        secrets: Name of the Secret with each database's connection.
+    """
+    own = {entry["name"] for entry in container.get("env") or ()}
+    for use in databases:
+        if use.handover != "env":
+            continue
+        for name in use.environment:
+            # A variable of envFrom is overridden without asking whether it is there: an unused one does no
+            # harm.
+            if name in own or container.get("envFrom"):
+                reference = {"secretKeyRef": {"name": secrets[use.database], "key": name}}
+                # First, so that later values that refer to it get the branch's.
+                _set(container, {"name": name, "valueFrom": reference}, new_at=0)
+
+
+def set_requested(container: dict[str, Any], env: Mapping[str, EnvValue]) -> None:
+    """Adds or replaces the variables that a flow asks for.
+
+    Args:
+        container: The container; changed in place.
+        env: Texts, and references to Secrets and ConfigMaps.
+    """
+    for name, value in env.items():
+        # New ones last, so that they may refer to all others as $(NAME).
+        _set(container, _entry(name, value), new_at=len(container.get("env") or ()))
+
+
+def _entry(name: str, value: EnvValue) -> dict[str, Any]:
+    if isinstance(value, EnvReference):
+        return {"name": name, "valueFrom": value.to_plain()}
+    return {"name": name, "value": SecretText(value)}
+
+
+def _set(container: dict[str, Any], entry: dict[str, Any], *, new_at: int) -> None:
+    entries = container.get("env") or []
+    container["env"] = entries
+    for index, other in enumerate(entries):
+        if other["name"] == entry["name"]:
+            entries[index] = entry
+            return
+    entries.insert(new_at, entry)

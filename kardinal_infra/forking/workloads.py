@@ -1,0 +1,43 @@
+"""Which workload is behind a service."""
+
+from __future__ import annotations
+
+from kardinal_infra.live import LiveObjects, Object, name_of
+from kardinal_infra.topology import Service
+
+
+def find_workload(live: LiveObjects, name: str, service: Service) -> Object:
+    """Finds the workload of a service: the declared one, or the one that its Service selects.
+
+    Args:
+        live: The snapshot.
+        name: Name of the service.
+        service: The topology's words about it.
+
+    Returns:
+        The live Deployment or StatefulSet, with its `kind`.
+
+    Raises:
+        ValueError: There is none, or several; the message says what to do.
+    """
+    if service.workload is not None:
+        declared = live.workload(service.workload.kind, service.workload.name)
+        if declared is None:
+            raise ValueError(
+                f'there is no {service.workload.kind} "{service.workload.name}" in namespace {live.namespace}'
+            )
+        return declared
+    item = live.service(name)
+    if item is not None:
+        behind = live.workloads_behind(item)
+    else:
+        behind = [workload for workload in live.workloads() if name_of(workload) == name]
+    if not behind:
+        place = f'Service "{name}"' if item is not None else f'service "{name}"'
+        raise ValueError(f"no Deployment or StatefulSet is behind {place} in namespace {live.namespace}")
+    if len(behind) > 1:
+        listed = ", ".join(f"{item['kind']} {name_of(item)}" for item in behind)
+        raise ValueError(
+            f'several workloads are behind service "{name}" ({listed}): set `workload` in the baseline'
+        )
+    return behind[0]

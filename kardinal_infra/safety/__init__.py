@@ -1,0 +1,19 @@
+"""The safety proof: pure rules over the cluster as it is and what a flow would add to it."""
+
+from kardinal_infra.safety.case import Case, ProposedFork
+from kardinal_infra.safety.findings import DOCS, Finding, Hit, Rule, Severity
+from kardinal_infra.safety.rules import RULE_NAMES, RULES, prove, refused
+
+__all__ = [
+    "DOCS",
+    "RULES",
+    "RULE_NAMES",
+    "Case",
+    "Finding",
+    "Hit",
+    "ProposedFork",
+    "Rule",
+    "Severity",
+    "prove",
+    "refused",
+]

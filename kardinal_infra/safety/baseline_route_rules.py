@@ -1,0 +1,195 @@
+"""Rules about the routes that are on the host already, as a flow's requests would meet them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kardinal_infra.live import Object, name_of
+from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW
+from kardinal_infra.routing import baseline_routes
+from kardinal_infra.routing.dialect import virtual_service_title
+from kardinal_infra.routing.filters import MIRROR, REQUEST_HEADERS
+from kardinal_infra.routing.mesh_hosts import MESH, claiming, gateways_of
+from kardinal_infra.routing.parents import matches_of, rules_of, title_of
+from kardinal_infra.routing.virtual_service import baseline_entries
+from kardinal_infra.safety.case import Case
+from kardinal_infra.safety.findings import Hit, Rule
+
+
+def baseline_of(case: Case) -> Iterator[tuple[str, int, Object]]:
+    """Yields Service, port and route: every route that decides about a forked Service without a flow.
+
+    Args:
+        case: The cluster, and what a flow would add to it.
+    """
+    for service in sorted(case.forked()):
+        for port in case.topology.services[service].routed_ports:
+            for route in baseline_routes(case.live.routes, case.topology.namespace, service, port.port):
+                yield service, port.port, route
+
+
+def _undeclared_port(case: Case) -> Iterator[Hit]:
+    for fork in case.forks:
+        known = {port.port for port in case.topology.services[fork.service].ports}
+        for port in _undeclared(case.live.service(fork.service), known):
+            yield Hit(
+                fork.path,
+                f"port {port} of Service {fork.service} is not declared in the topology: requests of the flow"
+                " to it reach production",
+                (f"Service {fork.service}",),
+            )
+
+
+def _undeclared(service: Object | None, known: set[int]) -> Iterator[int]:
+    ports = service.get("spec", {}).get("ports") or () if service else ()
+    yield from (port["port"] for port in ports if port["port"] not in known)
+
+
+def _mirror_left_out(case: Case) -> Iterator[Hit]:
+    forks = case.forked()
+    for service, _, route in baseline_of(case):
+        for rule in rules_of(route):
+            for item in rule.get("filters") or ():
+                if item.get("type") == MIRROR and item["requestMirror"]["backendRef"]["name"] not in forks:
+                    target = item["requestMirror"]["backendRef"]["name"]
+                    yield Hit(
+                        case.service_path(service),
+                        f"{title_of(route)} mirrors requests to {target}, which the flow does not fork: its"
+                        " requests are not mirrored",
+                        (title_of(route),),
+                    )
+
+
+def _lost_key(case: Case) -> Iterator[Hit]:
+    """The routing header survives, because copies leave it alone; the baggage member may not."""
+    for service, _, route in baseline_of(case):
+        for rule in rules_of(route):
+            for item in rule.get("filters") or ():
+                changes = item.get("requestHeaderModifier") or {}
+                touched = [*changes.get("remove", ()), *(entry["name"] for entry in changes.get("set", ()))]
+                if item.get("type") == REQUEST_HEADERS and "baggage" in map(str.lower, touched):
+                    yield Hit(
+                        case.service_path(service),
+                        f"{title_of(route)} replaces or removes the header baggage: services that pass on"
+                        f" only baggage lose {BAGGAGE_KEY}={case.flow} there",
+                        (title_of(route),),
+                    )
+
+
+def _outside_backend(case: Case) -> Iterator[Hit]:
+    for service, _, route in baseline_of(case):
+        for rule in rules_of(route):
+            for backend in rule.get("backendRefs") or ():
+                namespace = backend.get("namespace") or case.topology.namespace
+                plain = backend.get("kind", "Service") == "Service" and not backend.get("group")
+                if plain and namespace == case.topology.namespace:
+                    continue
+                yield Hit(
+                    case.service_path(service),
+                    f"{title_of(route)} sends requests to {backend.get('kind', 'Service')}"
+                    f" {namespace}/{backend['name']}, outside the application: requests of the flow go there"
+                    " as production's do",
+                    (title_of(route),),
+                )
+
+
+def _dead_expression(case: Case) -> Iterator[Hit]:
+    """Istio puts expressions behind all prefixes and cuts off what follows a rule that takes everything."""
+    for service, port, route in baseline_of(case):
+        expressions = [
+            match["path"]["value"]
+            for rule in rules_of(route)
+            for match in matches_of(rule)
+            if match.get("path", {}).get("type") == "RegularExpression"
+        ]
+        everything = any(
+            _takes_everything(match)
+            for other_service, other_port, other in baseline_of(case)
+            if (other_service, other_port) == (service, port)
+            for rule in rules_of(other)
+            for match in matches_of(rule)
+        )
+        for expression in expressions if everything else ():
+            yield Hit(
+                case.service_path(service),
+                f"the path expression {expression} of {title_of(route)} is never met: another rule takes"
+                " every path, and Istio tries it first",
+                (title_of(route),),
+            )
+
+
+def _takes_everything(match: Mapping[str, Any]) -> bool:
+    path = match.get("path") or {"value": "/"}
+    alone = path.get("type", "PathPrefix") == "PathPrefix" and path.get("value", "/") == "/"
+    return alone and not any(match.get(key) for key in ("method", "headers", "queryParams"))
+
+
+def _private_virtual_service(case: Case) -> Iterator[Hit]:
+    namespace = case.topology.namespace
+    for service in case.topology.services:
+        for item in claiming(case.live.virtual_services, namespace, service):
+            exported = item.get("spec", {}).get("exportTo") or ["*"]
+            if "*" not in exported and any(name_of(route) == name_of(item) for route in case.routes):
+                yield Hit(
+                    case.service_path(service),
+                    f"{virtual_service_title(item)} is exported to {', '.join(exported)} only: callers in"
+                    " other namespaces reach production with any key",
+                    (virtual_service_title(item),),
+                )
+
+
+def _open_edge(case: Case) -> Iterator[Hit]:
+    """Whoever may set the key from outside chooses the fork that answers."""
+    production = {entry.host for entry in case.topology.entries}
+    for route in case.live.http_routes:
+        hosts = sorted(production.intersection(route.get("spec", {}).get("hostnames") or ()))
+        if hosts and not all(map(_removes_key, rules_of(route))):
+            yield Hit(
+                "topology.entries",
+                f"{title_of(route)} lets clients of {', '.join(hosts)} send {HEADER_FLOW} themselves and so"
+                " choose a fork: remove the header there with a RequestHeaderModifier in every rule",
+                (title_of(route),),
+            )
+
+
+def _open_edge_of_istio(case: Case) -> Iterator[Hit]:
+    production = {entry.host for entry in case.topology.entries}
+    for item in case.live.virtual_services:
+        hosts = sorted(production.intersection(item.get("spec", {}).get("hosts") or ()))
+        if not hosts or not set(gateways_of(item)) - {MESH}:
+            continue
+        if not all(map(_entry_removes_key, baseline_entries(item))):
+            yield Hit(
+                "topology.entries",
+                f"{virtual_service_title(item)} lets clients of {', '.join(hosts)} send {HEADER_FLOW}"
+                " themselves and so choose a fork: put it into headers.request.remove of every entry",
+                (virtual_service_title(item),),
+            )
+
+
+def _entry_removes_key(entry: Mapping[str, Any]) -> bool:
+    removed = ((entry.get("headers") or {}).get("request") or {}).get("remove") or ()
+    return "redirect" in entry or HEADER_FLOW in map(str.lower, removed)
+
+
+def _removes_key(rule: Mapping[str, Any]) -> bool:
+    if any(item.get("type") == "RequestRedirect" for item in rule.get("filters") or ()):
+        return True  # nothing is passed on
+    return any(
+        HEADER_FLOW in map(str.lower, (item.get("requestHeaderModifier") or {}).get("remove") or ())
+        for item in rule.get("filters") or ()
+    )
+
+
+BASELINE_RULES: tuple[Rule, ...] = (
+    Rule("open-edge", "error", _open_edge),
+    Rule("open-edge", "error", _open_edge_of_istio),
+    Rule("undeclared-port", "warning", _undeclared_port),
+    Rule("mirror-left-out", "warning", _mirror_left_out),
+    Rule("lost-baggage", "warning", _lost_key),
+    Rule("outside-backend", "warning", _outside_backend),
+    Rule("dead-expression", "warning", _dead_expression),
+    Rule("private-virtual-service", "warning", _private_virtual_service),
+)
+"""Part of `routing_rules.RULES`."""

@@ -1,0 +1,120 @@
+"""What safety rules judge: the cluster as it is, and what one flow would add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kardinal_infra.forking import DatabaseEnv
+from kardinal_infra.live import LiveObjects, Object, containers, name_of, pod_template
+from kardinal_infra.topology import Topology
+
+
+@dataclass(frozen=True)
+class ProposedFork:
+    """One fork, as manifests.
+
+    Attributes:
+        service: Name of the baseline service.
+        path: Where config or topology speaks of it.
+        baseline: The live workload that it is made from, with its `kind`.
+        workload: Manifest of the fork's Deployment or StatefulSet.
+        service_manifest: Manifest of the fork's Service; None for a worker without ports.
+        databases: Branched databases that it uses.
+        container: Name of the application's container.
+        requested_env: Names of the variables that the flow sets in that container.
+        policies: Manifests of the policies that are made for it.
+    """
+
+    service: str
+    path: str
+    baseline: Object = field(repr=False)
+    workload: Object = field(repr=False)
+    service_manifest: Object | None = field(default=None, repr=False)
+    databases: tuple[DatabaseEnv, ...] = ()
+    container: str = ""
+    requested_env: frozenset[str] = frozenset()
+    policies: tuple[Object, ...] = field(default=(), repr=False)
+
+    @property
+    def title(self) -> str:
+        """The baseline's workload as `Kind name`."""
+        return f"{self.baseline['kind']} {name_of(self.baseline)}"
+
+    @property
+    def name(self) -> str:
+        """Name of the fork."""
+        return name_of(self.workload)
+
+    @property
+    def template(self) -> Object:
+        """The fork's pod template."""
+        return pod_template(self.workload)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the fork's pods."""
+        return self.template.get("metadata", {}).get("labels") or {}
+
+    def containers(self) -> Iterator[Object]:
+        """Yields the fork's init containers, then its containers."""
+        return containers(self.template)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A flow before it is made.
+
+    Attributes:
+        live: The cluster.
+        topology: The application.
+        flow: Flow id.
+        forks: Everything that would be forked, whether or not it was asked for.
+        routes: Manifests of all mesh routes of the flow (HTTPRoutes; other dialects as they write them).
+        entries: Manifests of the routes of its public hosts.
+        isolated: The flow keeps data apart (isolation `data` or `full`).
+        key: Config key for paths, e.g. `kardinal:flow`.
+        requested: Services that the flow's config names.
+        locked: Names of services whose forks get the egress lock.
+    """
+
+    live: LiveObjects = field(repr=False)
+    topology: Topology = field(repr=False)
+    flow: str
+    forks: tuple[ProposedFork, ...]
+    routes: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    entries: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    isolated: bool = True
+    key: str = "kardinal:flow"
+    requested: frozenset[str] = frozenset()
+    locked: frozenset[str] = frozenset()
+
+    def fork(self, service: str) -> ProposedFork | None:
+        """Returns the fork of a service.
+
+        Args:
+            service: Name of the service.
+        """
+        return next((fork for fork in self.forks if fork.service == service), None)
+
+    def service_path(self, name: str) -> str:
+        """Path of a service: in the flow's config when it is requested there, else in the topology.
+
+        Args:
+            name: Name of the service.
+        """
+        return f"{self.key if name in self.requested else 'topology'}.services.{name}"
+
+    def forked(self) -> frozenset[str]:
+        """Returns the names of the forked services."""
+        return frozenset(fork.service for fork in self.forks)
+
+
+def unique(items: Iterable[str]) -> list[str]:
+    """Returns texts in their order, each once.
+
+    Args:
+        items: Texts.
+    """
+    return list(dict.fromkeys(items))

@@ -1,0 +1,251 @@
+"""Rules about the routes that a flow would add.
+
+Neither a route's status nor `istioctl analyze` reports any of these; each was seen on a running mesh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kardinal_infra.live import Object, name_of
+from kardinal_infra.names import HEADER_FLOW
+from kardinal_infra.routing.conflict import Conflict
+from kardinal_infra.routing.conflicts import fork_conflicts
+from kardinal_infra.routing.dialect import dialect_conflicts
+from kardinal_infra.routing.parents import kind_of, matches_of, rules_of, service_parents, title_of
+from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
+from kardinal_infra.safety.case import Case
+from kardinal_infra.safety.findings import Hit, Rule
+
+Match = Mapping[str, Any]
+
+
+def _open_route(case: Case) -> Iterator[Hit]:
+    """A match without the exact key takes requests of production's, or of other flows."""
+    for route in case.routes:
+        matches = [match for rule in _rules(route) for match in rule.get("match") or matches_of(rule)]
+        if not matches or not all(_asks_for_key(match, case.flow) for match in matches):
+            service = _parent(route)
+            yield Hit(
+                case.service_path(service),
+                f"{title_of(route)} has a match without {HEADER_FLOW}: {case.flow}, which takes requests that"
+                " are not the flow's",
+                (title_of(route),),
+            )
+
+
+def _asks_for_key(match: Match, flow: str) -> bool:
+    headers = match.get("headers") or ()
+    if isinstance(headers, Mapping):  # of a VirtualService
+        return bool(headers.get(HEADER_FLOW) == {"exact": flow})
+    wanted = {"type": "Exact", "name": HEADER_FLOW, "value": flow}
+    return any({"type": "Exact", **header} == wanted for header in headers)
+
+
+def _shadowed_rule(case: Case) -> Iterator[Hit]:
+    """Precedence: exact path, longest prefix, method, then the number of headers."""
+    for service, port, route in baseline_of(case):
+        copies = [
+            match
+            for made in case.routes
+            if kind_of(made) == kind_of(route) and (service, port) in _attached(made)
+            for rule in rules_of(made)
+            for match in matches_of(rule)
+        ]
+        if not copies:
+            continue
+        for rule in rules_of(route):
+            for match in matches_of(rule):
+                if any(_is_copy(copy, match, case.flow) for copy in copies):
+                    continue
+                yield Hit(
+                    case.service_path(service),
+                    f"a match of {title_of(route)} has no copy with the key in the flow's routes: requests of"
+                    " the flow that meet it reach production",
+                    (title_of(route),),
+                )
+
+
+def _is_copy(copy: Match, match: Match, flow: str) -> bool:
+    headers = [header for header in copy.get("headers") or () if header["name"] != HEADER_FLOW]
+    return _asks_for_key(copy, flow) and {**copy, "headers": headers} == {
+        **match,
+        "headers": list(match.get("headers") or ()),
+    }
+
+
+def _wrong_port(case: Case) -> Iterator[Hit]:
+    """A port that a Service has not is accepted in silence, as parent and as backend."""
+    ports = {name_of(item): _ports(item) for item in case.live.services}
+    ports |= {fork.name: _ports(fork.service_manifest) for fork in case.forks if fork.service_manifest}
+    for route in case.routes:
+        if _lacks_declared_port(case, _parent(route)):
+            continue  # every plan refuses that by itself
+        for _, service, port in service_parents(route):
+            if port not in ports.get(service, {port}):
+                yield Hit(
+                    case.service_path(service),
+                    f"{title_of(route)} hangs on port {port}, which Service {service} has not: it is never"
+                    " met",
+                    (title_of(route), f"Service {service}"),
+                )
+        for rule in rules_of(route):
+            for backend in rule.get("backendRefs") or ():
+                name, port = backend["name"], backend.get("port")
+                if port not in ports.get(name, {port}):
+                    yield Hit(
+                        case.service_path(_parent(route)),
+                        f"{title_of(route)} sends to port {port}, which Service {name} has not: every such"
+                        " request is answered with 500",
+                        (title_of(route), f"Service {name}"),
+                    )
+
+
+def _lacks_declared_port(case: Case, service: str) -> bool:
+    live, declared = case.live.service(service), case.topology.services.get(service)
+    if live is None or declared is None:
+        return False
+    return not {port.port for port in declared.ports} <= _ports(live)
+
+
+def _portless_flow_route(case: Case) -> Iterator[Hit]:
+    for route in case.routes:
+        for _, service, port in service_parents(route):
+            if port is None:
+                yield Hit(
+                    case.service_path(service),
+                    f"{title_of(route)} hangs on Service {service} without a port: on ports that have routes"
+                    " of their own it is never met, and on all others it takes the requests of every port",
+                    (title_of(route),),
+                )
+
+
+def _headless_fork(case: Case) -> Iterator[Hit]:
+    """A headless backend keeps the address that was dialled: the baseline's pod."""
+    for fork in case.forks:
+        if fork.service_manifest and fork.service_manifest["spec"].get("clusterIP") == "None":
+            yield Hit(
+                fork.path,
+                f"the fork's Service {fork.name} would be headless, and requests of the flow would reach the"
+                " baseline's pods",
+                (f"Service {fork.name}",),
+            )
+
+
+def _entry_without_key(case: Case) -> Iterator[Hit]:
+    for route in case.entries:
+        for rule in _rules(route):
+            if not _sets_key(rule, case.flow):
+                yield Hit(
+                    "topology.entries",
+                    f"{title_of(route)} does not set {HEADER_FLOW}: {case.flow} in every rule: its requests"
+                    " would go on to production, or wherever the client says",
+                    (title_of(route),),
+                )
+
+
+def _sets_key(rule: Match, flow: str) -> bool:
+    if "route" in rule:  # of a VirtualService
+        changes = (rule.get("headers") or {}).get("request") or {}
+        return bool((changes.get("set") or {}).get(HEADER_FLOW) == flow)
+    return any(
+        {"name": HEADER_FLOW, "value": flow} in ((item.get("requestHeaderModifier") or {}).get("set") or ())
+        for item in rule.get("filters") or ()
+    )
+
+
+def _expression(case: Case) -> Iterator[Hit]:
+    """One invalid expression makes every sidecar refuse its routes, and new pods answer 404 to everything."""
+    known = {
+        item["value"]
+        for _, _, route in baseline_of(case)
+        for rule in rules_of(route)
+        for match in matches_of(rule)
+        for item in _expressions(match)
+    }
+    for route in (*case.routes, *case.entries):
+        for rule in rules_of(route):
+            for match in matches_of(rule):
+                for item in _expressions(match):
+                    if item["value"] not in known:
+                        yield Hit(
+                            case.service_path(_parent(route)),
+                            f"{title_of(route)} matches by the expression {item['value']}, which is not the"
+                            " baseline's: an invalid one would break the routes of the whole mesh",
+                            (title_of(route),),
+                        )
+
+
+def _expressions(match: Match) -> Iterator[Match]:
+    parts = [match.get("path") or {}, *_list(match.get("headers")), *_list(match.get("queryParams"))]
+    yield from (part for part in parts if part.get("type") == "RegularExpression")
+
+
+def _list(value: Any) -> list[Match]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("open-route", "error", _open_route),
+    Rule("shadowed-rule", "error", _shadowed_rule),
+    Rule("wrong-port", "error", _wrong_port),
+    Rule("portless-flow-route", "error", _portless_flow_route),
+    Rule("headless-fork", "error", _headless_fork),
+    Rule("entry-without-key", "error", _entry_without_key),
+    Rule("foreign-expression", "error", _expression),
+    *BASELINE_RULES,
+)
+"""Rules whose findings a flow may acknowledge by name."""
+
+
+def _conflict(name: str) -> Rule:
+    """A rule that a plan refuses by itself; it cannot be acknowledged there."""
+
+    def check(case: Case) -> Iterator[Hit]:
+        namespace = case.topology.namespace
+        for service in sorted(case.forked()):
+            found: list[Conflict] = [
+                *fork_conflicts(namespace, service, case.topology.services[service], case.live),
+                *dialect_conflicts(namespace, service, case.live),
+            ]
+            for conflict in found:
+                if conflict.rule == name:
+                    yield Hit(case.service_path(service), conflict.message, conflict.objects)
+
+    return Rule(name, "error", check)
+
+
+REFUSALS: tuple[Rule, ...] = tuple(
+    map(
+        _conflict,
+        (
+            "missing-catch-all",
+            "portless-route",
+            "consumer-route",
+            "mixed-route-kinds",
+            "mixed-dialects",
+            "duplicate-virtual-service",
+            "unusable-virtual-service",
+        ),
+    )
+)
+"""The same for what every plan refuses; for policy packs, which see no plan."""
+
+
+def _attached(route: Object) -> set[tuple[str, int | None]]:
+    return {(name, port) for _, name, port in service_parents(route)}
+
+
+def _parent(route: Object) -> str:
+    """The Service that a route is about, or the VirtualService's name."""
+    return next((name for _, name, _ in service_parents(route)), name_of(route))
+
+
+def _rules(route: Object) -> Any:
+    spec = route.get("spec", {})
+    return spec["http"] if "http" in spec else rules_of(route)
+
+
+def _ports(service: Object) -> set[int]:
+    return {port["port"] for port in service.get("spec", {}).get("ports") or ()}

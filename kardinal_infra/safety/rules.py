@@ -1,0 +1,47 @@
+"""All rules, and the proof that they make together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from kardinal_infra.safety import data, selectors, sidecars, work
+from kardinal_infra.safety.case import Case
+from kardinal_infra.safety.findings import Finding, Rule
+from kardinal_infra.safety.routing_rules import RULES as ROUTING_RULES
+
+RULES: tuple[Rule, ...] = (
+    *selectors.RULES,
+    *data.RULES,
+    *work.RULES,
+    *sidecars.RULES,
+    *ROUTING_RULES,
+)
+"""Every rule; docs/safety.md explains each under its name."""
+
+RULE_NAMES = frozenset(rule.name for rule in RULES)
+"""What a flow's config may acknowledge."""
+
+
+def prove(case: Case) -> list[Finding]:
+    """Applies every rule.
+
+    Args:
+        case: The cluster, and what a flow would add to it.
+
+    Returns:
+        Everything found, sorted, each once; an empty list says that nothing speaks against the flow.
+    """
+    return sorted({finding for rule in RULES for finding in rule.findings(case)})
+
+
+def refused(findings: Collection[Finding], acknowledged: Collection[str]) -> list[Finding]:
+    """Picks the findings that stop a flow.
+
+    Args:
+        findings: What was found.
+        acknowledged: Names of the rules that the flow's config accepts.
+
+    Returns:
+        Errors that are not acknowledged.
+    """
+    return [item for item in findings if item.severity == "error" and item.rule not in acknowledged]

@@ -1,0 +1,103 @@
+"""Rules about what selects pods by label: what must never reach a fork, and what must go on guarding it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kardinal_infra.forking.policies import RECREATED, peer_matches
+from kardinal_infra.live import Object, flow_of, matches, name_of, namespace_of, pod_labels, policy_selector
+from kardinal_infra.safety.case import Case
+from kardinal_infra.safety.findings import Hit, Rule
+
+
+def fork_selected(case: Case) -> Iterator[Hit]:
+    """A Service, workload or PodDisruptionBudget would count or reach the fork's pods."""
+    for fork in case.forks:
+        for who, selector in case.live.selectors():
+            # Dropping labels is enough for matchLabels; NotIn and DoesNotExist select what lacks a label.
+            if matches(selector, fork.labels):
+                message = f'{who} selects pods in a way that would also select the fork of "{fork.service}"'
+                yield Hit(fork.path, message, (who,))
+        for scaler in case.live.autoscalers:
+            target = scaler.get("spec", {}).get("scaleTargetRef") or {}
+            if (target.get("kind"), target.get("name")) == (fork.workload["kind"], fork.name):
+                who = f"HorizontalPodAutoscaler {name_of(scaler)}"
+                yield Hit(fork.path, f'{who} would scale the fork of "{fork.service}"', (who,))
+
+
+def policy_lost(case: Case) -> Iterator[Hit]:
+    """Something configures or guards the baseline's pods by label, and the fork does not get it."""
+    for fork in case.forks:
+        made = {policy["kind"] for policy in fork.policies}
+        for policy in case.live.policies_for(pod_labels(fork.baseline)):
+            if matches(policy_selector(policy), fork.labels) or policy["kind"] in RECREATED & made:
+                continue
+            who = _title(policy)
+            yield Hit(fork.path, f"{who} applies to {fork.title} and not to its fork", (who,))
+
+
+def policy_gained(case: Case) -> Iterator[Hit]:
+    """A policy applies to the fork, because of a label that it lacks, and not to the baseline."""
+    for fork in case.forks:
+        baseline = pod_labels(fork.baseline)
+        for policy in case.live.policies_for(fork.labels):
+            if not matches(policy_selector(policy), baseline):
+                who = _title(policy)
+                yield Hit(fork.path, f"{who} applies to the fork of {fork.title} and not to itself", (who,))
+
+
+def policy_shuts_out(case: Case) -> Iterator[Hit]:
+    """A NetworkPolicy of pods that are not forked lets the baseline's pods through, and the fork's not."""
+    for policy in case.live.policies:
+        if policy["kind"] != "NetworkPolicy" or flow_of(policy) is not None:
+            continue
+        guarded = [
+            item for item in case.live.workloads() if matches(policy_selector(policy), pod_labels(item))
+        ]
+        if all(_identity(item) in {_identity(fork.baseline) for fork in case.forks} for item in guarded):
+            continue  # made again for their forks, with the other forks let in
+        for fork in case.forks:
+            if _admits(policy, pod_labels(fork.baseline), case) and not _admits(policy, fork.labels, case):
+                who = _title(policy)
+                message = (
+                    f"{who} lets the pods of {fork.title} through by labels that the fork does not have:"
+                    f" allow kardinal.dev/service={fork.service} there"
+                )
+                yield Hit(fork.path, message, (who,))
+
+
+def _admits(policy: Object, labels: Mapping[str, str], case: Case) -> bool:
+    spec = policy.get("spec", {})
+    rules = [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]
+    peers = [peer for rule in rules for peer in (*(rule.get("from") or ()), *(rule.get("to") or ()))]
+    return any(peer_matches(peer, labels, case.live) for peer in peers)
+
+
+def _identity(workload: Object) -> tuple[str, str]:
+    return str(workload["kind"]), name_of(workload)
+
+
+def unread(case: Case) -> Iterator[Hit]:
+    """What the other rules need to know may not be read."""
+    kinds = [*sorted(case.live.unread)]
+    kinds += [
+        kind
+        for kind, keys in (("Secret", case.live.secret_keys), ("ConfigMap", case.live.config_map_keys))
+        if keys is None
+    ]
+    if kinds and case.forks:
+        listed = ", ".join(kinds)
+        yield Hit("cluster", f"not proved, because these may not be listed: {listed}", tuple(kinds))
+
+
+def _title(policy: Object) -> str:
+    return f"{policy['kind']} {namespace_of(policy)}/{name_of(policy)}"
+
+
+RULES = (
+    Rule("fork-selected", "error", fork_selected),
+    Rule("policy-lost", "warning", policy_lost),
+    Rule("policy-gained", "warning", policy_gained),
+    Rule("policy-shuts-out", "warning", policy_shuts_out),
+    Rule("unread", "warning", unread),
+)

@@ -1,0 +1,32 @@
+"""Rules about work that nobody routes: queues, topics, consumer groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kardinal_infra.safety.case import Case
+from kardinal_infra.safety.findings import Hit, Rule
+
+
+def worker_shares_queue(case: Case) -> Iterator[Hit]:
+    """The fork would take messages from production's queue and write what they cause to the flow's data."""
+    for fork in case.forks:
+        service = case.topology.services[fork.service]
+        if fork.workload["spec"].get("replicas", 1) == 0 or (service.ports and service.queues is None):
+            continue
+        if service.queues is None:
+            yield Hit(
+                fork.path,
+                f"the fork of {fork.title}, a worker, may take production's work: leave it at 0 replicas, or"
+                " declare in the baseline which variables name its queues (`queues`, empty for none) and set"
+                " them in `env`",
+            )
+        elif missing := sorted(set(service.queues) - fork.requested_env):
+            yield Hit(
+                fork.path,
+                f"the fork of {fork.title} would take production's work: set {', '.join(missing)} in `env`"
+                " to queues or groups of its own, or `replicas: 0`",
+            )
+
+
+RULES = (Rule("worker-shares-queue", "error", worker_shares_queue),)
