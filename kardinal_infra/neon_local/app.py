@@ -17,13 +17,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import access, restoring, steps
+from . import access, anonymizing, restoring, steps
 from .background import watch
 from .errors import ApiError, LocalNeonError
 from .projects import finish_deletions, seed
 from .records import Branch, Project
 from .routes import access as access_routes
-from .routes import account, branches, computes, projects
+from .routes import account, anonymized, branches, computes, projects
 from .service import Service
 
 log = logging.getLogger("kardinal.neon_local")
@@ -114,7 +114,7 @@ async def _on_unexpected(request: Request, _failure: Exception) -> Response:
 
 def make_app(service: Service) -> Starlette:
     """The application of a service; its life begins and ends with the application's."""
-    for part in (steps, access, restoring):
+    for part in (steps, access, restoring, anonymizing):
         part.register(service)
 
     async def healthz(_request: Request) -> Response:
@@ -152,7 +152,7 @@ def make_app(service: Service) -> Starlette:
 
     api = [
         route
-        for part in (account, projects, branches, computes, access_routes)
+        for part in (account, projects, branches, anonymized, computes, access_routes)
         for route in part.routes(service)
     ]
     app = Starlette(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from . import sql
 from .errors import ApiError, conflict
 from .identifiers import new_id, new_password, now, rfc3339
 from .operations import Step
-from .records import Branch, Database, Endpoint, Operation, Record, Role
+from .records import Branch, Database, Endpoint, Masking, MaskingRule, Operation, Record, Role
 from .requests import BranchChange, BranchCreate, EndpointOptions
 from .service import Service
 
@@ -67,7 +69,12 @@ def _require_limits(service: Service, project_id: str, *, root: bool) -> None:
         )
 
 
-def _parent(service: Service, project_id: str, request: BranchCreate) -> Branch:
+def parent_of(service: Service, project_id: str, request: BranchCreate) -> Branch:
+    """The branch that a new one is made from.
+
+    Raises:
+        ApiError: 400, 404 or 422 if there is none that can be one.
+    """
     wanted = request.branch
     if wanted.parent_lsn is not None and wanted.parent_timestamp is not None:
         raise ApiError(400, "parent_lsn and parent_timestamp cannot be given together")
@@ -87,28 +94,44 @@ def _parent(service: Service, project_id: str, request: BranchCreate) -> Branch:
     return parent
 
 
+class Created(NamedTuple):
+    """A new branch, with what it inherits."""
+
+    branch: Branch
+    endpoints: list[Endpoint]
+    operations: list[Operation]
+    roles: list[Role]
+    databases: list[Database]
+
+
 async def create_branch(
-    service: Service, project_id: str, request: BranchCreate
-) -> tuple[Branch, list[Endpoint], list[Operation], list[Role], list[Database]]:
+    service: Service,
+    project_id: str,
+    request: BranchCreate,
+    *,
+    masking: Sequence[MaskingRule] | None = None,
+    later: Sequence[Step] = (),
+) -> Created:
     """Make a branch's records and start the work.
 
     Args:
         service: The service.
         project_id: An existing project.
         request: The validated request.
-
-    Returns:
-        The branch, its endpoints, the operations, and the roles and databases that it inherits.
+        masking: Rules of an anonymized branch: nobody can connect until it is masked.
+        later: Steps that follow and that the answer does not wait for.
 
     Raises:
         ApiError: 404, 409, 422 or 423 as in Neon.
     """
     wanted = request.branch
-    parent = _parent(service, project_id, request)
+    parent = parent_of(service, project_id, request)
     service.operations.require_free(project_id)
     if parent.current_state != "ready":
         raise ApiError(422, "branch not ready yet")
     root = wanted.init_source == "schema-only"
+    if not root:
+        require_masked(service, parent)
     moment = now()
     branch_id = new_id("br")
     branch = Branch(
@@ -137,8 +160,25 @@ async def create_branch(
     if parent.protected:
         steps.append(Step("apply_config", "set_passwords", branch.id))
     steps += [Step("start_compute", "start_compute", branch.id, endpoint.id) for endpoint in endpoints]
-    operations = service.operations.submit(project_id, steps, save=[branch, *endpoints, *roles, *databases])
-    return branch, endpoints, operations, roles, databases
+    records: list[Record] = [branch, *endpoints, *roles, *databases]
+    if masking is not None:
+        records.append(
+            Masking(branch_id=branch.id, rules=list(masking), created_at=moment, updated_at=moment)
+        )
+    following = [replace(step, branch_id=branch.id) for step in later]
+    operations = service.operations.submit(project_id, [*steps, *following], save=records)
+    return Created(branch, endpoints, operations[: len(steps)], roles, databases)
+
+
+def require_masked(service: Service, branch: Branch) -> None:
+    """Refuse to pass on the data of an anonymized branch that is not masked.
+
+    Raises:
+        ApiError: 422 in every state but ``anonymized``.
+    """
+    masking = service.store.get(Masking, branch.id)
+    if masking is not None and masking.state != "anonymized":
+        raise ApiError(422, f"branch {branch.id} is not anonymized yet: its state is {masking.state}")
 
 
 def inherited(service: Service, parent: Branch, branch: Branch) -> tuple[list[Role], list[Database]]:
@@ -253,6 +293,7 @@ def set_as_default(service: Service, branch: Branch) -> Branch:
     service.operations.require_free(branch.project_id)
     if branch.expires_at is not None:
         raise ApiError(422, "a branch with an expiration date cannot be the default branch")
+    require_masked(service, branch)
     before = service.default_branch(branch.project_id)
     before.default, branch.default = False, True
     before.updated_at = branch.updated_at = now()
@@ -269,4 +310,7 @@ async def purge(service: Service, branch: Branch) -> None:
         *service.store.roles(branch.id),
         *service.store.databases(branch.id),
     ]
+    masking = service.store.get(Masking, branch.id)
+    if masking is not None:
+        belongings.append(masking)
     service.store.change(remove=(branch, *belongings))

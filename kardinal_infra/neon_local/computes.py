@@ -6,7 +6,7 @@ from .branches import new_endpoint
 from .errors import ApiError, conflict
 from .identifiers import now
 from .operations import Step
-from .records import Endpoint, Operation
+from .records import Endpoint, Masking, Operation
 from .requests import EndpointChange, NewEndpoint
 from .service import Service
 
@@ -76,7 +76,13 @@ def _power(service: Service, endpoint: Endpoint, action: str, task: str, pending
 
 
 def delete_endpoint(service: Service, endpoint: Endpoint) -> Changed:
-    """Take a branch's endpoint away; the data stays."""
+    """Take a branch's endpoint away; the data stays.
+
+    Raises:
+        ApiError: 422 for an anonymized branch; 423 while others run.
+    """
+    if service.store.get(Masking, endpoint.branch_id) is not None:
+        raise ApiError(422, f"cannot delete the endpoint of the anonymized branch {endpoint.branch_id}")
     service.operations.require_free(endpoint.project_id)
     endpoint.pending_state = "idle"
     step = Step("suspend_compute", "delete_endpoint", endpoint.branch_id, endpoint.id)

@@ -144,6 +144,12 @@ class Instances:
         async with instance.lock:
             await asyncio.to_thread(instance.postmaster.stop)
 
+    async def forget_wal(self, branch: Branch) -> None:
+        """Stop the instance and throw away its WAL, which still has rows as they were."""
+        instance = self.get(branch)
+        async with instance.lock:
+            await asyncio.to_thread(instance.postmaster.forget_wal)
+
     async def stop_if_idle(self, branch: Branch, seconds: float) -> bool:
         """Stop the instance if nobody has used it for so long; returns whether it was stopped."""
         instance = self.get(branch)

@@ -238,6 +238,15 @@ class Postmaster:
             self._child.wait()
             self._child = None
 
+    def forget_wal(self) -> None:
+        """Stop the server cleanly and begin a new WAL; the old one, with all that rows ever were, is removed.
+
+        Raises:
+            LocalNeonError: It could not be stopped cleanly.
+        """
+        self.stop()
+        self._run("pg_resetwal", "--pgdata", str(self.directory))  # refuses after anything but a clean end
+
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
         """A connection as the service's superuser, in autocommit mode."""
         return psycopg.connect(

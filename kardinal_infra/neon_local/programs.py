@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import LocalNeonError
 
-_NEEDED = ("postgres", "initdb", "pg_dump", "pg_dumpall", "psql", "pg_controldata")
+_NEEDED = ("postgres", "initdb", "pg_dump", "pg_dumpall", "psql", "pg_controldata", "pg_resetwal")
 _OLDEST_MAJOR = 15  # pg_backup_start() and its non-exclusive form only
 
 

@@ -129,6 +129,45 @@ class Role(Record):
         return f"{self.branch_id}/{self.name}"
 
 
+class MaskingRule(BaseModel):
+    """What replaces a column's values: a function such as ``anon.fake_email()``, or one value."""
+
+    database_name: str
+    schema_name: str
+    table_name: str
+    column_name: str
+    masking_function: str | None = None
+    masking_value: str | None = None
+
+
+MaskingState = Literal["created", "initialized", "initialization_error", "anonymizing", "anonymized", "error"]
+
+
+class Masking(Record):
+    """The masking of an anonymized branch. Nobody may connect unless the state is ``anonymized``.
+
+    Attributes:
+        status_message: Progress, or what went wrong; never a value of a row.
+    """
+
+    kind: ClassVar[str] = "masking"
+    branch_id: str
+    state: MaskingState = "created"
+    rules: list[MaskingRule]
+    status_message: str | None = None
+    failed_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    masked_columns: int = 0
+    created_at: Moment
+    updated_at: Moment
+
+    @property
+    def key(self) -> str:
+        """The branch id."""
+        return self.branch_id
+
+
 class Database(Record):
     """A database of one branch."""
 

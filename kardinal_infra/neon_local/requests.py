@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError
 
 from .errors import ApiError
+from .records import MaskingRule
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 SqlName = Annotated[str, StringConstraints(min_length=1, max_length=63)]
@@ -44,6 +45,21 @@ class BranchCreate(BaseModel):
 
     branch: NewBranch = Field(default_factory=NewBranch)
     endpoints: list[EndpointOptions] = Field(default_factory=list)
+    annotation_value: dict[str, str] = Field(default_factory=dict)
+
+
+class MaskingRules(BaseModel):
+    """PATCH .../masking_rules: the whole list."""
+
+    masking_rules: list[MaskingRule]
+
+
+class AnonymizedCreate(BaseModel):
+    """POST /projects/{p}/branch_anonymized."""
+
+    branch_create: BranchCreate = Field(default_factory=BranchCreate)
+    masking_rules: list[MaskingRule] = Field(default_factory=list)
+    start_anonymization: bool = False
     annotation_value: dict[str, str] = Field(default_factory=dict)
 
 

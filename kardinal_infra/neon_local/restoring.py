@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from . import sql
-from .branches import children, inherited, require_name
+from .branches import children, inherited, require_masked, require_name
 from .errors import ApiError, LocalNeonError
 from .identifiers import new_id, now
 from .operations import Step
-from .records import Branch, Operation, Record
+from .records import Branch, Masking, Operation, Record
 from .requests import BranchRestore
 from .service import Service
 
@@ -34,6 +34,9 @@ async def restore_branch(
         raise ApiError(400, "restoring a branch from itself needs source_lsn or source_timestamp")
     if branch.protected:
         raise ApiError(422, f"cannot restore the protected branch {branch.id}")
+    if service.store.get(Masking, branch.id) is not None:
+        raise ApiError(422, f"cannot restore the anonymized branch {branch.id}")
+    require_masked(service, source)
     if source.current_state != "ready" or branch.current_state != "ready":
         raise ApiError(422, "branch not ready yet")
     service.operations.require_free(branch.project_id)

@@ -21,7 +21,7 @@ from .instances import Instances
 from .operations import Operations, Step
 from .postmaster import Places
 from .programs import find_account, find_programs, reachable_programs, require_reachable
-from .records import Branch, Database, Endpoint, Project, Role
+from .records import Branch, Database, Endpoint, Masking, Project, Role
 from .settings import Settings
 from .store import Store
 
@@ -201,6 +201,11 @@ class Service:
                 raise LocalNeonError(f"endpoint {endpoint_id} does not exist")
             if endpoint.disabled:
                 raise LocalNeonError(f"endpoint {endpoint_id} is disabled")
+            masking = self.store.get(Masking, branch.id)
+            if masking is not None and masking.state != "anonymized":
+                raise LocalNeonError(
+                    f"branch {branch.id} is not anonymized yet: its state is {masking.state}"
+                )
             if branch.current_state == "ready" and endpoint.current_state != "init":
                 return endpoint
             if time.monotonic() > deadline:

@@ -11,7 +11,7 @@ from . import schemas, sql
 from .branches import purge
 from .errors import LocalNeonError
 from .identifiers import now
-from .records import Branch, Endpoint, Operation
+from .records import Branch, Endpoint, Masking, Operation
 from .service import Service
 
 
@@ -111,7 +111,15 @@ def register(service: Service) -> None:
             service.store.change(branch)
 
     handle("init_branch", init_branch)
-    handle("clone_branch", clone_branch)
+
+    async def give_up(operation: Operation) -> None:
+        masking = service.store.get(Masking, operation.branch_id or "")
+        if masking is not None:
+            masking.state, masking.status_message = "initialization_error", operation.error
+            masking.failed_at = masking.updated_at = now()
+            service.store.change(masking)
+
+    handle("clone_branch", clone_branch, give_up)
     handle("copy_schema", copy_schema)
     handle("set_passwords", set_passwords)
     handle("start_compute", start_compute)

@@ -10,9 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from .records import Branch, Database, Endpoint, Operation, Project, Record, Role
+from .records import Branch, Database, Endpoint, Masking, Operation, Project, Record, Role
 
-_KINDS: tuple[type[Record], ...] = (Project, Branch, Endpoint, Role, Database, Operation)
+_KINDS: tuple[type[Record], ...] = (
+    Project,
+    Branch,
+    Endpoint,
+    Role,
+    Database,
+    Masking,
+    Operation,
+)
 _SCHEMA_VERSION = "1"
 _KEPT_OPERATIONS = 2000
 

@@ -8,10 +8,12 @@ from urllib.parse import quote
 
 from .identifiers import rfc3339, rfc3339_micro
 from .programs import Programs
-from .records import Branch, Database, Endpoint, Operation, Project, Role
+from .records import Branch, Database, Endpoint, Masking, Operation, Project, Role
 from .settings import Settings
 
 Json = dict[str, Any]
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+"""The user who starts a masking: this service has none."""
 _UNMETERED = {
     "cpu_used_sec": 0,
     "compute_time_seconds": 0,
@@ -168,6 +170,33 @@ def role(record: Role, *, with_password: bool = False) -> Json:
         authentication_method="no_login" if record.no_login else "password",
         created_at=record.created_at,
         updated_at=record.updated_at,
+    )
+
+
+def masking_rules(record: Masking) -> Json:
+    """The rules of an anonymized branch."""
+    return {"masking_rules": [rule.model_dump(exclude_none=True) for rule in record.rules]}
+
+
+def masking_status(record: Masking, project_id: str) -> Json:
+    """How far the masking of a branch is."""
+    run = None
+    if record.started_at is not None:
+        run = _plain(
+            started_at=record.started_at,
+            completed_at=record.completed_at or record.failed_at,
+            triggered_by=_NOBODY,
+            masked_columns=record.masked_columns,
+        )
+    return _plain(
+        project_id=project_id,
+        branch_id=record.branch_id,
+        state=record.state,
+        status_message=record.status_message,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+        failed_at=record.failed_at,
+        last_run=run,
     )
 
 

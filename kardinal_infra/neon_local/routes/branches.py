@@ -26,6 +26,22 @@ def _no_history(request: Request, *parameters: str) -> None:
             raise ApiError(422, f"{name}: the local service keeps no history")
 
 
+def created(service: Service, made: work.Created) -> Response:
+    """The answer to the creation of a branch."""
+    body: common.Json = {
+        "branch": views.branch(made.branch),
+        "endpoints": [views.endpoint(e, service.settings) for e in made.endpoints],
+        "operations": [views.operation(o) for o in made.operations],
+        "roles": [views.role(r) for r in made.roles],
+        "databases": [views.database(d) for d in made.databases],
+    }
+    # Neon leaves the URIs out when it would have to choose a role or a database.
+    if len(made.roles) == 1 and len(made.databases) == 1 and made.endpoints and made.roles[0].password:
+        uri = views.connection(service.settings, made.endpoints[0], made.roles[0], made.databases[0].name)
+        body["connection_uris"] = [uri]
+    return common.answer(body, 201)
+
+
 def routes(service: Service) -> list[Route]:
     """The routes of branches."""
 
@@ -69,22 +85,7 @@ def routes(service: Service) -> list[Route]:
     async def create(request: Request) -> Response:
         project = service.project(request.path_params["project"])
         wanted = parse(BranchCreate, await request.body())
-        branch, endpoints, operations, roles, databases = await work.create_branch(
-            service, project.id, wanted
-        )
-        body: common.Json = {
-            "branch": views.branch(branch),
-            "endpoints": [views.endpoint(e, service.settings) for e in endpoints],
-            "operations": [views.operation(o) for o in operations],
-            "roles": [views.role(r) for r in roles],
-            "databases": [views.database(d) for d in databases],
-        }
-        # Neon leaves the URIs out when it would have to choose a role or a database.
-        if len(roles) == 1 and len(databases) == 1 and endpoints and roles[0].password is not None:
-            body["connection_uris"] = [
-                views.connection(service.settings, endpoints[0], roles[0], databases[0].name)
-            ]
-        return common.answer(body, 201)
+        return created(service, await work.create_branch(service, project.id, wanted))
 
     async def show(request: Request) -> Response:
         branch = found(request)
