@@ -7,46 +7,20 @@ changes; a flow refuses a baseline of another version.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError
 
+from kardinal_infra.branch_options import BranchOptions
 from kardinal_infra.errors import OutputsError
+from kardinal_infra.hook import Hook
+from kardinal_infra.models import ConnectionField, DatabaseUse, StrictModel, Text
 
 SCHEMA_VERSION = 1
 """Version of the contract that this package writes and reads."""
 
 Protocol = Literal["http", "grpc", "tcp"]
 Handover = Literal["env", "sidecar"]
-ConnectionField = Literal["uri", "pooledUri", "host", "port", "user", "password", "database"]
-"""A part of a database connection that an environment variable can receive."""
-
-
-def _text_of_integer(value: object) -> object:
-    # YAML turns an unquoted `8080` into a number; for integers nothing is lost on the way back.
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Text = Annotated[str, BeforeValidator(_text_of_integer)]
-"""A string; an integer is taken as its digits."""
-
-
-class StrictModel(BaseModel):
-    """Base of all config and contract models: immutable, camelCase in YAML, unknown keys are errors."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        hide_input_in_errors=True,
-    )
-
-    def to_plain(self) -> dict[str, Any]:
-        """Returns the model as plain JSON data with camelCase keys, without absent values."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Port(StrictModel):
@@ -73,18 +47,6 @@ class Workload(StrictModel):
     name: Text
 
 
-class DatabaseUse(StrictModel):
-    """A service uses a database.
-
-    Attributes:
-        database: Key in `databases`.
-        environment: Environment variable to the part of the connection that it holds.
-    """
-
-    database: Text
-    environment: dict[str, ConnectionField] = Field(default_factory=dict)
-
-
 class Service(StrictModel):
     """A service of the application.
 
@@ -96,6 +58,9 @@ class Service(StrictModel):
             the one of the same name.
         container: Container that a flow's image goes into; default: the only one, or the one named like the
             service.
+        queues: Environment variables that name the queues, topics or consumer groups that it takes work from;
+            a fork must not take production's. Empty: it takes none; None: not known.
+        propagates: It passes the routing key of a request on to the services that it calls.
     """
 
     ports: tuple[Port, ...] = ()
@@ -103,6 +68,8 @@ class Service(StrictModel):
     uses: tuple[DatabaseUse, ...] = ()
     workload: Workload | None = None
     container: Text | None = None
+    queues: tuple[Text, ...] | None = None
+    propagates: bool = True
 
     @property
     def routed_ports(self) -> tuple[Port, ...]:
@@ -141,8 +108,8 @@ class Migrations(StrictModel):
     environment: dict[str, ConnectionField] = Field(min_length=1)
 
 
-class Database(StrictModel):
-    """A database that can be branched.
+class Database(BranchOptions):
+    """A database that can be branched; how flows branch it as `BranchOptions`.
 
     Attributes:
         backend: Who branches it.
@@ -154,11 +121,10 @@ class Database(StrictModel):
         port: Port that the application uses, for the hand-over `sidecar`.
         handover: How a fork gets to the branch: `env` (variables) or `sidecar` (PgBouncer in the pod).
         pooler_image: Image for the hand-over `sidecar`.
-        ttl: Life time of a flow's branch, e.g. `7d`; default: until the flow is destroyed.
         migrations: Schema migrations.
     """
 
-    backend: Literal["neon"] = "neon"
+    backend: Literal["neon", "postgres"] = "neon"
     project: Text
     parent: Text | None = None
     database: Text
@@ -167,7 +133,6 @@ class Database(StrictModel):
     port: int = Field(default=5432, ge=1, le=65535)
     handover: Handover = "env"
     pooler_image: Text | None = None
-    ttl: Text | None = None
     migrations: Migrations | None = None
 
 
@@ -212,6 +177,7 @@ class Topology(StrictModel):
         services: By name of the Service.
         entries: Services reached from outside; the first one is a flow's main URL.
         databases: By a name of the config's own.
+        hooks: Commands of every flow; a flow may replace or skip them by name.
     """
 
     schema_version: Literal[1] = 1
@@ -222,6 +188,7 @@ class Topology(StrictModel):
     services: dict[str, Service]
     entries: tuple[Entry, ...] = ()
     databases: dict[str, Database] = Field(default_factory=dict)
+    hooks: tuple[Hook, ...] = ()
 
     @classmethod
     def from_plain(cls, value: object, stack: str) -> Self:

@@ -10,11 +10,26 @@ from kardinal_infra.config.flow import (
     load_flow,
     read_flow,
 )
+from kardinal_infra.config.forks import (
+    ContainerPatch,
+    Destination,
+    Egress,
+    EnvReference,
+    EnvValue,
+    ObjectKey,
+    VolumeChoice,
+    parse_destination,
+)
 from kardinal_infra.config.ttl import MAX_TTL, parse_ttl
 
 __all__ = [
     "MAX_TTL",
     "BaselineConfig",
+    "ContainerPatch",
+    "Destination",
+    "Egress",
+    "EnvReference",
+    "EnvValue",
     "ExistingGateway",
     "FlowConfig",
     "FlowDatabase",
@@ -22,8 +37,11 @@ __all__ = [
     "GatewayConfig",
     "Isolation",
     "LoadedFlow",
+    "ObjectKey",
+    "VolumeChoice",
     "load_baseline",
     "load_flow",
+    "parse_destination",
     "parse_ttl",
     "read_flow",
 ]

@@ -8,11 +8,14 @@ from typing import Literal
 
 from pydantic import Field
 
+from kardinal_infra.config.branches import option_problems, together_problems
+from kardinal_infra.config.hooks import hook_problems
 from kardinal_infra.config.reading import did_you_mean, dotted, read_model
-from kardinal_infra.config.ttl import parse_ttl
 from kardinal_infra.errors import ConfigError, Problem
-from kardinal_infra.names import DEFAULT_GATEWAY, host_problem, label_problem
-from kardinal_infra.topology import Database, Entry, Gateway, Service, StrictModel, Text, Topology
+from kardinal_infra.hook import Hook
+from kardinal_infra.models import StrictModel, Text
+from kardinal_infra.names import DEFAULT_GATEWAY, address_problem, host_problem, label_problem
+from kardinal_infra.topology import Database, Entry, Gateway, Service, Topology
 
 KEY = "kardinal:baseline"
 """Config key, the beginning of every path in messages."""
@@ -63,6 +66,7 @@ class BaselineConfig(StrictModel):
         services: By name of the Service.
         entries: Services reached from outside; the first one is a flow's main URL.
         databases: By a name of the config's own.
+        hooks: Commands that every flow runs on the machine that runs Pulumi.
     """
 
     application: Text = ""
@@ -72,6 +76,7 @@ class BaselineConfig(StrictModel):
     services: dict[str, Service]
     entries: tuple[Entry, ...] = ()
     databases: dict[str, Database] = Field(default_factory=dict)
+    hooks: tuple[Hook, ...] = ()
 
     def to_topology(self) -> Topology:
         """Returns the contract that flow stacks read."""
@@ -92,6 +97,7 @@ class BaselineConfig(StrictModel):
             services=self.services,
             entries=self.entries,
             databases=self.databases,
+            hooks=self.hooks,
         )
 
 
@@ -130,6 +136,7 @@ def _cross_checks(config: BaselineConfig, key: str, names: Mapping[str, set[str]
     yield from _check_entries(config, key, names["services"])
     for name, database in config.databases.items():
         yield from _check_database(database, dotted(key, ["databases", name]), names["services"])
+    yield from hook_problems(config.hooks, f"{key}.hooks", names["databases"])
 
 
 def _check_names(config: BaselineConfig, key: str) -> Iterator[Problem]:
@@ -139,6 +146,8 @@ def _check_names(config: BaselineConfig, key: str) -> Iterator[Problem]:
             yield Problem(f"{key}.{field}", problem)
     if problem := host_problem(config.domain):
         yield Problem(f"{key}.domain", problem)
+    if config.gateway.address and (problem := address_problem(config.gateway.address)):
+        yield Problem(f"{key}.gateway.address", problem)
     for part in ("services", "databases"):
         for name in getattr(config, part):
             if problem := label_problem(name):
@@ -211,11 +220,8 @@ def _check_database(database: Database, path: str, services: set[str]) -> Iterat
         yield Problem(
             f"{path}.host", 'required for the hand-over "sidecar": the host name that the application uses'
         )
-    if database.ttl is not None:
-        try:
-            parse_ttl(database.ttl)
-        except ValueError as error:
-            yield Problem(f"{path}.ttl", str(error))
+    yield from option_problems(database, path)
+    yield from together_problems(database, database.database, database.role, path)
     if database.migrations is not None:
         yield from _reference(f"{path}.migrations.service", database.migrations.service, services, "service")
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from kardinal_infra.config.reading import read_model
-from kardinal_infra.config.ttl import parse_ttl
+from kardinal_infra.branch_options import BranchOptions
+from kardinal_infra.config.branches import option_problems
+from kardinal_infra.config.forks import ContainerPatch, Egress, EnvValue, Image, VolumeChoice
+from kardinal_infra.config.hooks import hook_problems
+from kardinal_infra.config.reading import dotted, read_model
 from kardinal_infra.errors import ConfigError, Problem
+from kardinal_infra.hook import Hook
+from kardinal_infra.models import StrictModel, Text
 from kardinal_infra.names import FlowId, label_problem
-from kardinal_infra.topology import Handover, Migrations, StrictModel, Text
+from kardinal_infra.topology import Handover, Migrations
 
 KEY = "kardinal:flow"
 """Config key, the beginning of every path in messages."""
@@ -25,46 +30,38 @@ users forked. `full`: every service and every database.
 """
 
 
-def _valid_ttl(text: str) -> str:
-    parse_ttl(text)
-    return text
-
-
-def _valid_image(text: str) -> str:
-    if not text or any(character.isspace() for character in text):
-        raise ValueError("must be the name of an image, without spaces")
-    return text
-
-
 class FlowService(StrictModel):
     """A service that the flow requests.
 
     Attributes:
         image: Image of the fork.
-        env: Environment variables to add or replace; values are kept secret.
+        env: Environment variables to add or replace: texts, which are kept secret, or references to a Secret
+            or ConfigMap of the namespace.
         command: Replaces the container's command and drops its arguments.
         replicas: Pods of the fork; default 1, for a worker without ports 0.
         container: Container that image, env and command go to.
+        containers: What changes in further containers and init containers, by name.
+        volumes: What the fork gets instead of volumes of the baseline, by the volume's name.
     """
 
-    image: Annotated[Text, AfterValidator(_valid_image)]
-    env: dict[str, Text] = Field(default_factory=dict, repr=False)
+    image: Image
+    env: dict[str, EnvValue] = Field(default_factory=dict, repr=False)
     command: tuple[Text, ...] | None = Field(default=None, min_length=1)
     replicas: int | None = Field(default=None, ge=0, le=100)
     container: Text | None = None
+    containers: dict[Text, ContainerPatch] = Field(default_factory=dict)
+    volumes: dict[Text, VolumeChoice] = Field(default_factory=dict)
 
 
-class FlowDatabase(StrictModel):
-    """Settings of a branched database that differ from the baseline's.
+class FlowDatabase(BranchOptions):
+    """Settings of a branched database that differ from the baseline's; how it is branched as `BranchOptions`.
 
     Attributes:
-        ttl: Life time of the branch.
         handover: How the forks get to the branch.
         migrations: Other migrations than the baseline's.
         skip_migrations: No migrations; written `migrations: false`.
     """
 
-    ttl: Annotated[Text, AfterValidator(_valid_ttl)] | None = None
     handover: Handover | None = None
     migrations: Migrations | None = None
     skip_migrations: bool = False
@@ -86,6 +83,10 @@ class FlowConfig(StrictModel):
         services: Requested services by name.
         databases: Databases to branch besides those that the requested services reach, and settings.
         isolation: What is kept apart.
+        hooks: Commands on the machine that runs Pulumi; one of the same name replaces the baseline's.
+        skip_hooks: Names of the baseline's hooks that this flow does without.
+        egress: Which connections the forks may open.
+        acknowledge: Names of safety rules whose findings this flow accepts.
     """
 
     baseline: Text
@@ -93,6 +94,10 @@ class FlowConfig(StrictModel):
     services: dict[str, FlowService] = Field(default_factory=dict)
     databases: dict[str, FlowDatabase] = Field(default_factory=dict)
     isolation: Isolation = "data"
+    hooks: tuple[Hook, ...] = ()
+    skip_hooks: tuple[Text, ...] = ()
+    egress: Egress = Field(default_factory=Egress)
+    acknowledge: tuple[Text, ...] = ()
 
     @property
     def flow(self) -> FlowId:
@@ -146,6 +151,9 @@ def read_flow(value: object, stack_name: str, key: str = KEY) -> LoadedFlow:
         problems.append(
             Problem(f"{key}.services", 'no service is requested; name one, or use isolation "full"')
         )
+    problems += hook_problems(config.hooks, f"{key}.hooks")
+    for name, database in config.databases.items():
+        problems += option_problems(database, dotted(key, ["databases", name]))
     return LoadedFlow(config, tuple(problems))
 
 

@@ -1,4 +1,4 @@
-"""Life times as users write them."""
+"""Life times and other durations as users write them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,25 @@ from datetime import timedelta
 MAX_TTL = timedelta(days=30)
 """Neon's limit for `expires_at`."""
 
-_TTL = re.compile(r"([0-9]{1,6})(m|h|d)")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_duration(text: str, what: str, examples: str, units: str = "mhd") -> timedelta:
+    """Reads a number and a unit.
+
+    Args:
+        text: For example `90m`, `24h` or `7d`.
+        what: What it is, for the message.
+        examples: What to write, for the message.
+        units: Letters of the units that are allowed.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    match = re.fullmatch(rf"([0-9]{{1,6}})([{units}])", text)
+    if match is None:
+        raise ValueError(f'"{text}" is not {what}; write minutes, hours or days like {examples}')
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def parse_ttl(text: str) -> timedelta:
@@ -24,10 +41,7 @@ def parse_ttl(text: str) -> timedelta:
     Raises:
         ValueError: It is not one; the message says why.
     """
-    match = _TTL.fullmatch(text)
-    if match is None:
-        raise ValueError(f'"{text}" is not a life time; write minutes, hours or days like 90m, 24h or 7d')
-    value = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    value = parse_duration(text, "a life time", "90m, 24h or 7d")
     if not timedelta() < value <= MAX_TTL:
         raise ValueError(f'life time "{text}" must be more than 0 and at most {MAX_TTL.days}d')
     return value

@@ -6,13 +6,29 @@ cannot do is an error before anything is created.
 """
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import pulumi
 
+from kardinal_infra.databases.owned import OwnedBranch
+from kardinal_infra.databases.request import BranchInit, BranchRequest, Compute, MaskingRule
 from kardinal_infra.errors import ConfigError, Problem
+
+__all__ = [
+    "Branch",
+    "BranchInit",
+    "BranchRequest",
+    "BranchingBackend",
+    "Capabilities",
+    "Compute",
+    "MaskingRule",
+    "OwnedBranch",
+    "backend",
+    "register_backend",
+    "unsupported",
+]
 
 
 @dataclass(frozen=True)
@@ -20,7 +36,8 @@ class Capabilities:
     """What a backend can do.
 
     Attributes:
-        ttl: Deletes branches by itself after a time.
+        ttl: Branches have an end (`ttl`, `expires_at`), after which they cannot be used.
+        self_expiring: Deletes ended branches by itself; otherwise `reap` or their stack's next update does.
         protection: Refuses the deletion of branches marked so.
         point_in_time: Branches from an earlier state of the parent.
         schema_only: Branches without data.
@@ -28,12 +45,16 @@ class Capabilities:
         pooled: Gives a pooled URI that differs from the direct one.
         nested: Branches from branches.
         rotates_credentials: Gives a branch passwords that do not open its parent.
+        compute: Lets each branch have its own size of compute.
+        databases: Makes further databases on a branch.
+        roles: Makes further roles on a branch.
         copy_on_write: A branch takes time and space independent of the size of the data. None when that
             depends on the server.
         max_branches: Most branches of one project; None when it depends on the plan or there is no limit.
     """
 
     ttl: bool = False
+    self_expiring: bool = False
     protection: bool = False
     point_in_time: bool = False
     schema_only: bool = False
@@ -41,39 +62,11 @@ class Capabilities:
     pooled: bool = False
     nested: bool = False
     rotates_credentials: bool = False
+    compute: bool = False
+    databases: bool = False
+    roles: bool = False
     copy_on_write: bool | None = None
     max_branches: int | None = None
-
-
-@dataclass(frozen=True)
-class BranchRequest:
-    """The branch that a flow asks for. Plain values: structure must be known at preview.
-
-    Attributes:
-        name: Name of the branch, unique within the project.
-        project: Where the database lives, in the backend's words; for Neon a project id or name.
-        database: Database to connect to.
-        role: Role to connect as.
-        parent: Branch to branch from, by id or name; None is the project's default branch.
-        ttl: Life time such as `24h`; None lives as long as its stack.
-        protected: Refuse its deletion.
-        annotations: Marks of ownership besides the stack's own.
-        rotate_password: Give the role a password that does not open the parent.
-        delete_children: Delete branches that this stack made from it before it.
-        api_host: Address of the backend's API; None is its default.
-    """
-
-    name: str
-    project: str
-    database: str
-    role: str
-    parent: str | None = None
-    ttl: str | None = None
-    protected: bool = False
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    rotate_password: bool = True
-    delete_children: bool = False
-    api_host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -172,8 +165,51 @@ class BranchingBackend(Protocol):
         """
         ...
 
+    def owned(self, project: str, config: Callable[[str], str | None]) -> list[OwnedBranch]:
+        """Lists the branches that carry the mark `kardinal-stack`, whichever stack it names.
 
-_BACKENDS: dict[str, str] = {"neon": "kardinal_infra.databases.neon.backend:NeonBackend"}
+        Branches whose deletion already runs are left out.
+
+        Args:
+            project: Where to look, as in `BranchRequest.project`.
+            config: The configuration of a stack, by `namespace:key`, for credentials.
+
+        Raises:
+            BranchingError: They cannot be listed completely.
+        """
+        ...
+
+    def remove(
+        self,
+        branch: OwnedBranch,
+        config: Callable[[str], str | None],
+        still: Callable[[OwnedBranch], bool],
+    ) -> bool:
+        """Deletes a branch that `owned` has listed, after one more look at it.
+
+        It is read again by its id, as late as the backend allows, and deleted only when its annotations are
+        the listed ones, nothing speaks against it (protected, default, others made from it), and `still`
+        agrees to it as it is now. Together with it goes what was made for it alone, such as its role.
+
+        Args:
+            branch: As it was listed.
+            config: As for `owned`.
+            still: Takes the branch as it is now and says whether it is to go; called at most once, directly
+                before the deletion.
+
+        Returns:
+            Whether it was deleted; False when it is gone already or `still` said no.
+
+        Raises:
+            BranchingError: It may not go (says why), has become somebody else's, or the deletion failed.
+        """
+        ...
+
+
+_BACKENDS: dict[str, str] = {
+    "neon": "kardinal_infra.databases.neon.backend:NeonBackend",
+    "postgres": "kardinal_infra.databases.postgres.backend:PostgresBackend",
+}
 
 
 def backend(name: str) -> BranchingBackend:
@@ -208,24 +244,41 @@ def register_backend(name: str, path: str) -> None:
     _BACKENDS[name] = path
 
 
-def unsupported(request: BranchRequest, capabilities: Capabilities) -> list[Problem]:
+def unsupported(
+    request: BranchRequest, capabilities: Capabilities, name: str | None = None
+) -> list[Problem]:
     """Lists what a request asks for and a backend cannot do.
 
     Args:
         request: What is asked for.
         capabilities: Of the backend.
+        name: Of the backend, for the messages.
     """
-    asked = {
-        "ttl": (request.ttl is not None, capabilities.ttl, "delete branches after a time"),
+    who = f"the branching backend {name}" if name else "this backend"
+    ends, earlier = "delete branches after a time", "branch from an earlier state"
+    asked: dict[str, tuple[bool, bool, str]] = {
+        "ttl": (request.ttl is not None, capabilities.ttl, ends),
+        "expires_at": (request.expires_at is not None, capabilities.ttl, ends),
         "protected": (request.protected, capabilities.protection, "protect branches"),
         "rotate_password": (
             request.rotate_password,
             capabilities.rotates_credentials,
             "give branches passwords of their own",
         ),
+        "parent_timestamp": (request.parent_timestamp is not None, capabilities.point_in_time, earlier),
+        "parent_lsn": (request.parent_lsn is not None, capabilities.point_in_time, earlier),
+        "init": {
+            "data": (False, True, ""),
+            "schema-only": (True, capabilities.schema_only, "make branches without data"),
+            "masked": (True, capabilities.masking, "mask data"),
+        }[request.init],
+        "masking_rules": (bool(request.masking_rules), capabilities.masking, "mask data"),
+        "compute": (request.compute is not None, capabilities.compute, "size the compute of a branch"),
+        "databases": (bool(request.databases), capabilities.databases, "make further databases"),
+        "roles": (bool(request.roles), capabilities.roles, "make further roles"),
     }
     return [
-        Problem(path, f"this backend cannot {what}")
+        Problem(path, f"{who} cannot {what}")
         for path, (wanted, able, what) in asked.items()
         if wanted and not able
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kardinal_infra.config import FlowConfig
+from kardinal_infra.config.branches import together_problems
 from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.errors import Problem
 from kardinal_infra.names import branch_name, branch_name_problem
@@ -56,11 +57,13 @@ def _plan_branch(context: Context, selection: Selection, name: str, problems: li
     branch = branch_name(topology.application, str(owner.flow), name)
     if problem := branch_name_problem(branch):
         problems.append(Problem(path, problem))
+    options = database.overridden_by(own)
+    problems += together_problems(options, database.database, database.role, path)
     return BranchPlan(
         name=name,
         branch_name=branch,
         database=database,
-        ttl=(own and own.ttl) or database.ttl,
+        options=options,
         handover=handover,
         users=tuple(sorted(topology.users(name) & selection.forks.keys())),
         migrations=_plan_migrations(context, name, f"{path}.migrations", problems),

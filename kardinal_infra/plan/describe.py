@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from kardinal_infra.branch_options import BranchOptions
 from kardinal_infra.topology import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from kardinal_infra.hook import Hook
     from kardinal_infra.plan.model import BranchPlan, FlowPlan
 
 
@@ -30,29 +33,79 @@ def describe(plan: FlowPlan) -> str:
         lines.append(f"  Shared with production: {', '.join(shared)}")
     for branch in plan.databases:
         lines.extend(_describe_branch(branch))
-    if plan.routes:
+    if plan.routes or plan.insertions:
         lines.append(f"  Routes: requests with {plan.header['name']}: {plan.flow}")
         for route in plan.routes:
             lines.append(f"    {_describe_route(route)}")
+        for insertion in plan.insertions:
+            lines.append(
+                f"    {insertion.service}: {len(insertion.entries)} entries in front of VirtualService"
+                f" {insertion.namespace}/{insertion.virtual_service}"
+            )
     for entry in plan.entries:
         lines.append(
             f"  URL: {entry.url} -> {entry.fork or f'{entry.service} (production), which calls the forks'}"
         )
+    lines.extend(f"  {_describe_hook(hook)}" for hook in plan.hooks)
+    if plan.egress.locked:
+        more = ", ".join(plan.egress.allow)
+        lines.append(f"  Egress: locked to the application, the branches{f' and {more}' if more else ''}")
     lines.extend(f"  Note: {warning}" for warning in plan.warnings)
+    for finding in plan.findings:
+        lines.append(f"  {'Acknowledged' if finding.severity == 'error' else 'Note'}: {finding}")
     return "\n".join(lines)
 
 
 def _describe_branch(branch: BranchPlan) -> list[str]:
     parent = branch.database.parent or "the default branch"
+    moment = branch.options.parent_timestamp or branch.options.parent_lsn
     life = f"for {branch.ttl}" if branch.ttl else "until the flow is destroyed"
     lines = [
         f'  Database {branch.name}: branch "{branch.branch_name}" of {parent}'
-        f" ({branch.database.backend} project {branch.database.project}), {life},"
+        + (f" as of {moment}" if moment else "")
+        + f" ({branch.database.backend} project {branch.database.project}),"
+        f" {_describe_content(branch)}{life}{', protected' if branch.options.protected else ''},"
         f" hand-over {branch.handover} to {', '.join(branch.users)}"
     ]
+    lines += [f"    {line}" for line in _describe_extras(branch.options)]
     if branch.migrations:
         lines.append(f"    migrations: {' '.join(branch.migrations.command)} in {branch.migrations.image}")
     return lines
+
+
+def _describe_hook(hook: Hook) -> str:
+    moment = "before the forks start" if hook.after == "databases" else "when the flow answers"
+    commands = [f"{moment}: {_first_line(hook.create)}"] if hook.create else []
+    commands += [f"on destroy: {_first_line(hook.delete)}"] if hook.delete else []
+    return f"Hook {hook.name}, on this machine, {'; '.join(commands)}"
+
+
+def _first_line(command: str) -> str:
+    first, _, more = command.strip().partition("\n")
+    return f"{first} ..." if more else first
+
+
+def _describe_content(branch: BranchPlan) -> str:
+    options = branch.options
+    if options.init == "schema-only":
+        return "schema only, "
+    if options.init == "masked":
+        columns = [f"{rule.table}.{rule.column}" for rule in options.masking_rules or ()]
+        return f"masked in {', '.join(columns)}, "
+    return "unmasked although the baseline masks it, " if branch.database.init == "masked" else ""
+
+
+def _describe_extras(options: BranchOptions) -> Iterator[str]:
+    if (compute := options.compute) is not None:
+        sizes = [f"{size:g}" for size in (compute.min_units, compute.max_units) if size is not None]
+        size = f"{' to '.join(sizes)} units" if sizes else "the project's size"
+        pause = f", suspended after {compute.suspend_after}" if compute.suspend_after else ""
+        yield f"compute: {size}{pause}"
+    if options.extra_roles:
+        yield f"further roles: {', '.join(options.extra_roles)}"
+    if options.extra_databases:
+        owned = [f"{name} of {owner}" for name, owner in options.extra_databases.items()]
+        yield f"further databases: {', '.join(owned)}"
 
 
 def _describe_route(route: Any) -> str:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kardinal_infra.config import Isolation
-from kardinal_infra.forking import ForkSpec, fork_deployment
+from kardinal_infra.branch_options import BranchOptions
+from kardinal_infra.config import Egress, Isolation
+from kardinal_infra.forking import ForkSpec, allowed_entries, branch_ports, fork_workload, own_claims
+from kardinal_infra.hook import Hook
+from kardinal_infra.models import ConnectionField
 from kardinal_infra.names import (
     BAGGAGE_KEY,
     BRANCH_ANNOTATION_DATABASE,
@@ -18,7 +21,9 @@ from kardinal_infra.names import (
     Owner,
 )
 from kardinal_infra.plan.describe import contract, describe
-from kardinal_infra.topology import ConnectionField, Database, Handover, Topology
+from kardinal_infra.routing import Insertion
+from kardinal_infra.safety import Finding
+from kardinal_infra.topology import Database, Handover, Topology
 
 ReasonKind = Literal["requested", "uses-database", "full"]
 
@@ -49,8 +54,9 @@ class ForkPlan:
         service: Name of the service.
         reason: Why.
         image: Image that the fork runs, the baseline's when none was requested.
-        spec: What the Deployment is made from.
+        spec: What the workload is made from.
         service_manifest: The fork's Service; None for a worker without ports.
+        policies: Manifests of what guards the fork's pods, in place before them.
     """
 
     service: str
@@ -58,19 +64,25 @@ class ForkPlan:
     image: str
     spec: ForkSpec
     service_manifest: Mapping[str, Any] | None = field(repr=False)
+    policies: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
-        """Name of the fork's Deployment and Service."""
+        """Name of the fork's workload and Service."""
         return self.spec.name
 
-    def deployment(self, secrets: Mapping[str, Any]) -> dict[str, Any]:
-        """Makes the fork's Deployment manifest.
+    @property
+    def workload_kind(self) -> str:
+        """Kind of the fork's workload."""
+        return "StatefulSet" if own_claims(self.spec) else "Deployment"
+
+    def workload(self, secrets: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes the manifest of the fork's Deployment or StatefulSet.
 
         Args:
-            secrets: As for `kardinal_infra.forking.fork_deployment`: the Secret's name by database.
+            secrets: As for `kardinal_infra.forking.fork_workload`: the Secret's name by database.
         """
-        return fork_deployment(self.spec, secrets)
+        return fork_workload(self.spec, secrets)
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ class BranchPlan:
         name: Key in the topology's `databases`.
         branch_name: Name of the branch, unique in the project.
         database: The topology's own words about it (project, parent, role, host, pooler image, ...).
-        ttl: Life time, e.g. `24h`; None: until the flow is destroyed.
+        options: How it is branched: the flow's word, else the baseline's.
         handover: How forks get to it.
         users: Forked services that use it.
         migrations: What runs on it first.
@@ -108,11 +120,16 @@ class BranchPlan:
     name: str
     branch_name: str
     database: Database
-    ttl: str | None
+    options: BranchOptions
     handover: Handover
     users: tuple[str, ...]
     migrations: MigrationPlan | None
     annotations: Mapping[str, str]
+
+    @property
+    def ttl(self) -> str | None:
+        """Life time, e.g. `24h`; None: until the flow is destroyed."""
+        return self.options.ttl
 
     @staticmethod
     def marks(owner: Owner, database: str) -> dict[str, str]:
@@ -162,10 +179,15 @@ class FlowPlan:
         topology: The application.
         forks: By service name.
         databases: Branches by database name.
-        routes: Mesh HTTPRoute manifests, in the order in which they rank.
+        routes: Mesh HTTPRoute and GRPCRoute manifests.
+        insertions: Entries for mesh VirtualServices of the baseline's.
         entries: In the topology's order; the first is the main one.
         baseline_images: Image of each service of the topology that has a workload.
         baseline_version: Changes when an image of the application or a forked pod template does.
+        hooks: Commands on the machine that runs Pulumi, in their order.
+        findings: What the safety rules say and does not stop the flow: warnings, and what it acknowledges.
+        acknowledged: Names of the safety rules that the flow accepts.
+        egress: Which connections the forks may open.
         warnings: What the user should know.
     """
 
@@ -180,6 +202,11 @@ class FlowPlan:
     entries: tuple[EntryPlan, ...]
     baseline_images: Mapping[str, str]
     baseline_version: str
+    insertions: tuple[Insertion, ...] = ()
+    hooks: tuple[Hook, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    acknowledged: frozenset[str] = frozenset()
+    egress: Egress = field(default_factory=Egress)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -204,6 +231,23 @@ class FlowPlan:
     def baggage(self) -> str:
         """The W3C baggage member that carries the flow."""
         return f"{BAGGAGE_KEY}={self.flow}"
+
+    @property
+    def accepted(self) -> list[Finding]:
+        """Findings that would stop the flow if it did not acknowledge them."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+    @property
+    def mesh_ports(self) -> dict[str, int]:
+        """Port that leads locked forks to each branch, by database; empty without the egress lock."""
+        if not self.egress.locked:
+            return {}
+        return branch_ports(self.flow, [branch.name for branch in self.databases])
+
+    @property
+    def allowed_entries(self) -> list[dict[str, Any]]:
+        """Manifests of the ServiceEntries that the egress lock's allow list needs."""
+        return allowed_entries(self.owner, self.egress.destinations) if self.egress.locked else []
 
     def describe(self) -> str:
         """Returns the plan as readable text of several lines, without secrets."""

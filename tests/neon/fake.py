@@ -16,6 +16,8 @@ import httpx
 from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.clock import Clock
 from kardinal_infra.databases.neon.settings import resolve_settings
+from tests.neon.fake_masking import FakeMasking
+from tests.neon.fake_parts import FakeParts
 
 KEY = "napi_0123456789abcdefghijklmnop"
 PROJECT = "quiet-sea-12345678"
@@ -74,7 +76,7 @@ def error(status: int, message: str, code: str = "", headers: dict[str, str] | N
     )
 
 
-class FakeNeon:
+class FakeNeon(FakeParts):
     """Projects, branches, endpoints, roles and operations, with faults on demand."""
 
     def __init__(self) -> None:
@@ -97,6 +99,14 @@ class FakeNeon:
         self.polls_until_done = 1
         self.databases = ["votes"]
         self.roles = ["votes_owner"]
+        self.added_databases: dict[str, dict[str, str]] = {}
+        self.added_roles: dict[str, list[str]] = {}
+        self.tables: list[Json] = []
+        self.masking: dict[str, FakeMasking] = {}
+        self.masking_failure: str | None = None
+        self.masks_by_itself = True
+        self.most_branches = 1000
+        self.history_seconds: int | None = 86400
         self.add_branch("main", id=MAIN, default=True)
 
     def client(self, time: FakeTime | None = None) -> NeonClient:
@@ -135,11 +145,12 @@ class FakeNeon:
             if parent and self.branches[parent]["protected"]:
                 inherited = f"generated-{number}"
             self.passwords[branch_id, role] = inherited
+        self.added_databases[branch_id], self.added_roles[branch_id] = {}, []
         if endpoint:
             self.add_endpoint(branch_id)
         return branch_id
 
-    def add_endpoint(self, branch_id: str) -> Json:
+    def add_endpoint(self, branch_id: str, options: Json | None = None) -> Json:
         endpoint_id = f"ep-test-{next(self.ids):08d}"
         self.endpoints[endpoint_id] = {
             "id": endpoint_id,
@@ -148,6 +159,10 @@ class FakeNeon:
             "host": f"{endpoint_id}.eu-1.test",
             "type": "read_write",
             "current_state": "active",
+            "autoscaling_limit_min_cu": 0.25,
+            "autoscaling_limit_max_cu": 0.25,
+            "suspend_timeout_seconds": 0,
+            **(options or {}),
         }
         return self.endpoints[endpoint_id]
 
@@ -192,8 +207,12 @@ class FakeNeon:
                 return self._list(request) if request.method == "GET" else self._create(request)
             case ["projects", _, "branches", branch_id, *rest]:
                 return self._branch(request, branch_id, rest)
+            case ["projects", _, "branch_anonymized"]:
+                return self._create(request, masked=True)
             case ["projects", _, "endpoints"]:
                 return self._create_endpoint(request.body["endpoint"]["branch_id"])
+            case ["projects", _, "endpoints", endpoint_id]:
+                return self._resize(endpoint_id, request.body["endpoint"])
             case ["projects", _, "operations"]:
                 found = list(reversed(self.operations))
                 return httpx.Response(200, json={"operations": found, "pagination": {"cursor": "x"}})
@@ -204,7 +223,13 @@ class FakeNeon:
         return error(404, f"no such path {request.path}")
 
     def _project(self) -> Json:
-        return {"id": PROJECT, "name": "voting", "store_passwords": self.store_passwords}
+        return {
+            "id": PROJECT,
+            "name": "voting",
+            "store_passwords": self.store_passwords,
+            "history_retention_seconds": self.history_seconds,
+            "default_endpoint_settings": {"autoscaling_limit_min_cu": 0.25, "autoscaling_limit_max_cu": 0.5},
+        }
 
     def _list(self, request: Request) -> httpx.Response:
         wanted = request.params.get("search", "")
@@ -219,19 +244,34 @@ class FakeNeon:
     def _annotation(self, branch_id: str) -> Json:
         return {"object": {"type": "console/branch", "id": branch_id}, "value": self.annotations[branch_id]}
 
-    def _create(self, request: Request) -> httpx.Response:
-        wanted = request.body["branch"]
+    def _create(self, request: Request, *, masked: bool = False) -> httpx.Response:
+        whole = request.body["branch_create"] if masked else request.body
+        wanted = whole["branch"]
         if self.named(wanted["name"]):
             return error(409, f'branch already exists; branch_name:"{wanted["name"]}"')
         if wanted["parent_id"] not in self.branches:
             return error(404, "parent branch not found")
+        if len(self.branches) >= self.most_branches:
+            return error(422, "branches limit exceeded", "BRANCHES_LIMIT_EXCEEDED")
+        rooted = wanted.get("init_source") == "schema-only"
         branch_id = self.add_branch(
             wanted["name"],
-            parent=wanted["parent_id"],
+            parent=None if rooted else wanted["parent_id"],
             annotations=request.body.get("annotation_value"),
-            endpoint=bool(request.body.get("endpoints")),
-            **({"expires_at": wanted["expires_at"]} if "expires_at" in wanted else {}),
+            endpoint=False,
+            **{
+                name: wanted[name]
+                for name in ("expires_at", "init_source", "parent_lsn", "parent_timestamp")
+                if name in wanted and not (rooted and name.startswith("parent_"))
+            },
         )
+        for options in whole.get("endpoints") or ():
+            self.add_endpoint(branch_id, options)
+        if masked:
+            start = request.body["start_anonymization"] and self.masks_by_itself
+            self.masking[branch_id] = FakeMasking(
+                request.body["masking_rules"], start=start, failure=self.masking_failure
+            )
         started = [self._start("create_branch", branch_id), self._start("start_compute", branch_id)]
         return httpx.Response(201, json={"branch": self.branches[branch_id], "operations": started})
 
@@ -249,31 +289,22 @@ class FakeNeon:
             case "GET", ["endpoints"]:
                 found = [e for e in self.endpoints.values() if e["branch_id"] == branch_id]
                 return httpx.Response(200, json={"endpoints": found})
-            case "GET", ["roles"]:
-                roles = [{"branch_id": branch_id, "name": name} for name in self.roles]
-                return httpx.Response(200, json={"roles": roles})
-            case "GET", ["databases"]:
-                databases = [
-                    {"id": n, "branch_id": branch_id, "name": name, "owner_name": self.roles[0]}
-                    for n, name in enumerate(self.databases)
-                ]
-                return httpx.Response(200, json={"databases": databases})
-            case "POST", ["roles", role, "reset_password"]:
-                password = f"new/pass@{next(self.ids)}"
-                self.passwords[branch_id, role] = password
-                return httpx.Response(
-                    200,
-                    json={
-                        "role": {"branch_id": branch_id, "name": role, "password": password},
-                        "operations": [self._start("apply_config", branch_id)],
-                    },
-                )
+            case "GET", ["schema"] if request.params["format"] == "json":
+                return httpx.Response(200, json={"json": {"tables": self.tables}})
+            case _, ["roles" | "databases" as kind, *names]:
+                return self._part(request.method, branch_id, kind, names, request.body)
+            case method, [what] if branch_id in self.masking:
+                answer = self.masking[branch_id].call(method, what, request.body, (PROJECT, branch_id))
+                if answer is not None:
+                    return answer
         return error(404, f"no such path {request}")
 
     def _patch(self, branch: Json, changes: Json) -> httpx.Response:
         name = changes.get("name")
         if name and any(other is not branch for other in self.named(name)):
             return error(409, f'branch already exists; branch_name:"{name}"')
+        if changes.get("expires_at") and any(b["parent_id"] == branch["id"] for b in self.branches.values()):
+            return error(422, "a branch with children cannot expire")
         branch.update(changes)
         return httpx.Response(200, json={"branch": branch, "operations": []})
 
@@ -326,7 +357,11 @@ class FakeNeon:
     def _uri(self, params: dict[str, str]) -> httpx.Response:
         branch_id = params.get("branch_id", MAIN)
         role, database = params["role_name"], params["database_name"]
-        if branch_id not in self.branches or role not in self.roles or database not in self.databases:
+        if (
+            branch_id not in self.branches
+            or role not in self.roles_of(branch_id)
+            or database not in self.owners(branch_id)
+        ):
             return error(404, "not found")
         if not self.store_passwords:
             return error(412, "password storage is disabled")

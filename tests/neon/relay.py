@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Lock
 
 import httpx
+
+from tests.loopback import Answer, Request, serving
 
 HOP_HEADERS = {
     "connection",
@@ -39,44 +40,23 @@ class Relay:
 def relay_to(target: str) -> Iterator[Relay]:
     """Relays to the service at `target` (`http://host:port`)."""
     relay, lock = Relay(), Lock()
-    client = httpx.Client(base_url=target, timeout=60)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    with httpx.Client(base_url=target, timeout=60) as client:
 
-        def pass_on(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        def pass_on(request: Request) -> Answer:
             with lock:
-                relay.requests.append(f"{self.command} {self.path.partition('?')[0]}")
+                relay.requests.append(f"{request.method} {request.path}")
                 number = len(relay.requests)
             relay.cut_in(number, "before")
-            headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_HEADERS}
-            answer = client.request(self.command, self.path, headers=headers, content=body)
+            answer = client.request(
+                request.method, request.target, headers=_end_to_end(request.headers), content=request.body
+            )
             relay.cut_in(number, "after")
-            with contextlib.suppress(OSError):  # the caller may have died
-                self.send_response(answer.status_code)
-                for name, value in answer.headers.items():
-                    if name.lower() not in HOP_HEADERS:
-                        self.send_header(name, value)
-                if answer.status_code != 204:
-                    self.send_header("content-length", str(len(answer.content)))
-                self.end_headers()
-                self.wfile.write(answer.content)
+            return Answer(answer.status_code, answer.content, _end_to_end(answer.headers))
 
-        do_GET = do_POST = do_PATCH = do_DELETE = pass_on  # noqa: N815 - http.server asks for these names
+        with serving(pass_on) as relay.url:
+            yield relay
 
-        def log_message(self, *_: object) -> None:
-            pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    relay.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield relay
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-        client.close()
+def _end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in HOP_HEADERS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.neon.fake import FakeNeon
@@ -18,6 +19,19 @@ INPUTS: dict[str, Any] = {
     "annotations": {"kardinal-stack": "organization/kardinal/dev"},
 }
 
+LATER = (datetime.now(UTC) + timedelta(days=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+RULES = [{"table": "voter", "column": "email", "function": "anon.fake_email()"}]
+FULL = {
+    **{name: value for name, value in INPUTS.items() if name != "ttl"},
+    "parent_timestamp": "2026-11-23T11:00:00Z",
+    "expires_at": LATER,
+    "compute": {"min_units": 0.5, "max_units": 1, "suspend_after": "10m"},
+    "databases": {"audit": "reader"},
+    "roles": ["reader", "writer"],
+}
+MASKED = {**FULL, "init": "masked", "masking_rules": RULES}
+
 
 @dataclass
 class Ring:
@@ -30,3 +44,12 @@ class Ring:
 
 def changes(diff: Any) -> bool:
     return diff.changes == diff.DIFF_SOME
+
+
+def ready_for(ring: Ring, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs, and a service that can fulfil them."""
+    columns = [{"name": "email"}]
+    ring.neon.tables = [{"schema": "public", "name": "voter", "columns": columns, "constraints": []}]
+    # The fake's time of day stands still, the provider's does not.
+    ring.neon.history_seconds = None
+    return inputs

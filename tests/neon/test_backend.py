@@ -1,19 +1,24 @@
 """The branching interface and Neon behind it, as far as no engine is needed."""
 
 import json
+from dataclasses import replace
 
 import pulumi
 import pytest
 
+from kardinal_infra.components.branch_requests import branch_requests
 from kardinal_infra.databases.branching import (
     BranchRequest,
     Capabilities,
+    Compute,
+    MaskingRule,
     backend,
     register_backend,
     unsupported,
 )
 from kardinal_infra.databases.neon.resource import NeonBranch
 from kardinal_infra.errors import ConfigError
+from tests.pure.samples import plan
 
 GOOD = BranchRequest(name="kardinal/voting/dev/votes", project="p", database="votes", role="votes_owner")
 
@@ -47,6 +52,80 @@ def test_what_a_backend_cannot_do_is_a_problem() -> None:
     assert paths == {"ttl", "protected", "rotate_password"}
     able = Capabilities(ttl=True, protection=True, rotates_credentials=True)
     assert unsupported(wanted, able) == []
+
+
+EVERYTHING = replace(
+    GOOD,
+    init="masked",
+    masking_rules=(MaskingRule("voter", "email", value="x"),),
+    parent_timestamp="2026-01-01T00:00:00Z",
+    ttl="7d",
+    compute=Compute(0.25, 1, "5m"),
+    databases={"audit": "auditor"},
+    roles=("auditor",),
+)
+
+
+def test_everything_that_can_be_asked_for_is_something_that_neon_can_do() -> None:
+    assert backend("neon").problems(EVERYTHING) == []
+
+
+def test_each_further_wish_is_a_capability() -> None:
+    wanted = replace(EVERYTHING, parent_lsn="0/1", expires_at="2026-12-01T00:00:00Z")
+    found = unsupported(wanted, Capabilities(rotates_credentials=True))
+    assert {problem.path for problem in found} == {
+        "init",
+        "masking_rules",
+        "parent_timestamp",
+        "parent_lsn",
+        "ttl",
+        "expires_at",
+        "compute",
+        "databases",
+        "roles",
+    }
+    assert all(problem.message.startswith("this backend cannot ") for problem in found)
+    empty = unsupported(replace(GOOD, init="schema-only"), Capabilities(rotates_credentials=True))
+    assert [str(problem) for problem in empty] == ["init: this backend cannot make branches without data"]
+
+
+def test_the_mistakes_of_a_flow_have_the_paths_of_its_config() -> None:
+    wrong = {"parentTimestamp": "2999-01-01T00:00:00Z"}
+    branches = plan(databases={"votes": wrong}).databases
+    with pytest.raises(ConfigError) as caught:
+        branch_requests(branches)
+    assert str(caught.value) == (
+        'kardinal:flow.databases.votes.parentTimestamp: "2999-01-01T00:00:00Z" is in the future: choose an'
+        " earlier time"
+    )
+
+
+def test_what_a_flow_says_about_its_branch_reaches_the_backend() -> None:
+    said = {
+        "init": "masked",
+        "maskingRules": [{"schema": "app", "table": "voter", "column": "email", "value": "x"}],
+        "parentLsn": "0/1",
+        "protected": True,
+        "compute": {"minUnits": 1, "suspendAfter": "never"},
+        "extraDatabases": {"audit": "auditor"},
+        "extraRoles": ["auditor"],
+    }
+    [branch] = plan(databases={"votes": said}).databases
+    assert branch_requests([branch])["votes"] == BranchRequest(
+        name=branch.branch_name,
+        project="kardinal-demo",
+        database="votes",
+        role="votes_owner",
+        parent="main",
+        annotations=branch.annotations,
+        init="masked",
+        masking_rules=(MaskingRule("voter", "email", schema="app", value="x"),),
+        parent_lsn="0/1",
+        protected=True,
+        compute=Compute(min_units=1, suspend_after="never"),
+        databases={"audit": "auditor"},
+        roles=("auditor",),
+    )
 
 
 class Recorder(pulumi.runtime.Mocks):

@@ -178,6 +178,34 @@ def test_no_password_is_stored_in_clear(stack: Stack) -> None:
     assert KEY not in stored + exported + shown
 
 
+def test_everything_that_can_be_asked_for_is_kept_and_its_passwords_are_secret(stack: Stack) -> None:
+    full = {
+        "compute": {"max_units": 2, "suspend_after": "10m"},
+        "databases": {"audit": "auditor"},
+        "roles": ["auditor"],
+        "init": "schema-only",
+    }
+    stack.write(
+        f"""
+        import pulumi
+        from kardinal_infra import NeonBranch
+
+        made = NeonBranch("votes", { ({**REQUEST, **full})!r})
+        pulumi.export("roles", made.role_passwords)
+        pulumi.export("parent", made.parent_id)
+        """
+    )
+    outputs = stack.up()
+    assert stack.secret_outputs() == {"roles"}
+    assert outputs["parent"] == stack.service.main()
+    assert len(outputs["roles"]["auditor"]) > 8
+    stack.up("--expect-no-changes")
+    stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    assert outputs["roles"]["auditor"] not in stack.everything_stored() + stack.pulumi("stack", "export")
+    assert not [request for request in stack.writes() if request.startswith("DELETE")]
+    stack.destroy()
+
+
 def test_a_branch_deleted_by_hand_is_made_again_after_a_refresh(stack: Stack) -> None:
     first = stack.up()["branch"]
     stack.service.finish(stack.service.call("DELETE", f"/branches/{first}"))

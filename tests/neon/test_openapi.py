@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import LiteralString
 
 import httpx
+import psycopg
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
@@ -14,7 +16,7 @@ from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.models import EndpointOptions
 from kardinal_infra.databases.neon.removal import remove_branch
 from kardinal_infra.databases.neon.settings import resolve_settings
-from kardinal_infra.databases.neon.spec import BranchSpec
+from kardinal_infra.databases.neon.spec import BranchSpec, BranchView, Former
 from kardinal_infra.errors import NeonConflictError, NeonNotFoundError
 from tests.neon_local.openapi import require_contract
 from tests.neon_local.server import KEY, PROJECT, Server
@@ -110,3 +112,53 @@ def test_a_branch_is_reset_to_its_parent_and_compared_with_it(client: NeonClient
     client.operations.wait(restored.operations)
     assert client.branches.compare_schema(PROJECT, branch_id, "votes") == ""
     remove_branch(client, PROJECT, branch_id)
+
+
+def rows(view: BranchView, statement: LiteralString) -> list[tuple[object, ...]]:
+    assert view.connection is not None
+    with psycopg.connect(view.connection.uri.get_secret_value(), autocommit=True) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def test_a_schema_only_branch_has_tables_and_no_rows(client: NeonClient, service: Server) -> None:
+    spec = replace(SPEC, name="kardinal/voting/empty/votes", init="schema-only")
+    made = ensure_branch(client, spec)
+    assert (made.branch.parent_id, made.parent_id) == (None, service.main())
+    assert rows(made, "SELECT count(*) FROM vote") == [(0,)]
+    assert ensure_branch(client, spec).branch.id == made.branch.id
+    update_branch(client, PROJECT, made.branch.id, spec, rotate=True)
+    assert service.sql(service.main(), "SELECT count(*) FROM vote") == [(300,)]
+    assert remove_branch(client, PROJECT, made.branch.id) is True
+
+
+def test_a_branch_with_a_size_databases_and_roles_of_its_own(client: NeonClient, service: Server) -> None:
+    spec = replace(
+        SPEC,
+        name="kardinal/voting/extras/votes",
+        compute=EndpointOptions(autoscaling_limit_max_cu=2, suspend_timeout_seconds=600),
+        databases={"audit": "auditor"},
+        roles=("auditor", "reader"),
+    )
+    made = ensure_branch(client, spec)
+    assert made.endpoint is not None
+    assert (made.endpoint.autoscaling_limit_max_cu, made.endpoint.suspend_timeout_seconds) == (2, 600)
+    assert made.connection is not None
+    password = made.extras.passwords["auditor"].get_secret_value()
+    target = {"host": made.connection.host, "port": made.connection.port, "user": "auditor"}
+    with psycopg.connect(**target, password=password, dbname="audit") as connection:
+        connection.execute("CREATE TABLE entry (id int)")
+    former = Former(frozenset({"suspend_timeout_seconds"}), frozenset({"audit"}), frozenset(spec.roles))
+    less = replace(spec, compute=EndpointOptions(autoscaling_limit_max_cu=1), databases={}, roles=("reader",))
+    updated = update_branch(client, PROJECT, made.branch.id, less, rotate=False, former=former)
+    assert updated.endpoint is not None
+    assert updated.endpoint.autoscaling_limit_max_cu == 1
+    assert {item.name for item in client.databases.list(PROJECT, made.branch.id)} == {"votes"}
+    assert {item.name for item in client.roles.list(PROJECT, made.branch.id)} == {"votes_owner", "reader"}
+    remove_branch(client, PROJECT, made.branch.id)
+
+
+def test_the_columns_and_keys_of_a_table_are_read(client: NeonClient, service: Server) -> None:
+    [vote] = client.branches.tables(PROJECT, service.main(), "votes")
+    assert (vote.schema_name, vote.name) == ("public", "vote")
+    assert [column.name for column in vote.columns] == ["id", "choice"]
+    assert [(item.type, item.columns) for item in vote.constraints] == [("primary_key", ["id"])]

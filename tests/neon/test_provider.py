@@ -9,7 +9,7 @@ import pytest
 
 from tests.neon.fake import MAIN, PARENT_PASSWORD, PROJECT
 from tests.neon.plugin import PROVIDER, PluginError
-from tests.neon.ring import INPUTS, Ring, changes
+from tests.neon.ring import FULL, INPUTS, MASKED, Ring, changes, ready_for
 
 # State format.
 
@@ -40,6 +40,18 @@ def test_the_names_in_the_state_never_change(ring: Ring) -> None:
         "port",
         "project_id",
         "uri",
+    }
+
+
+def test_the_names_of_everything_that_can_be_asked_for_never_change(ring: Ring) -> None:
+    outs = ring.plugin.create(ready_for(ring, MASKED))[1]
+    assert set(outs) == {
+        *MASKED,
+        *set(ring.plugin.create(INPUTS | {"name": "plain"})[1]) - {"ttl"},
+        "role_passwords",
+    }
+    assert outs["role_passwords"] == {
+        name: ring.neon.passwords[outs["branch_id"], name] for name in FULL["roles"]
     }
 
 
@@ -94,6 +106,56 @@ def test_what_was_changed_by_hand_shows_and_is_put_right(ring: Ring) -> None:
     ring.plugin.update(id, read, INPUTS)
     assert (branch["name"], branch["protected"]) == (INPUTS["name"], False)
     assert branch["expires_at"] is not None
+
+
+def test_drift_of_what_was_asked_for_shows_and_is_put_right(ring: Ring) -> None:
+    id, outs = ring.plugin.create(ready_for(ring, FULL))
+    branch_id = outs["branch_id"]
+    assert ring.plugin.read(id, outs)[1:] == (outs, FULL)
+    ring.neon.endpoints[outs["endpoint_id"]].update(autoscaling_limit_max_cu=2, suspend_timeout_seconds=90)
+    ring.neon.added_roles[branch_id].remove("writer")
+    ring.neon.added_databases[branch_id] = {"audit": "votes_owner", "by-hand": "reader"}
+    ring.neon.branches[branch_id]["expires_at"] = "2026-12-02T00:00:00Z"
+    _, read, read_inputs = ring.plugin.read(id, outs)
+    drifted = {
+        "compute": {"min_units": 0.5, "max_units": 2, "suspend_after": "90s"},
+        "roles": ["reader"],
+        "databases": {"audit": "votes_owner"},
+        "expires_at": "2026-12-02T00:00:00Z",
+    }
+    assert {name: read_inputs[name] for name in drifted} == drifted
+    assert {name: read[name] for name in drifted} == drifted
+    diff = ring.plugin.diff(id, read, FULL)
+    assert changes(diff)
+    assert not diff.replaces
+    updated = ring.plugin.update(id, read, FULL)
+    assert not changes(ring.plugin.diff(id, updated, FULL))
+    assert ring.plugin.read(id, updated)[1:] == (updated, FULL)
+    assert ring.neon.added_databases[branch_id] == {"audit": "reader", "by-hand": "reader"}
+
+
+def test_what_is_not_asked_for_any_more_is_undone(ring: Ring) -> None:
+    id, outs = ring.plugin.create(ready_for(ring, FULL))
+    less = {name: FULL[name] for name in FULL if name not in ("compute", "roles", "databases", "expires_at")}
+    updated = ring.plugin.update(id, outs, less)
+    branch = ring.neon.branches[outs["branch_id"]]
+    endpoint = ring.neon.endpoints[outs["endpoint_id"]]
+    assert branch["expires_at"] is None
+    assert endpoint["suspend_timeout_seconds"] == 0
+    assert ring.neon.added_roles[outs["branch_id"]] == []
+    assert ring.neon.added_databases[outs["branch_id"]] == {}
+    assert "role_passwords" not in updated
+    assert not changes(ring.plugin.diff(id, updated, less))
+
+
+def test_a_schema_only_branch_keeps_its_origin_over_refreshes(ring: Ring) -> None:
+    inputs = {**INPUTS, "init": "schema-only"}
+    id, outs = ring.plugin.create(inputs)
+    assert outs["parent_id"] == MAIN
+    _, read, _ = ring.plugin.read(id, outs)
+    assert read == outs
+    assert not changes(ring.plugin.diff(id, read, {**inputs, "parent": MAIN}))
+    assert ring.plugin.update(id, read, {**inputs, "ttl": "7d"})["parent_id"] == MAIN
 
 
 def test_a_removed_compute_is_drift_and_made_again(ring: Ring) -> None:

@@ -12,7 +12,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from kardinal_infra.databases.neon.clock import Clock
 from kardinal_infra.databases.neon.provider import NeonBranchProvider
 from tests.neon.fake import MAIN, PROJECT
-from tests.neon.ring import INPUTS, Ring, changes
+from tests.neon.ring import FULL, INPUTS, LATER, MASKED, RULES, Ring, changes, ready_for
 
 # Differences.
 
@@ -24,6 +24,10 @@ def test_what_cannot_be_changed_is_replaced_after_the_deletion(ring: Ring) -> No
         "parent": "staging",
         "annotations": {"kardinal-stack": "organization/kardinal/other"},
         "api_host": "http://127.0.0.1:1",
+        "init": "schema-only",
+        "parent_timestamp": "2026-11-23T11:00:00Z",
+        "parent_lsn": "0/ABCDEF",
+        "masking_rules": RULES,
     }.items():
         diff = ring.plugin.diff(id, outs, {**INPUTS, name: value})
         assert changes(diff)
@@ -43,11 +47,73 @@ def test_spelling_out_a_default_is_no_change(ring: Ring) -> None:
     assert not changes(ring.plugin.diff(id, outs, spelt))
 
 
+def test_another_spelling_of_the_same_is_no_change(ring: Ring) -> None:
+    id, outs = ring.plugin.create(ready_for(ring, MASKED))
+    same = {
+        **MASKED,
+        "masking_rules": [{**RULES[0], "schema": "public", "database": "votes"}],
+        "parent_timestamp": "2026-11-23T12:00:00+01:00",
+        "expires_at": LATER.replace("Z", ".2+00:00"),
+        "compute": {"min_units": 0.5, "max_units": 1.0, "suspend_after": "600s"},
+        "roles": ["writer", "reader"],
+    }
+    assert not changes(ring.plugin.diff(id, outs, MASKED))
+    assert not changes(ring.plugin.diff(id, outs, same))
+
+
+def test_what_can_be_changed_in_place_is(ring: Ring) -> None:
+    id, outs = ring.plugin.create(ready_for(ring, FULL))
+    for name, value in {
+        "expires_at": "2999-01-01T00:00:00Z",
+        "compute": {"min_units": 0.25},
+        "databases": {"audit": "votes_owner"},
+        "roles": ["reader"],
+        "protected": True,
+    }.items():
+        for news in ({**FULL, name: value}, {key: item for key, item in FULL.items() if key != name}):
+            diff = ring.plugin.diff(id, outs, news)
+            assert changes(diff) or (name, "protected" in news) == ("protected", False)
+            assert not diff.replaces
+
+
+def test_a_position_that_was_an_output_only_is_no_change(ring: Ring) -> None:
+    id, outs = ring.plugin.create(INPUTS)
+    assert outs["parent_lsn"]
+    assert not changes(ring.plugin.diff(id, outs, INPUTS))
+    assert not changes(ring.plugin.diff(id, outs, {**INPUTS, "parent_lsn": outs["parent_lsn"].lower()}))
+    _, read, _ = ring.plugin.read(id, outs)
+    assert not changes(ring.plugin.diff(id, read, INPUTS))
+
+
+def test_a_state_of_before_these_inputs_is_no_change() -> None:
+    olds = {**INPUTS, "expires_at": "2026-11-24T12:00:00Z", "endpoint_id": "ep-1", "uri": "postgresql://"}
+    diff = provider_at(datetime(2026, 11, 23, 13, tzinfo=UTC)).diff(
+        "p/b", {**olds, "parent_lsn": "0/1"}, INPUTS
+    )
+    assert not diff.changes
+
+
 def test_unknown_inputs_change_and_replace_nothing_yet(ring: Ring) -> None:
     id, outs = ring.plugin.create(INPUTS)
     diff = ring.plugin.diff(id, outs, {**INPUTS, "project": UNKNOWN})
     assert changes(diff)
     assert not diff.replaces
+
+
+def test_unknown_parts_of_inputs_are_changes_and_no_mistakes(ring: Ring) -> None:
+    id, outs = ring.plugin.create(INPUTS)
+    news = {
+        **INPUTS,
+        "compute": {"suspend_after": UNKNOWN},
+        "masking_rules": [{"table": UNKNOWN, "column": "email", "value": "x"}],
+        "init": "masked",
+        "databases": UNKNOWN,
+        "roles": [UNKNOWN],
+        "parent_timestamp": UNKNOWN,
+        "expires_at": UNKNOWN,
+    }
+    assert ring.plugin.check(news)[1] == []
+    assert list(ring.plugin.diff(id, outs, news).replaces) == ["init"]
 
 
 def provider_at(moment: datetime) -> NeonBranchProvider:
@@ -119,6 +185,54 @@ def test_all_mistakes_are_reported_at_once_and_offline(ring: Ring) -> None:
         ({"annotations": {}}, "annotations", "at least one"),
         ({"annotations": {"a": 1}}, "annotations", "texts only, which is not so for a"),
         ({"api_host": "http://key@host"}, "api_host", "credentials"),
+        ({"init": "empty"}, "init", "one of data, schema-only, masked"),
+        ({"init": "masked"}, "masking_rules", 'required for init "masked"'),
+        ({"masking_rules": RULES}, "masking_rules", 'need init "masked"'),
+        (
+            {"init": "masked", "masking_rules": RULES * 2},
+            "masking_rules",
+            '"votes.public.voter.email" is listed',
+        ),
+        ({"init": "masked", "masking_rules": [{"table": "t"}]}, "masking_rules", "rule 1: column required"),
+        (
+            {"init": "masked", "masking_rules": [{**RULES[0], "value": "x"}]},
+            "masking_rules",
+            "rule 1: needs either a function",
+        ),
+        (
+            {"init": "masked", "masking_rules": [{**RULES[0], "columns": "x"}]},
+            "masking_rules",
+            "columns: there are",
+        ),
+        ({"init": "masked", "masking_rules": "email"}, "masking_rules", "list of rules"),
+        ({"parent_lsn": "1DE2850"}, "parent_lsn", '"1DE2850" is not a log position like'),
+        ({"parent_timestamp": "yesterday"}, "parent_timestamp", '"yesterday" is not a time with a zone'),
+        ({"parent_timestamp": "2026-11-23T12:00:00"}, "parent_timestamp", "not a time with a zone"),
+        (
+            {"parent_timestamp": "2999-01-01T00:00:00Z"},
+            "parent_timestamp",
+            "in the future: choose an earlier",
+        ),
+        (
+            {"parent_timestamp": "2026-01-01T00:00:00Z", "parent_lsn": "0/1"},
+            "parent_lsn",
+            "together with parent_timestamp",
+        ),
+        ({"expires_at": LATER}, "expires_at", "cannot be given together with ttl: both name the end"),
+        ({"ttl": None, "expires_at": "2026-01-01T00:00:00Z"}, "expires_at", "in the past: choose a later"),
+        ({"ttl": None, "expires_at": "2999-01-01T00:00:00Z"}, "expires_at", "more than 30 days ahead"),
+        ({"compute": {"min_units": 0.1}}, "compute", "min_units is 0.1, and the smallest compute has 0.25"),
+        ({"compute": {"min_units": 2, "max_units": 1}}, "compute", "min_units 2 is more than max_units 1"),
+        ({"compute": {"suspend_after": "10s"}}, "compute", "at least 1m and at most 7d, or never"),
+        ({"compute": {"suspend_after": "soon"}}, "compute", '"soon" is not an idle time'),
+        ({"compute": {"size": 2}}, "compute", "size: there are only min_units"),
+        ({"compute": {"min_units": "2"}}, "compute", "min_units must be a number"),
+        ({"databases": {"votes": "votes_owner"}}, "databases", "the database of the branch itself"),
+        ({"databases": {"x" * 64: "votes_owner"}}, "databases", "longer than the 63 bytes"),
+        ({"databases": ["audit"]}, "databases", "mapping of database name to owner"),
+        ({"roles": ["votes_owner"]}, "roles", "the role of the branch itself"),
+        ({"roles": ["reader", "reader"]}, "roles", '"reader" is listed twice'),
+        ({"roles": ["reader", " "]}, "roles", "' ' must be a non-empty text"),
     ],
 )
 def test_each_mistake_has_its_reason(ring: Ring, change: dict[str, Any], property: str, reason: str) -> None:

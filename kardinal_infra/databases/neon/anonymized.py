@@ -68,8 +68,9 @@ class AnonymizedBranches:
         return decode(AnonymizedStatus, self._http.post(_path(project_id, branch_id, "anonymize")))
 
     def status(self, project_id: str, branch_id: str) -> AnonymizedStatus:
-        """Reads how far masking has come."""
-        return decode(AnonymizedStatus, self._http.get(_path(project_id, branch_id, "anonymized_status")))
+        """Reads how far masking has come; a branch made a moment ago may take some seconds to be visible."""
+        path = _path(project_id, branch_id, "anonymized_status")
+        return decode(AnonymizedStatus, self._http.get(path, just_made=True))
 
 
 def _path(project_id: str, branch_id: str, what: str) -> str:

@@ -1,13 +1,24 @@
 """Neon behind the branching interface."""
 
 from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pulumi
 
-from kardinal_infra.databases.branching import Branch, BranchRequest, Capabilities, unsupported
+from kardinal_infra.databases.branching import (
+    Branch,
+    BranchRequest,
+    Capabilities,
+    Compute,
+    MaskingRule,
+    OwnedBranch,
+    unsupported,
+)
 from kardinal_infra.databases.neon import inputs
 from kardinal_infra.databases.neon.leftovers import discard_branch, settings_from
+from kardinal_infra.databases.neon.owned import list_owned, remove_owned
 from kardinal_infra.databases.neon.resource import NeonBranch, NeonBranchArgs
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.names import BRANCH_ANNOTATION_STACK
@@ -20,7 +31,19 @@ class NeonBackend:
 
     # What this package offers of Neon; the limit of branches depends on the plan.
     capabilities = Capabilities(
-        ttl=True, protection=True, pooled=True, nested=True, rotates_credentials=True, copy_on_write=True
+        ttl=True,
+        self_expiring=True,
+        protection=True,
+        point_in_time=True,
+        schema_only=True,
+        masking=True,
+        pooled=True,
+        nested=True,
+        rotates_credentials=True,
+        compute=True,
+        databases=True,
+        roles=True,
+        copy_on_write=True,
     )
 
     def problems(self, request: BranchRequest) -> list[Problem]:
@@ -31,8 +54,9 @@ class NeonBackend:
         """
         # The owner is added when the resource is declared; every request has one.
         props = {**_args(request), "annotations": {BRANCH_ANNOTATION_STACK: "-", **request.annotations}}
-        found = [Problem(name, reason) for name, reason in inputs.problems(props, lambda _: False)]
-        return [*found, *unsupported(request, self.capabilities)]
+        problems = inputs.problems(props, lambda _: False, datetime.now(UTC))
+        found = [Problem(name, reason) for name, reason in problems]
+        return [*found, *unsupported(request, self.capabilities, self.name)]
 
     def declare(
         self, resource_name: str, request: BranchRequest, opts: pulumi.ResourceOptions | None = None
@@ -95,6 +119,39 @@ class NeonBackend:
             request.project, request.name, request.annotations, config, api_host=request.api_host
         )
 
+    def owned(self, project: str, config: Callable[[str], str | None]) -> list[OwnedBranch]:
+        """Lists the branches of a project that a stack of ours made.
+
+        Args:
+            project: Project id or name.
+            config: The configuration of a stack, by `namespace:key`.
+
+        Raises:
+            BranchingError: There is no key, no such project, or a call failed.
+        """
+        return list_owned(settings_from(config), project)
+
+    def remove(
+        self,
+        branch: OwnedBranch,
+        config: Callable[[str], str | None],
+        still: Callable[[OwnedBranch], bool],
+    ) -> bool:
+        """Deletes a branch that `owned` has listed, after one more look at it.
+
+        Args:
+            branch: As it was listed.
+            config: The configuration of a stack, by `namespace:key`.
+            still: Says of the branch as it is now whether it is to go.
+
+        Returns:
+            Whether it was deleted.
+
+        Raises:
+            BranchingError: It may not go, or the deletion failed.
+        """
+        return remove_owned(settings_from(config), branch, still)
+
 
 def _args(request: BranchRequest) -> dict[str, Any]:
     args: dict[str, Any] = {
@@ -103,7 +160,15 @@ def _args(request: BranchRequest) -> dict[str, Any]:
         "database": request.database,
         "role": request.role,
         "parent": request.parent,
+        "parent_timestamp": request.parent_timestamp,
+        "parent_lsn": request.parent_lsn,
+        "init": None if request.init == "data" else request.init,
+        "masking_rules": [_given(rule) for rule in request.masking_rules] or None,
         "ttl": request.ttl,
+        "expires_at": request.expires_at,
+        "compute": None if request.compute is None else _given(request.compute),
+        "databases": dict(request.databases) or None,
+        "roles": list(request.roles) or None,
         "protected": request.protected,
         "annotations": dict(request.annotations),
         "rotate_password": request.rotate_password,
@@ -111,3 +176,7 @@ def _args(request: BranchRequest) -> dict[str, Any]:
         "api_host": request.api_host,
     }
     return {name: value for name, value in args.items() if value is not None}
+
+
+def _given(part: MaskingRule | Compute) -> dict[str, Any]:
+    return {name: value for name, value in asdict(part).items() if value is not None}

@@ -10,19 +10,26 @@ from __future__ import annotations
 
 import contextlib
 
-from kardinal_infra.databases.neon.change import apply_changes, rotate_password, wanted_changes
+from kardinal_infra.databases.neon.change import apply_changes, must_rotate, rotate_password, wanted_changes
 from kardinal_infra.databases.neon.client import NeonClient
-from kardinal_infra.databases.neon.compute import ensure_endpoint
-from kardinal_infra.databases.neon.models import (
-    AnnotatedBranch,
-    Branch,
-    BranchCreated,
-    BranchOptions,
-    EndpointOptions,
-    Operation,
+from kardinal_infra.databases.neon.compute import ensure_endpoint, resize
+from kardinal_infra.databases.neon.content import (
+    SCHEMA_ONLY,
+    branch_options,
+    content_marks,
+    require_content,
 )
+from kardinal_infra.databases.neon.extras import ensure_extras
+from kardinal_infra.databases.neon.limits import explain_limit, is_limit
+from kardinal_infra.databases.neon.masking import mask, require_maskable
+from kardinal_infra.databases.neon.models import AnnotatedBranch, Branch, BranchCreated, Operation, Project
 from kardinal_infra.databases.neon.ownership import require_ours
-from kardinal_infra.databases.neon.parent import require_database, resolve_parent
+from kardinal_infra.databases.neon.parent import (
+    require_database,
+    require_moment,
+    require_passwords,
+    resolve_parent,
+)
 from kardinal_infra.databases.neon.removal import is_going, remove_branch
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView
 from kardinal_infra.databases.neon.ttl import expiry
@@ -31,6 +38,7 @@ from kardinal_infra.errors import (
     BranchingError,
     NeonConflictError,
     NeonError,
+    NeonMaskingError,
     NeonUnknownOutcomeError,
 )
 
@@ -57,25 +65,35 @@ def ensure_branch(client: NeonClient, spec: BranchSpec) -> BranchView:
             possible; should even that fail, the next call adopts it.
     """
     project = client.projects.find(spec.project)
-    parent = resolve_parent(client, project.id, spec.parent)
-    require_database(client, parent, spec.database, spec.role)
+    require_passwords(project)
+    parent = resolve_parent(client, project.id, spec.parent, only_schema=spec.init == SCHEMA_ONLY)
+    require_database(client, parent, spec)
     with client.writing(project.id):
-        branch, started, adopted = _create_or_adopt(client, spec, parent)
-        try:
+        branch, started, adopted = _create_or_adopt(client, spec, project, parent)
+    # Not among what is cleaned up after: a branch that is not ours must not be deleted either.
+    _require_own(client, spec, branch, parent)
+    try:
+        with client.writing(project.id):
             # Somebody else's operations may run as well, and those of an interrupted run are not known.
             client.operations.wait(started)
             client.operations.wait_for_branch(project.id, branch.id)
+            ensure_endpoint(client, project.id, branch.id, spec.compute)
+        if spec.init == "masked":
+            # Takes long: the other branches of this process go on meanwhile.
+            mask(client, branch, spec.masking_rules, adopted=adopted)
+        with client.writing(project.id):
             return _complete(client, spec, branch, parent, adopted=adopted)
-        except Exception:
-            # An adopted branch stays: should it be declared twice by mistake, its data are in use.
-            if not adopted:
-                with contextlib.suppress(BranchingError):
-                    remove_branch(client, project.id, branch.id)
-            raise
+    except Exception as error:
+        # An adopted branch stays: should it be declared twice by mistake, its data are in use. Not so one
+        # that could not be masked, which never let anybody in.
+        if not adopted or isinstance(error, NeonMaskingError):
+            with contextlib.suppress(BranchingError):
+                remove_branch(client, project.id, branch.id)
+        raise
 
 
 def _create_or_adopt(
-    client: NeonClient, spec: BranchSpec, parent: Branch
+    client: NeonClient, spec: BranchSpec, project: Project, parent: Branch
 ) -> tuple[Branch, list[Operation], bool]:
     started_here = False
     last: NeonError | None = None
@@ -85,7 +103,7 @@ def _create_or_adopt(
             return _adoptable(found, spec, parent), [], not started_here
         try:
             if not found:
-                created = _create(client, spec, parent)
+                created = _create(client, spec, project, parent)
                 return created.branch, created.operations, False
         except NeonConflictError as error:
             last = error
@@ -106,31 +124,50 @@ def _create_or_adopt(
 
 def _adoptable(found: list[AnnotatedBranch], spec: BranchSpec, parent: Branch) -> Branch:
     for candidate in found:
-        require_ours(candidate, spec.annotations, parent.id)
+        require_ours(candidate, spec.annotations)
+        require_content(candidate, spec, parent)
     return found[0].branch
 
 
-def _create(client: NeonClient, spec: BranchSpec, parent: Branch) -> BranchCreated:
-    # `protected` is set last, so that a failure on the way can still be cleaned up.
-    options = BranchOptions(
-        name=spec.name, parent_id=parent.id, expires_at=expiry(spec.ttl, client.clock.utc_now())
-    )
-    return client.branches.create(
-        parent.project_id, options, endpoints=[EndpointOptions()], annotations=spec.annotations
-    )
+def _create(client: NeonClient, spec: BranchSpec, project: Project, parent: Branch) -> BranchCreated:
+    now = client.clock.utc_now()
+    require_moment(project, spec, now)
+    options = branch_options(spec, parent, expiry(spec.ttl, now, spec.expires_at))
+    marks = {**spec.annotations, **content_marks(spec, parent.id)}
+    try:
+        if spec.init == "masked":
+            require_maskable(client, parent, spec)
+            return client.anonymized.create(
+                project.id, options, rules=spec.masking_rules, endpoints=[spec.compute], annotations=marks
+            )
+        return client.branches.create(project.id, options, endpoints=[spec.compute], annotations=marks)
+    except NeonError as error:
+        if is_limit(error):
+            raise explain_limit(client, project.id, error) from None
+        raise
+
+
+def _require_own(client: NeonClient, spec: BranchSpec, branch: Branch, parent: Branch) -> None:
+    """Makes sure that what Neon answered with is the branch that was asked for, before it is touched."""
+    if branch.id == parent.id or (branch.parent_id != parent.id and spec.init != SCHEMA_ONLY):
+        raise BranchingError(f"Neon answered with {branch.id}, which is no child of {parent.id}: not used")
+    if spec.init == SCHEMA_ONLY:
+        # A root has no parent to tell by, but nobody else's branch carries our marks.
+        present = client.branches.get(branch.project_id, branch.id, just_made=True)
+        require_ours(present, spec.annotations)
+        require_content(present, spec, parent)
 
 
 def _complete(
     client: NeonClient, spec: BranchSpec, branch: Branch, parent: Branch, *, adopted: bool
 ) -> BranchView:
     project_id = branch.project_id
-    if branch.id == parent.id or branch.parent_id != parent.id:
-        raise BranchingError(f"Neon answered with {branch.id}, which is no child of {parent.id}: not used")
-    endpoint = ensure_endpoint(client, project_id, branch.id)
+    endpoint = resize(client, ensure_endpoint(client, project_id, branch.id, spec.compute), spec.compute)
     password = None
-    if spec.rotate_password and not parent.protected:
+    if spec.rotate_password and must_rotate(spec, parent):
         # Adopted ones too: whether the run that died had come this far is not known.
         password = rotate_password(client, project_id, branch.id, spec.role)
+    extras = ensure_extras(client, branch, spec)
     reached = connection(client, endpoint, database=spec.database, role=spec.role, password=password)
     present = client.branches.get(project_id, branch.id, just_made=True).branch
     if present.current_state in UNUSABLE:
@@ -139,4 +176,4 @@ def _complete(
             " it any more: delete it and try again"
         )
     changes = wanted_changes(present, spec, client.clock.utc_now(), renew=adopted)
-    return BranchView(apply_changes(client, present, changes), endpoint, reached, adopted)
+    return BranchView(apply_changes(client, present, changes), endpoint, reached, parent.id, extras, adopted)

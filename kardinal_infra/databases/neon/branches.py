@@ -20,6 +20,7 @@ from kardinal_infra.databases.neon.models import (
     BranchCreated,
     BranchOptions,
     EndpointOptions,
+    Table,
     body,
 )
 from kardinal_infra.databases.neon.pages import pages
@@ -150,6 +151,28 @@ class Branches:
             {name: value for name, value in request.items() if value is not None},
         )
         return decode(BranchChange, answer)
+
+    def tables(
+        self,
+        project_id: str,
+        branch_id: str,
+        database: str,
+        *,
+        lsn: str | None = None,
+        timestamp: str | None = None,
+    ) -> builtins.list[Table]:
+        """Returns the tables of a database.
+
+        Args:
+            project_id: The project.
+            branch_id: The branch.
+            database: Database name.
+            lsn: As they were at this position.
+            timestamp: As they were at this time, RFC 3339, instead of a position.
+        """
+        params = {"db_name": database, "format": "json", "lsn": lsn, "timestamp": timestamp}
+        schema = field(self._http.get(_path(project_id, branch_id) + "/schema", params), "json")
+        return [decode(Table, item) for item in (schema or {}).get("tables") or ()]
 
     def schema(self, project_id: str, branch_id: str, database: str) -> str:
         """Returns the schema of a database as SQL."""

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
 
 from kardinal_infra.databases.neon.client import NeonClient
-from kardinal_infra.databases.neon.compute import ensure_endpoint, read_write_endpoint
+from kardinal_infra.databases.neon.compute import ensure_endpoint, read_write_endpoint, resize, size_of
+from kardinal_infra.databases.neon.content import made_for_masking
+from kardinal_infra.databases.neon.extras import drop_databases, drop_roles, ensure_extras, read_extras
+from kardinal_infra.databases.neon.masking import is_masked, mask
 from kardinal_infra.databases.neon.models import Branch
 from kardinal_infra.databases.neon.removal import is_going, require_project
-from kardinal_infra.databases.neon.spec import BranchSpec, BranchView
-from kardinal_infra.databases.neon.ttl import expiry
+from kardinal_infra.databases.neon.spec import BranchSpec, BranchView, Former
+from kardinal_infra.databases.neon.ttl import expiry, timestamp
 from kardinal_infra.databases.neon.uris import connection
-from kardinal_infra.errors import NeonNotFoundError
+from kardinal_infra.errors import BranchingError, NeonError, NeonNotFoundError
 
 
 def read_branch(
-    client: NeonClient, project_id: str, branch_id: str, *, database: str | None, role: str | None
+    client: NeonClient,
+    project_id: str,
+    branch_id: str,
+    *,
+    database: str | None,
+    role: str | None,
+    databases: Collection[str] = (),
+    roles: Collection[str] = (),
 ) -> BranchView | None:
     """Reads a branch with its compute and URIs; None when it is gone.
 
@@ -29,31 +40,40 @@ def read_branch(
         branch_id: The branch.
         database: Database of the URIs.
         role: Role of the URIs.
+        databases: Names of the further databases to look for.
+        roles: Names of the further roles to look for.
 
     Raises:
         BranchingError: The project is not visible, so nothing can be said about the branch.
         NeonError: A call failed.
     """
     try:
-        branch = client.branches.get(project_id, branch_id).branch
+        found = client.branches.get(project_id, branch_id)
     except NeonNotFoundError:
         require_project(client, project_id)
         return None
+    branch = found.branch
     if is_going(branch):
         return None
     endpoint = read_write_endpoint(client, project_id, branch_id)
-    if endpoint is None or not database or not role:
-        return BranchView(branch, endpoint, None)
-    try:
-        reached = connection(client, endpoint, database=database, role=role)
-    except NeonNotFoundError:
-        # The database or the role was dropped: shown as missing URIs, which the next update reports.
-        return BranchView(branch, endpoint, None)
-    return BranchView(branch, endpoint, reached)
+    extras = read_extras(client, branch, databases, roles)
+    reached = None
+    ready = not made_for_masking(found) or is_masked(client, branch)
+    if endpoint is not None and database and role and ready:
+        # The database or the role may have been dropped: missing URIs, which the next update reports.
+        with contextlib.suppress(NeonNotFoundError):
+            reached = connection(client, endpoint, database=database, role=role)
+    return BranchView(branch, endpoint, reached, branch.parent_id, extras)
 
 
 def update_branch(
-    client: NeonClient, project_id: str, branch_id: str, spec: BranchSpec, *, rotate: bool
+    client: NeonClient,
+    project_id: str,
+    branch_id: str,
+    spec: BranchSpec,
+    *,
+    rotate: bool,
+    former: Former | None = None,
 ) -> BranchView:
     """Brings an existing branch to what is wanted, and starts its TTL anew.
 
@@ -61,10 +81,12 @@ def update_branch(
         client: The Neon client.
         project_id: The project.
         branch_id: The branch.
-        spec: What is wanted; project, parent and annotations cannot change.
+        spec: What is wanted; project, parent, content and annotations cannot change.
         rotate: Give the role a new password, unless the parent is protected (then it has one).
+        former: What was wanted before; what is not any more is undone.
 
     Raises:
+        BranchingError: A life time is wanted for a branch that others were made from.
         NeonNotFoundError: The branch is gone.
         NeonConflictError: The new name is taken by another branch.
     """
@@ -72,13 +94,39 @@ def update_branch(
         branch = client.branches.get(project_id, branch_id).branch
         changes = wanted_changes(branch, spec, client.clock.utc_now(), renew=True)
         branch = apply_changes(client, branch, changes)
-        endpoint = ensure_endpoint(client, project_id, branch_id)
+        former = former or Former()
+        endpoint = resize(
+            client,
+            ensure_endpoint(client, project_id, branch_id, spec.compute),
+            spec.compute,
+            released=former.compute - size_of(spec.compute).keys(),
+        )
+        drop_databases(client, branch, former.databases - spec.databases.keys())
+        extras = ensure_extras(client, branch, spec)
+        # Last, when nothing is owned by them any more.
+        drop_roles(client, branch, former.roles - {*spec.roles})
         parent_id = branch.parent_id
+        parent = client.branches.get(project_id, parent_id).branch if rotate and parent_id else None
         password = None
-        if rotate and not (parent_id and client.branches.get(project_id, parent_id).branch.protected):
+        if rotate and must_rotate(spec, parent):
             password = rotate_password(client, project_id, branch_id, spec.role)
+    if spec.init == "masked":
+        # Somebody may have begun it anew, and whoever reads in the meantime gets no URI.
+        mask(client, branch, spec.masking_rules, adopted=False)
     reached = connection(client, endpoint, database=spec.database, role=spec.role, password=password)
-    return BranchView(branch, endpoint, reached)
+    return BranchView(branch, endpoint, reached, parent_id, extras)
+
+
+def must_rotate(spec: BranchSpec, parent: Branch | None) -> bool:
+    """Says whether a role's password opens the parent as well.
+
+    Neon generates new ones on children of a protected branch; of roots and masked branches it says nothing.
+
+    Args:
+        spec: What is wanted.
+        parent: The parent; None for a root.
+    """
+    return spec.init != "data" or parent is None or not parent.protected
 
 
 def rotate_password(client: NeonClient, project_id: str, branch_id: str, role: str) -> SecretStr | None:
@@ -112,11 +160,10 @@ def wanted_changes(branch: Branch, spec: BranchSpec, now: datetime, *, renew: bo
         changes["name"] = spec.name
     if branch.protected != spec.protected:
         changes["protected"] = spec.protected
-    if spec.ttl is None:
-        if branch.expires_at is not None:
-            changes["expires_at"] = None
-    elif renew or branch.expires_at is None:
-        changes["expires_at"] = expiry(spec.ttl, now)
+    present = None if branch.expires_at is None else timestamp(branch.expires_at)
+    wanted = expiry(spec.ttl, now, spec.expires_at)
+    if wanted != present and (spec.ttl is None or renew or present is None):
+        changes["expires_at"] = wanted
     return changes
 
 
@@ -130,15 +177,31 @@ def apply_changes(client: NeonClient, branch: Branch, changes: Mapping[str, Any]
 
     Raises:
         NeonConflictError: The new name is taken by another branch.
+        BranchingError: It cannot get a life time because others were made from it; names those.
     """
     if not changes:
         return branch
     with client.writing(branch.project_id):
         # An expiring branch cannot be protected and a protected one cannot expire: the removal goes first.
         for part in _ordered(changes):
-            changed = client.branches.patch(branch.project_id, branch.id, part)
+            try:
+                changed = client.branches.patch(branch.project_id, branch.id, part)
+            except NeonError as error:
+                if part.get("expires_at") is not None:
+                    _explain_children(client, branch, error)
+                raise
             client.operations.wait(changed.operations)
     return client.branches.get(branch.project_id, branch.id).branch
+
+
+def _explain_children(client: NeonClient, branch: Branch, error: NeonError) -> None:
+    children = [found.branch for found in client.branches.children(branch.project_id, branch.id)]
+    named = ", ".join(f"{child.name!r} ({child.id})" for child in children if not is_going(child))
+    if named:
+        raise BranchingError(
+            f"branch {branch.name!r} ({branch.id}) cannot expire, because others were made from it: {named}."
+            f" Leave out ttl and expires_at, or delete those first ({error.message})"
+        ) from None
 
 
 def _ordered(changes: Mapping[str, Any]) -> list[dict[str, Any]]:

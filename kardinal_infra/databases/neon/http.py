@@ -179,7 +179,8 @@ class NeonHttp:
         message = self._clean(str(parsed.get("message") or "") or _TAG.sub(" ", response.text))
         if status in {401, 403}:
             reason = message or "access refused"
-            message = f"{reason}; {HOW_TO_REPLACE_THE_KEY}"
+            source = self._settings.key_source
+            message = f"{reason}; the key of {source} does not do: {HOW_TO_REPLACE_THE_KEY}"
         code = str(parsed.get("code") or "")
         return neon_error_class(status, code)(
             message or response.reason_phrase or "no explanation",

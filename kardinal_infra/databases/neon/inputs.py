@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kardinal_infra.config.ttl import parse_ttl
-from kardinal_infra.databases.neon.settings import normal_host
-from kardinal_infra.databases.neon.spec import BranchSpec
+from kardinal_infra.config.branch_rules import NEVER, combination_problems, parse_moment, suspend_seconds
+from kardinal_infra.databases.neon import checks
+from kardinal_infra.databases.neon.compute import size_of
+from kardinal_infra.databases.neon.models import Endpoint, EndpointOptions, MaskingRule
+from kardinal_infra.databases.neon.spec import BranchSpec, Former
 from kardinal_infra.databases.neon.ttl import is_due
-from kardinal_infra.errors import NeonSettingsError
-from kardinal_infra.names import branch_name_problem
 
 Props = Mapping[str, Any]
 
@@ -32,58 +32,13 @@ OUTPUTS = (
     "uri",
     "pooled_uri",
     "expires_at",
+    "role_passwords",
     "adopted",
 )
-"""What the provider adds to the inputs. `database` and `role` are inputs that are read as outputs too."""
+"""What the provider adds to the inputs. `database` and `role` are inputs that are read as outputs too;
+`expires_at` is an input when there is no `ttl`, `parent_lsn` when it is given; both are always outputs."""
 
-SECRET_OUTPUTS = ("password", "uri", "pooled_uri")
-
-LONGEST_IDENTIFIER = 63
-"""Bytes of a PostgreSQL identifier."""
-
-
-def _text(value: object) -> str | None:
-    return None if isinstance(value, str) and value.strip() else "must be a non-empty text"
-
-
-def _boolean(value: object) -> str | None:
-    return None if isinstance(value, bool) else "must be true or false"
-
-
-def _identifier(value: object) -> str | None:
-    problem = _text(value)
-    if problem is None and len(str(value).encode()) > LONGEST_IDENTIFIER:
-        return f"is longer than the {LONGEST_IDENTIFIER} bytes that PostgreSQL allows"
-    return problem
-
-
-def _branch_name(value: object) -> str | None:
-    return _text(value) or branch_name_problem(str(value))
-
-
-def _ttl(value: object) -> str | None:
-    if not isinstance(value, str):
-        return "must be a duration such as 24h or 7d"
-    try:
-        parse_ttl(value)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _host(value: object) -> str | None:
-    try:
-        normal_host(str(value))
-    except NeonSettingsError as error:
-        return str(error)
-    return None
-
-
-def _annotations(value: object) -> str | None:
-    if not isinstance(value, Mapping) or not value:
-        return "must be a mapping of text to text with at least one entry: it is how we know our own branches"
-    wrong = sorted(str(key) for key, item in value.items() if not (isinstance(item, str) and item))
-    return f"must hold non-empty texts only, which is not so for {', '.join(wrong)}" if wrong else None
+SECRET_OUTPUTS = ("password", "uri", "pooled_uri", "role_passwords")
 
 
 @dataclass(frozen=True)
@@ -96,47 +51,74 @@ class Input:
         replaces: A change needs a new branch.
     """
 
-    problem: Callable[[object], str | None]
+    problem: checks.Check
     required: bool = False
     replaces: bool = False
 
 
+COMPUTE_FIELDS = {
+    "min_units": "autoscaling_limit_min_cu",
+    "max_units": "autoscaling_limit_max_cu",
+    "suspend_after": "suspend_timeout_seconds",
+}
+"""Parts of the input `compute`, and what Neon's API calls them."""
+
+_WITH_PARTS = frozenset({"masking_rules", "compute", "databases", "roles"})
+
 INPUTS: dict[str, Input] = {
-    "project": Input(_text, required=True, replaces=True),
-    "name": Input(_branch_name, required=True),
-    "parent": Input(_text, replaces=True),
-    "database": Input(_identifier, required=True),
-    "role": Input(_identifier, required=True),
+    "project": Input(checks.text, required=True, replaces=True),
+    "name": Input(checks.branch_name, required=True),
+    "parent": Input(checks.text, replaces=True),
+    "parent_timestamp": Input(checks.parent_timestamp, replaces=True),
+    "parent_lsn": Input(checks.parent_lsn, replaces=True),
+    "init": Input(checks.init, replaces=True),
+    # A branch is masked once: other rules need the unmasked data again.
+    "masking_rules": Input(checks.masking_rules, replaces=True),
+    "database": Input(checks.identifier, required=True),
+    "role": Input(checks.identifier, required=True),
     # Neon sets annotations at creation only.
-    "annotations": Input(_annotations, required=True, replaces=True),
-    "ttl": Input(_ttl),
-    "protected": Input(_boolean),
-    "rotate_password": Input(_boolean),
-    "delete_children": Input(_boolean),
-    "api_host": Input(_host, replaces=True),
+    "annotations": Input(checks.marks, required=True, replaces=True),
+    "ttl": Input(checks.ttl),
+    "expires_at": Input(checks.expires_at),
+    "protected": Input(checks.boolean),
+    "compute": Input(checks.compute),
+    "databases": Input(checks.databases),
+    "roles": Input(checks.roles),
+    "rotate_password": Input(checks.boolean),
+    "delete_children": Input(checks.boolean),
+    "api_host": Input(checks.host, replaces=True),
 }
 
 
-def problems(props: Props, unknown: Callable[[object], bool]) -> list[tuple[str, str]]:
+def problems(props: Props, unknown: Callable[[object], bool], now: datetime) -> list[tuple[str, str]]:
     """Lists everything that is wrong with the inputs, as (property, reason).
 
     Args:
         props: The inputs; what is not known before the update is skipped.
         unknown: Tells values that are not known yet.
+        now: Time of day.
     """
     found: list[tuple[str, str]] = []
     for name in sorted(set(props) - set(INPUTS) - set(OUTPUTS) - {"__provider"}):
         found.append((name, f"is no input of a Neon branch; there are {', '.join(INPUTS)}"))
+    usable: dict[str, Any] = {}
     for name, rule in INPUTS.items():
         value = props.get(name)
         if value is None:
             if rule.required:
                 found.append((name, "is required"))
-        elif not unknown(value) and (reason := rule.problem(value)):
-            found.append((name, reason))
-    if props.get("protected") is True and props.get("ttl") is not None:
-        found.append(("ttl", "cannot be set on a protected branch: Neon lets those never expire"))
-    if props.get("parent") is not None and props.get("parent") == props.get("name"):
+        elif not unknown(value):
+            if reason := rule.problem(value, now):
+                found.append((name, reason))
+            # What has no readable parts cannot be held against anything else.
+            if reason is None or name not in _WITH_PARTS:
+                usable[name] = value
+    together = ("init", "masking_rules")
+    if not all(name in usable or props.get(name) is None for name in together):
+        # One is unreadable or not known yet: whether they go together is not known either.
+        usable |= dict.fromkeys(together)
+    found.extend(combination_problems(usable))
+    if usable.get("parent") is not None and usable["parent"] == usable.get("name"):
         found.append(("parent", "cannot be the branch itself"))
     return found
 
@@ -152,7 +134,10 @@ def changed(olds: Props, news: Props, now: datetime) -> list[str]:
         news: Wanted inputs.
         now: Time of day.
     """
-    found = [name for name in INPUTS if not _same(name, olds, news)]
+    # These two are outputs as well, whose change is none of the user's.
+    outputs_only = {"expires_at"} if news.get("ttl") is not None else set()
+    outputs_only |= {"parent_lsn"} if news.get("parent_lsn") is None else set()
+    found = [name for name in INPUTS if name not in outputs_only and not _same(name, olds, news)]
     ttl, expires_at = news.get("ttl"), olds.get("expires_at")
     if isinstance(ttl, str) and "ttl" not in found and expires_at and is_due(ttl, expires_at, now):
         found.append("ttl")
@@ -181,6 +166,7 @@ def replacing(olds: Props, changes: list[str], unknown_names: set[str], now: dat
 
 def spec(props: Props) -> BranchSpec:
     """Turns checked inputs into what is wanted of Neon."""
+    ttl = props.get("ttl")
     return BranchSpec(
         project=props["project"],
         name=props["name"],
@@ -188,19 +174,117 @@ def spec(props: Props) -> BranchSpec:
         role=props["role"],
         annotations=dict(props["annotations"]),
         parent=props.get("parent"),
-        ttl=props.get("ttl"),
+        ttl=ttl,
         protected=bool(props.get("protected", False)),
         rotate_password=bool(props.get("rotate_password", True)),
+        init=props.get("init") or "data",
+        masking_rules=_rules(props),
+        parent_timestamp=props.get("parent_timestamp"),
+        parent_lsn=props.get("parent_lsn"),
+        expires_at=None if ttl else props.get("expires_at"),
+        compute=_compute(props),
+        databases=dict(props.get("databases") or {}),
+        roles=tuple(props.get("roles") or ()),
     )
 
 
-_DEFAULTS: dict[str, Any] = {"protected": False, "rotate_password": True, "delete_children": False}
+def former(olds: Props) -> Former:
+    """Returns what an update may have to undo.
+
+    Args:
+        olds: State.
+    """
+    return Former(
+        compute=frozenset(COMPUTE_FIELDS[name] for name in olds.get("compute") or ()),
+        databases=frozenset(olds.get("databases") or ()),
+        roles=frozenset(olds.get("roles") or ()),
+    )
+
+
+def drifted_compute(props: Props, endpoint: Endpoint) -> dict[str, Any]:
+    """Returns the input `compute` with what a compute has instead; None stands for the project's default.
+
+    Args:
+        props: State.
+        endpoint: The compute.
+    """
+    drifted = dict(props["compute"])
+    wanted = size_of(_compute(props))
+    for name, field in COMPUTE_FIELDS.items():
+        present = getattr(endpoint, field)
+        if field in wanted and present != wanted[field]:
+            drifted[name] = _idle_text(present) if name == "suspend_after" else present
+    return drifted
+
+
+def _idle_text(seconds: int | None) -> str | None:
+    if not seconds:
+        return None
+    if seconds < 0:
+        return NEVER
+    return f"{seconds}s" if seconds % 60 else f"{seconds // 60}m"
+
+
+def _rules(props: Props) -> tuple[MaskingRule, ...]:
+    return tuple(
+        MaskingRule(
+            database_name=rule.get("database") or props["database"],
+            schema_name=rule.get("schema") or "public",
+            table_name=rule["table"],
+            column_name=rule["column"],
+            masking_function=rule.get("function"),
+            masking_value=rule.get("value"),
+        )
+        for rule in props.get("masking_rules") or ()
+    )
+
+
+def _compute(props: Props) -> EndpointOptions:
+    given = props.get("compute") or {}
+    pause = given.get("suspend_after")
+    return EndpointOptions(
+        autoscaling_limit_min_cu=given.get("min_units"),
+        autoscaling_limit_max_cu=given.get("max_units"),
+        suspend_timeout_seconds=None if pause is None else suspend_seconds(pause),
+    )
+
+
+_DEFAULTS: dict[str, Any] = {
+    "protected": False,
+    "rotate_password": True,
+    "delete_children": False,
+    "init": "data",
+    "masking_rules": [],
+    "compute": {},
+    "databases": {},
+    "roles": [],
+}
+
+_FORMS: dict[str, Callable[[Props], Any]] = {
+    "masking_rules": lambda props: sorted(map(repr, _rules(props))),
+    "roles": lambda props: sorted(props["roles"]),
+    "compute": lambda props: size_of(_compute(props)),
+    "parent_timestamp": lambda props: parse_moment(props["parent_timestamp"]),
+    "parent_lsn": lambda props: props["parent_lsn"].upper(),
+    "expires_at": lambda props: parse_moment(props["expires_at"]).replace(microsecond=0),
+}
 
 # A project and a parent may be named by id or by name: the state knows both.
 _SYNONYMS = {"project": "project_id", "parent": "parent_id"}
 
 
 def _same(name: str, olds: Props, news: Props) -> bool:
-    default = _DEFAULTS.get(name)
-    old, new = (default if props.get(name) is None else props[name] for props in (olds, news))
-    return old == new or (name in _SYNONYMS and new is not None and new == olds.get(_SYNONYMS[name]))
+    old, new = (_normal(name, props) for props in (olds, news))
+    return bool(old == new) or (name in _SYNONYMS and new is not None and new == olds.get(_SYNONYMS[name]))
+
+
+def _normal(name: str, props: Props) -> Any:
+    """A value in the one form in which it is compared."""
+    value = props.get(name)
+    if value is None or value == _DEFAULTS.get(name):
+        return _DEFAULTS.get(name)
+    try:
+        return _FORMS[name](props) if name in _FORMS else value
+    except (ValueError, TypeError, AttributeError):
+        # Not known yet, as a whole or in parts.
+        return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 from kardinal_infra.databases.neon.client import NeonClient
@@ -11,6 +12,7 @@ from kardinal_infra.databases.neon.settings import (
     CONFIG_NAMESPACE,
     HOST_CONFIG,
     KEY_CONFIG,
+    KEY_VARIABLE,
     NeonSettings,
     resolve_settings,
 )
@@ -29,7 +31,8 @@ def settings_from(config: Callable[[str], str | None], api_host: str | None = No
         NeonSettingsError: The address is unusable.
     """
     return resolve_settings(
-        config_key=config(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}"),
+        # Not asked for in vain: to decrypt it may take a passphrase that is not there.
+        config_key=None if os.environ.get(KEY_VARIABLE) else config(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}"),
         config_host=config(f"{CONFIG_NAMESPACE}:{HOST_CONFIG}"),
         argument_host=api_host,
     )

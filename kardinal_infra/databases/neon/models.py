@@ -21,6 +21,14 @@ class NeonModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
+class EndpointDefaults(NeonModel):
+    """What a project gives to computes whose creator says nothing."""
+
+    autoscaling_limit_min_cu: float | None = None
+    autoscaling_limit_max_cu: float | None = None
+    suspend_timeout_seconds: int | None = None
+
+
 class Project(NeonModel):
     """A Neon project.
 
@@ -33,12 +41,14 @@ class Project(NeonModel):
     region_id: str | None = None
     store_passwords: bool = True
     history_retention_seconds: int | None = None
+    default_endpoint_settings: EndpointDefaults = Field(default_factory=EndpointDefaults)
 
 
 class Branch(NeonModel):
     """A branch of a project.
 
     `parent_id` is absent on root branches, `parent_lsn` (for example `0/1DE2850`) as well. Times are UTC.
+    `logical_size` is in bytes and absent at first.
     """
 
     id: str
@@ -55,6 +65,7 @@ class Branch(NeonModel):
     expires_at: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    logical_size: int | None = None
 
 
 class AnnotationObject(NeonModel):
@@ -135,6 +146,29 @@ class Database(NeonModel):
     owner_name: str
 
 
+class Column(NeonModel):
+    """A column of a table."""
+
+    name: str
+
+
+class Constraint(NeonModel):
+    """A constraint of a table; `type` is primary_key, unique or foreign_key (open list)."""
+
+    type: str
+    columns: list[str] = Field(default_factory=list)
+
+
+class Table(NeonModel):
+    """A table as Neon's schema call describes it."""
+
+    # pydantic's own `schema` is in the way of a field of this name.
+    schema_name: str = Field(alias="schema")
+    name: str
+    columns: list[Column] = Field(default_factory=list)
+    constraints: list[Constraint] = Field(default_factory=list)
+
+
 class BranchChange(NeonModel):
     """Answer to a write on a branch: its new state and the operations that bring it about."""
 
@@ -192,8 +226,6 @@ class AnonymizedStatus(NeonModel):
     `state` is one of created, initialized, initialization_error, anonymizing, anonymized, error (open list).
     """
 
-    project_id: str
-    branch_id: str
     state: str
     status_message: str | None = None
     failed_at: datetime | None = None

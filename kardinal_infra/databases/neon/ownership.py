@@ -20,16 +20,15 @@ def is_ours(found: AnnotatedBranch, annotations: Mapping[str, str]) -> bool:
     return bool(annotations) and all(marks.get(name) == value for name, value in annotations.items())
 
 
-def require_ours(found: AnnotatedBranch, annotations: Mapping[str, str], parent_id: str) -> None:
-    """Checks that a branch with the wanted name may be adopted.
+def require_ours(found: AnnotatedBranch, annotations: Mapping[str, str]) -> None:
+    """Checks that a branch with the wanted name is one that we made.
 
     Args:
         found: The branch.
         annotations: Our marks.
-        parent_id: The parent that was asked for.
 
     Raises:
-        OwnershipError: It is the default branch, was made by somebody else, or from another parent.
+        OwnershipError: It is the default branch, or was made by somebody else.
     """
     branch = found.branch
     name = f"the Neon branch {branch.name!r} ({branch.id})"
@@ -39,11 +38,6 @@ def require_ours(found: AnnotatedBranch, annotations: Mapping[str, str], parent_
         raise OwnershipError(
             f"{name} exists and belongs to {owner(found)}, not to {_text(annotations)}:"
             " choose another name, or delete that branch if nobody needs it"
-        )
-    if branch.parent_id != parent_id:
-        raise OwnershipError(
-            f"{name} is ours but was made from {branch.parent_id or 'no parent'} instead of {parent_id}:"
-            " delete it, or ask for that parent"
         )
 
 

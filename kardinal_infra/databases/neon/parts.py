@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -43,6 +45,17 @@ class Endpoints:
         """
         request = {"endpoint": {"branch_id": branch_id, **body(options)}}
         return decode(EndpointChange, self._http.post(f"/projects/{segment(project_id)}/endpoints", request))
+
+    def update(self, project_id: str, endpoint_id: str, changes: Mapping[str, Any]) -> EndpointChange:
+        """Changes the size or the idle time of a compute; in effect after the last operation.
+
+        Args:
+            project_id: The project.
+            endpoint_id: The compute.
+            changes: Fields of `EndpointOptions` but its type.
+        """
+        path = f"/projects/{segment(project_id)}/endpoints/{segment(endpoint_id)}"
+        return decode(EndpointChange, self._http.patch(path, {"endpoint": dict(changes)}))
 
     def delete(self, project_id: str, endpoint_id: str) -> EndpointChange | None:
         """Removes a compute; None when it was already gone."""
@@ -121,6 +134,11 @@ class Databases:
         """Creates a database owned by an existing role."""
         request = {"database": {"name": name, "owner_name": owner}}
         return decode(DatabaseChange, self._http.post(_branch(project_id, branch_id) + "/databases", request))
+
+    def update(self, project_id: str, branch_id: str, name: str, *, owner: str) -> DatabaseChange:
+        """Gives a database to another existing role."""
+        path = f"{_branch(project_id, branch_id)}/databases/{segment(name)}"
+        return decode(DatabaseChange, self._http.patch(path, {"database": {"owner_name": owner}}))
 
     def delete(self, project_id: str, branch_id: str, name: str) -> DatabaseChange | None:
         """Deletes a database; None when it was already gone."""

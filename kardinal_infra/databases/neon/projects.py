@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterable, Iterator
 
 from pydantic import SecretStr
@@ -12,6 +14,8 @@ from kardinal_infra.databases.neon.models import Operation, Project
 from kardinal_infra.databases.neon.operations import RUNNING, OperationWaiter
 from kardinal_infra.databases.neon.pages import pages
 from kardinal_infra.errors import NeonError, NeonNotFoundError
+
+_ID = re.compile(r"[a-z0-9-]{1,60}")
 
 PROJECTS_A_PAGE = 400
 OPERATIONS_A_PAGE = 200
@@ -54,13 +58,23 @@ class Projects:
 
         Raises:
             NeonNotFoundError: No project matches; the message names those the key can see.
-            NeonError: Several projects have the name.
+            NeonError: Several projects have the name, or this key cannot look projects up by name.
         """
+        # Neon answers 400 to what cannot be an id.
+        if _ID.fullmatch(id_or_name):
+            with contextlib.suppress(NeonNotFoundError):
+                return self.get(id_or_name)
         try:
-            return self.get(id_or_name)
-        except NeonNotFoundError:
-            # Not an id; a name then.
             visible = list(self.list())
+        except NeonError as error:
+            if error.status != 400:
+                raise
+            raise NeonError(
+                f"there is no Neon project with the id {id_or_name!r}, and this key cannot look projects up"
+                f" by name ({error.message}): use the project's id",
+                status=400,
+                request_id=error.request_id,
+            ) from None
         named = [project for project in visible if project.name == id_or_name]
         if len(named) == 1:
             return named[0]

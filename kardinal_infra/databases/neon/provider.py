@@ -21,13 +21,11 @@ from pulumi.dynamic import (
     CreateResult,
     DiffResult,
     ReadResult,
-    ResourceProvider,
     UpdateResult,
 )
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
-from kardinal_infra.databases.engine_watch import exit_with_engine
 from kardinal_infra.databases.neon import inputs
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
@@ -42,7 +40,7 @@ from kardinal_infra.databases.neon.settings import (
     resolve_settings,
 )
 from kardinal_infra.databases.neon.state import branch_ids, drifted_inputs, outputs
-from kardinal_infra.dynamic import one_line_errors
+from kardinal_infra.dynamic import Provider, one_line_errors
 from kardinal_infra.errors import BranchingError, NeonNotFoundError
 
 Props = dict[str, Any]
@@ -51,15 +49,14 @@ Props = dict[str, Any]
 def _is_unknown(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(_is_unknown, value.values()))
+    if isinstance(value, list):
+        return any(map(_is_unknown, value))
     # The SDK has used both forms of "known after the update".
     return isinstance(value, Unknown) or value == UNKNOWN
 
 
-class NeonBranchProvider(ResourceProvider):
+class NeonBranchProvider(Provider):
     """Creates, reads, updates and deletes Neon branches for `NeonBranch`."""
-
-    serialize_as_secret_always = False
-    """The serialised provider is a class name and hides nothing; unencrypted it keeps the state readable."""
 
     clock = Clock()
 
@@ -69,11 +66,11 @@ class NeonBranchProvider(ResourceProvider):
         Args:
             req: Key and host under `kardinal:` or under the project's own name.
         """
+        super().configure(req)
         self._key = req.config.get(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}") or req.config.get(KEY_CONFIG)
         self._host = req.config.get(f"{CONFIG_NAMESPACE}:{HOST_CONFIG}") or req.config.get(HOST_CONFIG)
         self._clients: dict[NeonSettings, NeonClient] = {}
         self._clients_guard = threading.Lock()
-        exit_with_engine()
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
         """Validates the inputs, all of them at once and offline.
@@ -82,7 +79,8 @@ class NeonBranchProvider(ResourceProvider):
             _olds: Inputs of the last update.
             news: Wanted inputs; those that are not known yet hold a marker and pass.
         """
-        failures = [CheckFailure(name, reason) for name, reason in inputs.problems(news, _is_unknown)]
+        problems = inputs.problems(news, _is_unknown, self.clock.utc_now())
+        failures = [CheckFailure(name, reason) for name, reason in problems]
         return CheckResult(news, failures)
 
     @one_line_errors
@@ -127,17 +125,25 @@ class NeonBranchProvider(ResourceProvider):
         """
         project_id, branch_id = branch_ids(id_)
         found = read_branch(
-            self._client(props), project_id, branch_id, database=props.get("database"), role=props.get("role")
+            self._client(props),
+            project_id,
+            branch_id,
+            database=props.get("database"),
+            role=props.get("role"),
+            databases=props.get("databases") or (),
+            roles=props.get("roles") or (),
         )
         if found is None:
             return ReadResult(None, {})
         # The next diff compares with the outputs, so drift must show in both.
-        drifted = drifted_inputs(props, found.branch)
-        return ReadResult(id_, outputs(drifted, found, adopted=props.get("adopted")), drifted)
+        drifted = drifted_inputs(props, found)
+        known = {**drifted, "parent_id": props.get("parent_id"), "parent_lsn": props.get("parent_lsn")}
+        outs = outputs(known, found, adopted=props.get("adopted"))
+        return ReadResult(id_, outs, drifted)
 
     @one_line_errors
     def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
-        """Changes name, protection, life time, database or role in place.
+        """Changes name, protection, life time, compute, databases and roles in place.
 
         Args:
             _id: `<project id>/<branch id>`.
@@ -148,16 +154,24 @@ class NeonBranchProvider(ResourceProvider):
             BranchingError: The branch is gone, or Neon refused.
         """
         project_id, branch_id = branch_ids(_id)
-        wanted, before = inputs.spec(_news), inputs.spec(_olds)
-        rotate = wanted.rotate_password and (wanted.role != before.role or not before.rotate_password)
+        wanted = inputs.spec(_news)
+        rotated = _olds.get("rotate_password") is not False and _olds.get("role") == wanted.role
         try:
-            ready = update_branch(self._client(_news), project_id, branch_id, wanted, rotate=rotate)
+            ready = update_branch(
+                self._client(_news),
+                project_id,
+                branch_id,
+                wanted,
+                rotate=wanted.rotate_password and not rotated,
+                former=inputs.former(_olds),
+            )
         except NeonNotFoundError as error:
             raise BranchingError(
-                f"{error}; if branch {before.name!r} ({branch_id}) was deleted by hand,"
+                f"{error}; if branch {_olds.get('name')!r} ({branch_id}) was deleted by hand,"
                 " `pulumi refresh` forgets it and the next `pulumi up` makes a new one"
             ) from None
-        return UpdateResult(outputs(_news, ready, adopted=_olds.get("adopted")))
+        news = {**_news, "parent_id": _olds.get("parent_id")}
+        return UpdateResult(outputs(news, ready, adopted=_olds.get("adopted")))
 
     @one_line_errors
     def delete(self, _id: str, _props: Props) -> None:

@@ -1,6 +1,6 @@
 """`NeonBranch`: a Neon branch as a Pulumi resource."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
@@ -8,7 +8,43 @@ import pulumi.dynamic
 
 from kardinal_infra.databases.neon.inputs import OUTPUTS, SECRET_OUTPUTS
 from kardinal_infra.databases.neon.provider import NeonBranchProvider
+from kardinal_infra.databases.request import BranchInit
 from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+
+
+class NeonMaskingRule(TypedDict):
+    """How one column of a masked branch is filled: by `function` or by `value`."""
+
+    table: pulumi.Input[str]
+    """Name of the table."""
+
+    column: pulumi.Input[str]
+    """Name of the column; those of a foreign key cannot be masked."""
+
+    schema: NotRequired[pulumi.Input[str]]
+    """Schema of the table. Default: public."""
+
+    database: NotRequired[pulumi.Input[str]]
+    """Database of the table. Default: that of the branch."""
+
+    function: NotRequired[pulumi.Input[str]]
+    """Masking function of PostgreSQL Anonymizer, for example `anon.fake_email()`."""
+
+    value: NotRequired[pulumi.Input[str]]
+    """One value for all rows."""
+
+
+class NeonCompute(TypedDict):
+    """Size of a compute; what is left out follows the project."""
+
+    min_units: NotRequired[pulumi.Input[float]]
+    """Smallest size in compute units, 0.25 and up."""
+
+    max_units: NotRequired[pulumi.Input[float]]
+    """Largest size in compute units."""
+
+    suspend_after: NotRequired[pulumi.Input[str]]
+    """Idle time after which it stops, for example `5m`, from 1 minute to 7 days, or `never`."""
 
 
 class NeonBranchArgs(TypedDict):
@@ -29,8 +65,26 @@ class NeonBranchArgs(TypedDict):
     parent: NotRequired[pulumi.Input[str]]
     """Branch to branch from, by id or by name. Default: the project's default branch."""
 
+    parent_timestamp: NotRequired[pulumi.Input[str]]
+    """Branch from the parent as it was at this time, for example `2026-11-24T18:02:16Z`. A change makes a new
+    branch."""
+
+    parent_lsn: NotRequired[pulumi.Input[str]]
+    """Branch from the parent as it was at this log position, for example `0/1DE2850`, instead of a time. A
+    change makes a new branch. Left out, the output of this name says where the branch was made."""
+
+    init: NotRequired[pulumi.Input[BranchInit]]
+    """What the branch holds at first: `data` (the default), `schema-only` (a root branch in Neon's count) or
+    `masked`, which is ready only when Neon has masked it. A change makes a new branch."""
+
+    masking_rules: NotRequired[pulumi.Input[Sequence[pulumi.Input[NeonMaskingRule]]]]
+    """Columns to mask, for `init="masked"`. A change makes a new branch."""
+
     ttl: NotRequired[pulumi.Input[str]]
     """Life time, for example `24h` or `7d`, at most 30 days. An update renews it when half of it is over."""
+
+    expires_at: NotRequired[pulumi.Input[str]]
+    """A fixed end instead of a life time, for example `2026-11-24T18:02:16Z`, at most 30 days ahead."""
 
     protected: NotRequired[pulumi.Input[bool]]
     """Refuse the deletion of the branch. Default: false."""
@@ -38,6 +92,17 @@ class NeonBranchArgs(TypedDict):
     annotations: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Marks of ownership besides `kardinal-stack`, which is always set to this stack. Neon keeps them from
     creation on; a change makes a new branch."""
+
+    compute: NotRequired[pulumi.Input[NeonCompute]]
+    """Size and idle time of the compute. Changed in place; what is removed goes back to the project's
+    default."""
+
+    databases: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
+    """Further databases on the branch: owner role by name. Made and removed in place."""
+
+    roles: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
+    """Further roles on the branch; their passwords are the output `role_passwords`. Made and removed in
+    place."""
 
     rotate_password: NotRequired[pulumi.Input[bool]]
     """Give the role a password of its own on the branch, instead of the parent's. Default: true."""
@@ -78,7 +143,8 @@ class NeonBranch(pulumi.dynamic.Resource, module="neon", name="Branch"):
     """Id of the branch it was made from."""
 
     parent_lsn: pulumi.Output[str | None]
-    """Position in the parent's log at which it was made, for example `0/1DE2850`."""
+    """Position in the parent's log at which it was made, for example `0/1DE2850`; None for a schema-only
+    branch."""
 
     endpoint_id: pulumi.Output[str]
     """Id of its read-write compute."""
@@ -106,6 +172,9 @@ class NeonBranch(pulumi.dynamic.Resource, module="neon", name="Branch"):
 
     expires_at: pulumi.Output[str | None]
     """When Neon deletes the branch, RFC 3339; None without a TTL."""
+
+    role_passwords: pulumi.Output[Mapping[str, str] | None]
+    """Password by further role (secret); None without any."""
 
     adopted: pulumi.Output[bool]
     """Whether its creation took over a branch that an interrupted run had left."""

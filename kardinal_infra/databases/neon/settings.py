@@ -38,10 +38,12 @@ class NeonSettings:
     Attributes:
         api_key: Sent as a bearer token; shown by no repr.
         base_url: Ends with `/api/v2`, without a slash after it.
+        key_source: Where the key was found, for messages.
     """
 
     api_key: SecretStr
     base_url: str = DEFAULT_HOST
+    key_source: str = KEY_VARIABLE
 
 
 def resolve_settings(
@@ -65,14 +67,16 @@ def resolve_settings(
     """
     variables = os.environ if environment is None else environment
     # Keys are often stored with a line break at the end.
-    key = (variables.get(KEY_VARIABLE) or config_key or "").strip()
+    from_environment = variables.get(KEY_VARIABLE)
+    key = (from_environment or config_key or "").strip()
     host = variables.get(HOST_VARIABLE) or argument_host or config_host or DEFAULT_HOST
     if not key:
         raise NeonKeyError(f"no Neon API key: {HOW_TO_SET_THE_KEY}")
     if not key.isascii() or not key.isprintable() or " " in key:
         # Checked here because the HTTP library would put the whole key into its own message.
         raise NeonKeyError(f"the Neon API key holds characters that no key has: {HOW_TO_SET_THE_KEY}")
-    return NeonSettings(api_key=SecretStr(key), base_url=normal_host(host))
+    source = KEY_VARIABLE if from_environment else f"{CONFIG_NAMESPACE}:{KEY_CONFIG}"
+    return NeonSettings(api_key=SecretStr(key), base_url=normal_host(host), key_source=source)
 
 
 def normal_host(host: str) -> str:

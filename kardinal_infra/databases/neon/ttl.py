@@ -8,17 +8,30 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from kardinal_infra.config.branch_rules import parse_moment
 from kardinal_infra.config.ttl import parse_ttl
 
 
-def expiry(ttl: str | None, now: datetime) -> str | None:
-    """Returns the time at which a branch made or renewed now expires, or None without a TTL.
+def expiry(ttl: str | None, now: datetime, expires_at: str | None = None) -> str | None:
+    """Returns the time at which a branch made or renewed now expires, or None when it does not.
 
     Args:
         ttl: A life time such as `24h`.
         now: Time of day, with a zone.
+        expires_at: A fixed end instead of a life time, RFC 3339.
     """
-    return None if ttl is None else timestamp(now + parse_ttl(ttl))
+    if ttl is not None:
+        return timestamp(now + parse_ttl(ttl))
+    return None if expires_at is None else timestamp(parse_moment(expires_at))
+
+
+def utc_text(moment: str) -> str:
+    """Writes a point in time in one way, fractions of seconds kept.
+
+    Args:
+        moment: RFC 3339, in any zone.
+    """
+    return parse_moment(moment).isoformat().replace("+00:00", "Z")
 
 
 def timestamp(moment: datetime) -> str:
