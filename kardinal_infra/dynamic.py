@@ -6,11 +6,31 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from pulumi.dynamic import ConfigureRequest, ResourceProvider
+
+from kardinal_infra.engine_watch import exit_with_engine
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 TRACEBACK_VARIABLE = "KARDINAL_TRACEBACK"
 """Set to anything, errors are shown with their traceback."""
+
+
+class Provider(ResourceProvider):
+    """Base of this package's dynamic providers: their process ends when its engine has died."""
+
+    serialize_as_secret_always = False
+    """The serialised provider is a class name and hides nothing; unencrypted it keeps the state readable."""
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Keeps the configuration and begins to watch the engine; asks nobody.
+
+        Args:
+            req: The stack's configuration, as `config`.
+        """
+        self.config = req.config
+        exit_with_engine()
 
 
 def one_line_errors(method: Callable[P, R]) -> Callable[P, R]:

@@ -14,6 +14,7 @@ from kardinal_infra.errors import ConfigError
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import HEADER_FLOW, Owner
 from kardinal_infra.plan import baseline_problems
+from kardinal_infra.program_errors import message_alone
 from kardinal_infra.routing import catch_all_routes, production_routes
 from kardinal_infra.stack_outputs import qualified_stack_name
 from kardinal_infra.topology import Topology
@@ -43,6 +44,9 @@ class BaselineArgs(TypedDict):
     databases: NotRequired[Mapping[str, Any]]
     """Databases that flows may branch."""
 
+    hooks: NotRequired[Sequence[Mapping[str, Any]]]
+    """Commands that every flow runs on the machine that runs Pulumi; their `environment` is not secret."""
+
 
 class Baseline(pulumi.ComponentResource):
     """Adds the Gateway, the production hosts' routes and a catch-all route per Service.
@@ -54,6 +58,7 @@ class Baseline(pulumi.ComponentResource):
         topology: The contract that flow stacks read.
     """
 
+    @message_alone
     def __init__(
         self,
         name: str,
@@ -92,7 +97,7 @@ class Baseline(pulumi.ComponentResource):
         after: list[pulumi.Resource] = []
         if config.gateway.existing is None:
             after.append(self._gateway(Owner(stack, topology.namespace), child))
-        for manifest in catch_all_routes(topology, stack, live.http_routes):
+        for manifest in catch_all_routes(topology, stack, live.routes, live.virtual_services):
             custom_resource(manifest, pulumi.ResourceOptions(parent=self, protect=True))
         routes = [
             custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))

@@ -1,7 +1,7 @@
 """A database branch of a flow, handed to the flow's pods as Secrets, and brought to the flow's schema."""
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pulumi
@@ -10,6 +10,13 @@ import pulumi_kubernetes as k8s
 from kardinal_infra.components.manifests import content_name, owned
 from kardinal_infra.databases.branching import Branch, BranchRequest, backend
 from kardinal_infra.databases.sidecar import server_sslmode
+from kardinal_infra.program_errors import message_alone
+
+# To Pulumi's schema analyser a request is any data: it knows neither literals nor tuples.
+if TYPE_CHECKING:
+    Request = BranchRequest
+else:
+    Request = Any
 
 MIGRATION_TIMEOUT = "10m"
 """Longest run of the migrations."""
@@ -37,7 +44,7 @@ class MigrationArgs(TypedDict):
 class BranchedDatabaseArgs(TypedDict):
     """Arguments of `BranchedDatabase`."""
 
-    request: BranchRequest
+    request: Request
     """The branch: name, project, parent, database, role, life time, ownership marks."""
 
     metadata: Mapping[str, Any]
@@ -46,6 +53,10 @@ class BranchedDatabaseArgs(TypedDict):
     consumers: Mapping[str, Mapping[str, str]]
     """One Secret per consumer: key of the Secret to part of the connection (uri, pooledUri, host, port, user,
     password, database, sslmode)."""
+
+    mesh_port: NotRequired[int]
+    """Port that consumers connect to instead of the branch's own: under an egress lock the mesh leads it to
+    the branch. Default: the branch's own."""
 
     backend: NotRequired[str]
     """Name of the branching backend. Default: neon."""
@@ -63,6 +74,7 @@ class BranchedDatabase(pulumi.ComponentResource):
         ready: What to depend on before using the branch: the migrations, else the branch.
     """
 
+    @message_alone
     def __init__(
         self, name: str, args: BranchedDatabaseArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -84,18 +96,23 @@ class BranchedDatabase(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
         )
         self._parts = connection_parts(self.branch)
+        mesh_port = args.get("mesh_port")
+        consumed = through_port(self._parts, mesh_port) if mesh_port is not None else self._parts
         self._metadata = owned(args["metadata"])
         # The dot keeps consumers apart from each other and from the migrations: their names have none.
         self.secrets: dict[str, k8s.core.v1.Secret] = {
-            consumer: self._secret(f"{name}.{consumer}", keys) for consumer, keys in args["consumers"].items()
+            consumer: self._secret(f"{name}.{consumer}", keys, consumed)
+            for consumer, keys in args["consumers"].items()
         }
         self.ready: pulumi.Resource = self.branch.resource
         if "migrations" in args:
             self.ready = self._migrate(f"{name}-migrations", args["migrations"])
         self.register_outputs({"branchId": self.branch.branch_id})
 
-    def _secret(self, name: str, keys: Mapping[str, str]) -> k8s.core.v1.Secret:
-        data = {key: self._parts[part] for key, part in keys.items()}
+    def _secret(
+        self, name: str, keys: Mapping[str, str], parts: Mapping[str, pulumi.Output[str]]
+    ) -> k8s.core.v1.Secret:
+        data = {key: parts[part] for key, part in keys.items()}
         return k8s.core.v1.Secret(
             name,
             metadata=cast("Any", {**self._metadata, "name": content_name(name, data)}),
@@ -104,7 +121,8 @@ class BranchedDatabase(pulumi.ComponentResource):
         )
 
     def _migrate(self, name: str, args: MigrationArgs) -> k8s.batch.v1.Job:
-        secret = self._secret(name, args["environment"])
+        # The Job has no sidecar that would lead it elsewhere.
+        secret = self._secret(name, args["environment"], self._parts)
         environment = [
             {"name": key, "valueFrom": {"secretKeyRef": {"name": secret.metadata.name, "key": key}}}
             for key in args["environment"]
@@ -157,6 +175,33 @@ def connection_parts(branch: Branch) -> dict[str, pulumi.Output[str]]:
         "database": branch.database,
         "sslmode": branch.uri.apply(_sslmode),
     }
+
+
+def through_port(parts: Mapping[str, pulumi.Output[str]], port: int) -> dict[str, pulumi.Output[str]]:
+    """Replaces the port of a connection; host and TLS stay, so that certificates still fit.
+
+    Args:
+        parts: As `connection_parts` returns them.
+        port: The port.
+
+    Returns:
+        The parts; the pooled URI is the direct one, because the port leads to one host.
+    """
+    uri = parts["uri"].apply(lambda text: with_port(text, port))
+    return {**parts, "port": pulumi.Output.from_input(str(port)), "uri": uri, "pooledUri": uri}
+
+
+def with_port(uri: str, port: int) -> str:
+    """Replaces the port of a URI.
+
+    Args:
+        uri: A connection URI with one host.
+        port: The port.
+    """
+    split = urlsplit(uri)
+    credentials, at, host = split.netloc.rpartition("@")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return split._replace(netloc=f"{credentials}{at}{name}:{port}").geturl()
 
 
 def _whole_number(port: float) -> str:

@@ -1,26 +1,32 @@
 """A flow: everything that one ephemeral environment adds beside production."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
+from pulumi_command import local
 
 from kardinal_infra.cluster import read_live
+from kardinal_infra.components.branch_requests import branch_requests
 from kardinal_infra.components.branched_database import BranchedDatabase, BranchedDatabaseArgs
+from kardinal_infra.components.egress import declare_egress
 from kardinal_infra.components.flow_routes import FlowRoutes
 from kardinal_infra.components.forked_workload import ForkedWorkload, ForkedWorkloadArgs
+from kardinal_infra.components.hooks import declare_hooks
 from kardinal_infra.components.leftovers import Leftovers
 from kardinal_infra.components.manifests import with_secrets
-from kardinal_infra.components.probe import probe_hosts
+from kardinal_infra.components.probe import Probe, probe_hosts
 from kardinal_infra.config import read_flow
 from kardinal_infra.config.flow import KEY
 from kardinal_infra.databases.branching import BranchRequest
 from kardinal_infra.databases.sidecar import DEFAULT_POOLER_IMAGE, SECRET_KEYS, add_pooler
 from kardinal_infra.errors import ConfigError
+from kardinal_infra.hook import HookMoment
 from kardinal_infra.live import LiveObjects, pod_template
 from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
 from kardinal_infra.plan import BranchPlan, FlowPlan, ForkPlan, make_plan
-from kardinal_infra.stack_outputs import qualified_stack_name, read_stack_outputs
+from kardinal_infra.program_errors import message_alone
+from kardinal_infra.stack_outputs import FLOW_SCHEMA_VERSION, qualified_stack_name, read_stack_outputs
 from kardinal_infra.topology import Topology
 
 
@@ -37,10 +43,24 @@ class FlowArgs(TypedDict):
     """Flow id, a DNS label; default: the stack's name."""
 
     databases: NotRequired[Mapping[str, Any]]
-    """Databases to branch besides those that the requested services reach: ttl, handover, migrations."""
+    """Databases to branch besides those that the requested services reach, and their settings: handover,
+    migrations, and how they are branched: init, maskingRules, parentTimestamp, parentLsn, ttl, protected,
+    compute, extraDatabases, extraRoles."""
 
     isolation: NotRequired[str]
     """services, data (the default) or full."""
+
+    hooks: NotRequired[Sequence[Mapping[str, Any]]]
+    """Commands on the machine that runs Pulumi: name, after, create, update, delete, environment, uses."""
+
+    skip_hooks: NotRequired[Sequence[str]]
+    """Names of the baseline's hooks that this flow does without."""
+
+    egress: NotRequired[Any]
+    """locked, open (the default), or a mapping: mode, allow."""
+
+    acknowledge: NotRequired[Sequence[str]]
+    """Names of safety rules whose findings this flow accepts (docs/safety.md)."""
 
 
 class Flow(pulumi.ComponentResource):
@@ -51,8 +71,10 @@ class Flow(pulumi.ComponentResource):
         databases: Branched databases by name.
         forks: Forked workloads by service.
         routes: The flow's routes.
+        hooks: The hooks' commands by name.
     """
 
+    @message_alone
     def __init__(
         self,
         name: str,
@@ -93,7 +115,7 @@ class Flow(pulumi.ComponentResource):
         super().__init__("kardinal:index:Flow", name, None, opts)
         if pulumi.runtime.is_dry_run():
             pulumi.log.info(plan.describe(), self)
-        requests = {branch.name: branch_request(branch) for branch in plan.databases}
+        requests = branch_requests(plan.databases)
         self._leftovers = Leftovers(
             name,
             {
@@ -113,13 +135,27 @@ class Flow(pulumi.ComponentResource):
         self.databases: dict[str, BranchedDatabase] = {
             branch.name: self._database(branch, requests[branch.name]) for branch in plan.databases
         }
+        # All branches, not only a fork's own: a failed migration stops the flow before any pod exists.
+        ready = [self._leftovers, *(database.ready for database in self.databases.values())]
+        self.hooks: dict[str, local.Command] = self._hooks("databases", ready)
+        branched = {key: database.branch for key, database in self.databases.items()}
+        egress = declare_egress(plan, branched, self, [self._leftovers])
+        self._ready = [*ready, *self.hooks.values(), *egress]
         self.forks: dict[str, ForkedWorkload] = {fork.service: self._fork(fork) for fork in plan.forks}
         self.routes: FlowRoutes = FlowRoutes(
             name,
-            {"mesh": plan.routes, "entries": [entry.route for entry in plan.entries]},
+            {
+                "mesh": plan.routes,
+                "insertions": plan.insertions,
+                "entries": [entry.route for entry in plan.entries],
+                "kubeconfig": kubeconfig,
+                "context": context,
+            },
             pulumi.ResourceOptions(parent=self, depends_on=self._forked_resources()),
         )
-        self._probe(name)
+        probe = self._probe(name)
+        answering = [self.routes, *self._forked_resources(), *([probe] if probe else [])]
+        self.hooks |= self._hooks("flow", answering)
         self.register_outputs({"url": plan.url})
 
     def outputs(self) -> dict[str, Any]:
@@ -128,7 +164,7 @@ class Flow(pulumi.ComponentResource):
         branches = {key: database.branch for key, database in self.databases.items()}
         expiring = {branch.name for branch in plan.databases if branch.ttl is not None}
         return {
-            "schemaVersion": 1,
+            "schemaVersion": FLOW_SCHEMA_VERSION,
             "flow": plan.flow,
             "url": plan.url,
             "hosts": plan.hosts,
@@ -153,6 +189,7 @@ class Flow(pulumi.ComponentResource):
             "topology": plan.to_contract(),
             **({"expiresAt": _earliest([branches[key].expires_at for key in expiring])} if expiring else {}),
             "baselineVersion": plan.baseline_version,
+            **({"acknowledged": [item.to_plain() for item in plan.accepted]} if plan.accepted else {}),
         }
 
     def _database(self, branch: BranchPlan, request: BranchRequest) -> BranchedDatabase:
@@ -169,6 +206,8 @@ class Flow(pulumi.ComponentResource):
                 if _secret_keys(fork, branch.name)
             },
         }
+        if branch.name in plan.mesh_ports:
+            args["mesh_port"] = plan.mesh_ports[branch.name]
         if branch.migrations is not None:
             container, pod = self._pod_of(branch.migrations.service)
             args["migrations"] = {
@@ -199,7 +238,7 @@ class Flow(pulumi.ComponentResource):
             for use in fork.spec.databases
             if fork.service in self.databases[use.database].secrets
         }
-        deployment = fork.deployment(secrets)
+        deployment = fork.workload(secrets)
         for use in fork.spec.databases:
             if use.handover == "sidecar":
                 database = self.plan.topology.databases[use.database]
@@ -211,26 +250,29 @@ class Flow(pulumi.ComponentResource):
                     client_database=database.database,
                     image=database.pooler_image or DEFAULT_POOLER_IMAGE,
                 )
-        args: ForkedWorkloadArgs = {"deployment": with_secrets(deployment)}
+        args: ForkedWorkloadArgs = {"workload": with_secrets(deployment), "policies": fork.policies}
         if fork.service_manifest is not None:
             args["service"] = fork.service_manifest
-        # All branches, not only the fork's own: a failed migration stops the flow before any pod exists.
-        ready = [self._leftovers, *(database.ready for database in self.databases.values())]
-        return ForkedWorkload(fork.name, args, pulumi.ResourceOptions(parent=self, depends_on=ready))
+        return ForkedWorkload(fork.name, args, pulumi.ResourceOptions(parent=self, depends_on=self._ready))
+
+    def _hooks(self, moment: HookMoment, after: Sequence[pulumi.Resource]) -> dict[str, local.Command]:
+        hooks = [hook for hook in self.plan.hooks if hook.after == moment]
+        branches = {name: database.branch for name, database in self.databases.items()}
+        return declare_hooks(self.plan, hooks, branches, self, after)
 
     def _forked_resources(self) -> list[pulumi.Resource]:
         return [
             resource
             for fork in self.forks.values()
-            for resource in (fork.deployment, fork.service)
+            for resource in (fork.workload, fork.service)
             if resource is not None
         ]
 
-    def _probe(self, name: str) -> None:
+    def _probe(self, name: str) -> Probe | None:
         """Asks every public host who answers: the flow on its own, production without it on production's."""
         plan = self.plan
         if not plan.entries:
-            return
+            return None
         address = plan.topology.gateway.address or ""
         checks: list[dict[str, Any]] = []
         for entry in plan.entries:
@@ -241,27 +283,9 @@ class Flow(pulumi.ComponentResource):
             )
         metadata = [
             *(cast("Any", route).metadata for route in self.routes.routes),
-            *(fork.deployment.metadata for fork in self.forks.values()),
+            *(fork.workload.metadata for fork in self.forks.values()),
         ]
-        probe_hosts(name, checks, metadata, self, [self.routes])
-
-
-def branch_request(branch: BranchPlan) -> BranchRequest:
-    """Says to a branching backend what a plan wants of it.
-
-    Args:
-        branch: The planned branch.
-    """
-    database = branch.database
-    return BranchRequest(
-        name=branch.branch_name,
-        project=database.project,
-        database=database.database,
-        role=database.role,
-        parent=database.parent,
-        ttl=branch.ttl,
-        annotations=branch.annotations,
-    )
+        return probe_hosts(name, checks, metadata, self, [self.routes])
 
 
 def read_topology(stack: str) -> Topology:

@@ -5,28 +5,26 @@ it and the state does not know, on the cluster and among the database branches, 
 `pulumi destroy` nothing of a flow is left, even when an `up` before it was killed.
 """
 
+import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
-from pulumi.dynamic import (
-    ConfigureRequest,
-    CreateResult,
-    DiffResult,
-    Resource,
-    ResourceProvider,
-    UpdateResult,
-)
+from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
 from kardinal_infra.cluster import connect
 from kardinal_infra.databases.branching import BranchRequest, backend
-from kardinal_infra.dynamic import one_line_errors
+from kardinal_infra.dynamic import Provider, one_line_errors
 from kardinal_infra.sweep import sweep
 
 DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
 """The Kubernetes provider's own switch for a cluster that is gone for good."""
+
+
+def cluster_is_gone() -> bool:
+    """Says whether the user gave the cluster up, so that nothing of it is to be deleted any more."""
+    return os.environ.get(DELETE_UNREACHABLE, "").lower() in {"true", "1"}
 
 
 class BranchMark(TypedDict):
@@ -61,21 +59,11 @@ class LeftoversArgs(TypedDict):
     """Context of the kubeconfig; default: its current one."""
 
 
-class LeftoversProvider(ResourceProvider):
+class LeftoversProvider(Provider):
     """Removes what a flow left behind.
 
     The import path of this class is part of every stack's state: do not move it.
     """
-
-    serialize_as_secret_always = False
-
-    def configure(self, req: ConfigureRequest) -> None:
-        """Keeps the configuration, for the databases' credentials.
-
-        Args:
-            req: The stack's configuration.
-        """
-        self._config = req.config
 
     @one_line_errors
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -85,7 +73,9 @@ class LeftoversProvider(ResourceProvider):
             BranchingError: There are none.
         """
         for mark in props["branches"]:
-            backend(mark["backend"]).require_credentials(BranchRequest(**mark["request"]), self._config.get)
+            backend(mark["backend"]).require_credentials(
+                BranchRequest.from_plain(mark["request"]), self.config.get
+            )
         return CreateResult("leftovers", outs=props)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
@@ -97,8 +87,9 @@ class LeftoversProvider(ResourceProvider):
         return DiffResult(changes=changed, replaces=replaces)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Remembers what is to be looked for."""
-        return UpdateResult(outs=_news)
+        """Remembers what is to be looked for, and what was: an update that was killed may have made it."""
+        former = _former(_olds, _news)
+        return UpdateResult(outs={**_news, **({"former": former} if former else {})})
 
     @one_line_errors
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
@@ -108,17 +99,30 @@ class LeftoversProvider(ResourceProvider):
             ClusterError: The cluster cannot be read or refuses.
             BranchingError: A branch cannot be removed.
         """
-        if os.environ.get(DELETE_UNREACHABLE, "").lower() not in {"true", "1"}:
+        if not cluster_is_gone():
             namespace = _props["namespace"]
             with connect(
                 namespace, kubeconfig=_props.get("kubeconfig"), context=_props.get("context")
             ) as client:
                 for item in sweep(client, namespace, _props["flow"], _props["stack"]):
                     print(f"kardinal: removed {item}, which the stack's state did not know")  # noqa: T201
-        for mark in _props["branches"]:
-            request = BranchRequest(**mark["request"])
-            if backend(mark["backend"]).discard(request, self._config.get):
+        for mark in [*_props["branches"], *_props.get("former", ())]:
+            request = BranchRequest.from_plain(mark["request"])
+            if backend(mark["backend"]).discard(request, self.config.get):
                 print(f"kardinal: removed branch {request.name}, which the stack's state did not know")  # noqa: T201
+
+
+def _former(olds: dict[str, Any], news: dict[str, Any]) -> list[dict[str, Any]]:
+    """The marks of an earlier program that the present one does not have, each once."""
+    former = {_identity(mark): mark for mark in [*olds.get("former", ()), *olds["branches"]]}
+    present = {_identity(mark) for mark in news["branches"]}
+    return [mark for identity, mark in former.items() if identity not in present]
+
+
+def _identity(mark: dict[str, Any]) -> str:
+    request = mark["request"]
+    parts = [mark["backend"], *(request.get(key) for key in ("api_host", "project", "name", "annotations"))]
+    return json.dumps(parts, sort_keys=True)
 
 
 class Leftovers(Resource, module="leftovers", name="Leftovers"):
@@ -138,15 +142,10 @@ class Leftovers(Resource, module="leftovers", name="Leftovers"):
             "flow": args["flow"],
             "stack": args["stack"],
             "branches": [
-                {"backend": mark["backend"], "request": _plain(mark["request"])} for mark in args["branches"]
+                {"backend": mark["backend"], "request": mark["request"].to_plain()}
+                for mark in args["branches"]
             ],
             "kubeconfig": kubeconfig and pulumi.Output.secret(kubeconfig),
             "context": args.get("context"),
         }
         super().__init__(LeftoversProvider(), name, props, opts)
-
-
-def _plain(request: BranchRequest) -> dict[str, Any]:
-    fields = asdict(request)
-    fields["annotations"] = dict(request.annotations)
-    return {key: value for key, value in fields.items() if value is not None}

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
-from kardinal_infra.dynamic import one_line_errors
+from kardinal_infra.dynamic import Provider, one_line_errors
 from kardinal_infra.probe import ProbeCheck, run_probe
 
 PROBE_TIMEOUT_SECONDS = 60.0
@@ -31,13 +31,11 @@ class ProbeArgs(TypedDict):
     """The probe runs again when one of these values changes."""
 
 
-class ProbeProvider(ResourceProvider):
+class ProbeProvider(Provider):
     """Runs the checks on create and on every change; there is nothing to delete.
 
     The import path of this class is part of every stack's state: do not move it.
     """
-
-    serialize_as_secret_always = False
 
     @one_line_errors
     def create(self, props: dict[str, Any]) -> CreateResult:

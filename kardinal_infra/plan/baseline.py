@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 
 from kardinal_infra.config.baseline import KEY
 from kardinal_infra.errors import Problem
+from kardinal_infra.forking.workloads import find_workload
 from kardinal_infra.live import LiveObjects, Object, pod_template
-from kardinal_infra.plan.forks import find_workload
 from kardinal_infra.plan.mesh import adoption_problems, cluster_problems
-from kardinal_infra.topology import Topology
+from kardinal_infra.plan.poolers import shared_host_problems
+from kardinal_infra.topology import Handover, Topology
 
 _VERSION_DIGITS = 12
 
@@ -27,10 +28,13 @@ def baseline_problems(topology: Topology, live: LiveObjects) -> list[Problem]:
         Everything that is missing, and every mesh VirtualService that a catch-all route would switch off.
     """
     problems = list(cluster_problems(live))
+    handovers: dict[str, Handover] = {key: value.handover for key, value in topology.databases.items()}
     for name, service in sorted(topology.services.items()):
         path = f"{KEY}.services.{name}"
         found = adoption_problems(topology.namespace, name, service, live)
         problems += [Problem(path, message) for message in found]
+        poolers = shared_host_problems(topology, service, handovers)
+        problems += [Problem(path, message) for message in poolers]
         if service.ports and live.service(name) is None:
             continue  # said already, and without it nothing tells which workload is meant
         try:

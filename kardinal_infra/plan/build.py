@@ -9,17 +9,21 @@ from kardinal_infra.config import FlowConfig
 from kardinal_infra.config.flow import KEY
 from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.errors import ConfigError, Problem
+from kardinal_infra.forking.workloads import find_workload
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner, label_problem
 from kardinal_infra.plan.baseline import baseline_version
 from kardinal_infra.plan.branches import choose_handovers, plan_branches
 from kardinal_infra.plan.context import Context
-from kardinal_infra.plan.forks import find_workload, image_of, plan_forks
-from kardinal_infra.plan.mesh import cluster_problems, gateway_problems, passing_problems
+from kardinal_infra.plan.forks import image_of, plan_forks
+from kardinal_infra.plan.hooks import plan_hooks
+from kardinal_infra.plan.mesh import cluster_problems, gateway_problems
 from kardinal_infra.plan.model import EntryPlan, FlowPlan, ForkPlan
 from kardinal_infra.plan.ownership import host_problems, taken_flow, taken_names
+from kardinal_infra.plan.proof import acknowledgement_problems, prove_plan
+from kardinal_infra.plan.routes import plan_routes
 from kardinal_infra.plan.selection import Selection, select
-from kardinal_infra.routing import entry_route, flow_routes
+from kardinal_infra.routing import entry_route
 from kardinal_infra.topology import Topology
 
 
@@ -48,14 +52,19 @@ def make_plan(
     context = Context(topology, config, live, owner, choose_handovers(topology, config, selection), KEY)
     forks, fork_problems, warnings = plan_forks(context, selection.forks)
     branches, branch_problems = plan_branches(context, selection)
+    hooks, hook_problems, left_out = plan_hooks(context, selection.databases)
     names = {fork.service: fork.name for fork in forks if fork.service_manifest}
-    routes, route_problems = _plan_routes(context, names)
+    planned = plan_routes(context, names)
     entries = [] if _unusable(config.id) else _plan_entries(context, names)
+    unsafe, findings = prove_plan(context, forks, planned.manifests, [entry.route for entry in entries])
     found += [
+        *acknowledgement_problems(context),
+        *unsafe,
         *fork_problems,
         *branch_problems,
-        *route_problems,
-        *_name_problems(context, forks, [*routes, *(entry.route for entry in entries)]),
+        *hook_problems,
+        *planned.problems,
+        *_name_problems(context, forks, [*planned.routes, *(entry.route for entry in entries)]),
     ]
     if found:
         raise ConfigError(found)
@@ -68,11 +77,16 @@ def make_plan(
         topology=topology,
         forks=tuple(forks),
         databases=tuple(branches),
-        routes=tuple(routes),
+        routes=tuple(planned.routes),
+        insertions=tuple(planned.insertions),
         entries=tuple(entries),
         baseline_images=images,
         baseline_version=baseline_version(images, [fork.spec.workload for fork in forks]),
-        warnings=(*warnings, *_sharing_warnings(topology, config, selection)),
+        hooks=tuple(hooks),
+        findings=tuple(findings),
+        acknowledged=frozenset(config.acknowledge),
+        egress=config.egress,
+        warnings=(*warnings, *_sharing_warnings(topology, config, selection), *left_out),
     )
 
 
@@ -115,29 +129,10 @@ def _name_problems(context: Context, forks: Sequence[ForkPlan], routes: Sequence
     path = f"{context.key}.id"
     yield from taken_flow(context.live, context.owner, path)
     manifests = [fork.service_manifest for fork in forks if fork.service_manifest]
-    deployments = [{"kind": "Deployment", "metadata": {"name": fork.name}} for fork in forks]
-    yield from taken_names(context.live, context.owner, [*manifests, *deployments, *routes], path)
+    workloads = [{"kind": fork.workload_kind, "metadata": {"name": fork.name}} for fork in forks]
+    policies = [policy for fork in forks for policy in fork.policies]
+    yield from taken_names(context.live, context.owner, [*manifests, *workloads, *policies, *routes], path)
     yield from host_problems(context.live, context.owner, context.topology, path)
-
-
-def _plan_routes(context: Context, forks: dict[str, str]) -> tuple[list[dict[str, Any]], list[Problem]]:
-    routes: list[dict[str, Any]] = []
-    problems: list[Problem] = []
-    # Every service, not only the forked ones: routes of the others may send requests on to a forked one.
-    for name, service in sorted(context.topology.services.items()):
-        if name not in forks:
-            passing = passing_problems(context.topology.namespace, name, forks, context.live)
-            problems += [Problem(context.service_path(name), message) for message in passing]
-        for port in service.routed_ports:
-            try:
-                routes += flow_routes(
-                    context.owner, name, port.port, context.live.http_routes, forks, context.topology.services
-                )
-            except ValueError as error:
-                problems.append(
-                    Problem(context.service_path(name), f"port {port.port} cannot be routed: {error}")
-                )
-    return routes, problems
 
 
 def _plan_entries(context: Context, forks: dict[str, str]) -> list[EntryPlan]:

@@ -46,11 +46,16 @@ def taken_names(
     existing: dict[str, tuple[Object, ...]] = {
         "Service": tuple(live.services),
         "Deployment": tuple(live.deployments),
+        "StatefulSet": tuple(live.statefulsets),
         "HTTPRoute": tuple(item for item in live.http_routes if namespace_of(item) == owner.namespace),
+        "GRPCRoute": tuple(item for item in live.grpc_routes if namespace_of(item) == owner.namespace),
     }
+    for item in live.policies:
+        if namespace_of(item) == owner.namespace:
+            existing[item["kind"]] = (*existing.get(item["kind"], ()), item)
     for manifest in manifests:
         kind, name = manifest["kind"], name_of(manifest)
-        for item in existing[kind]:
+        for item in existing.get(kind, ()):
             # The flow's own id under another stack is reported once, as a taken flow.
             if name_of(item) == name and flow_of(item) != owner.flow:
                 whose = f'flow "{flow_of(item)}"' if flow_of(item) else "something else"

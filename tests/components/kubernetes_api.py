@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+
+from tests import loopback
 
 CORE = "/api/v1"
 APPS = "/apis/apps/v1"
 BATCH = "/apis/batch/v1"
 GATEWAY = "/apis/gateway.networking.k8s.io/v1"
 ISTIO = "/apis/networking.istio.io/v1"
+NETWORKING = "/apis/networking.k8s.io/v1"
+SECURITY = "/apis/security.istio.io/v1"
+POLICY = "/apis/policy/v1"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 SERVED = {
@@ -24,7 +27,10 @@ SERVED = {
     APPS: ("deployments", "statefulsets", "daemonsets"),
     BATCH: ("jobs",),
     GATEWAY: ("httproutes", "gateways"),
-    ISTIO: ("virtualservices",),
+    ISTIO: ("virtualservices", "sidecars", "serviceentries"),
+    NETWORKING: ("networkpolicies",),
+    SECURITY: ("authorizationpolicies", "peerauthentications", "requestauthentications"),
+    POLICY: ("poddisruptionbudgets",),
     ADMISSION: ("mutatingwebhookconfigurations",),
 }
 
@@ -146,35 +152,11 @@ def kubeconfig(url: str, **user: Any) -> str:
 def serving(api: KubernetesApi) -> Iterator[KubernetesApi]:
     """Serves it on the loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(request: loopback.Request) -> loopback.Answer:
+        api.seen.append(f"{request.method} {request.target}")
+        api.tokens.append(request.headers.get("authorization", ""))
+        code, kind, text = api.handle(request.method, request.target)
+        return loopback.Answer(code, text.encode(), {"content-type": kind} if kind else {})
 
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", "0")))
-            api.seen.append(f"{self.command} {self.path}")
-            api.tokens.append(self.headers.get("authorization", ""))
-            code, kind, text = api.handle(self.command, self.path)
-            body = text.encode()
-            self.send_response(code)
-            if kind:
-                self.send_header("content-type", kind)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_DELETE = answer  # noqa: N815 - http.server asks for these names
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    api.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with loopback.serving(answer) as api.url:
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -18,13 +18,15 @@ PROJECT = "kardinal"
 BRANCH = "pulumi-python:dynamic/neon:Branch"
 PROBE = "pulumi-python:dynamic/probe:Probe"
 LEFTOVERS = "pulumi-python:dynamic/leftovers:Leftovers"
+ENTRIES = "pulumi-python:dynamic/routing:VirtualServiceEntries"
 SECRET = "kubernetes:core/v1:Secret"
 JOB = "kubernetes:batch/v1:Job"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 SERVICE = "kubernetes:core/v1:Service"
 HTTP_ROUTE = "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute"
 GATEWAY = "kubernetes:gateway.networking.k8s.io/v1:Gateway"
-DRAIN = "command:local:Command"
+COMMAND = "command:local:Command"
+DRAIN = COMMAND
 
 READ_OUTPUTS = "pulumi:pulumi:readStackOutputs"
 UNKNOWN = "<unknown>"
@@ -54,6 +56,7 @@ class Declared:
         timeouts: The option's create and update time.
         secret_outputs: The option.
         provider: Reference of the explicit provider, empty for the default one.
+        delete_before_replace: The option.
     """
 
     urn: str
@@ -66,6 +69,7 @@ class Declared:
     timeouts: tuple[str, str]
     secret_outputs: frozenset[str]
     provider: str
+    delete_before_replace: bool
 
     @property
     def object_name(self) -> str:
@@ -209,6 +213,7 @@ class Monitor(mocks.MockMonitor):
                 timeouts=(request.customTimeouts.create, request.customTimeouts.update),
                 secret_outputs=frozenset(request.additionalSecretOutputs),
                 provider=request.provider,
+                delete_before_replace=request.deleteBeforeReplace,
             )
         )
         return response

@@ -17,6 +17,8 @@ from tests.components.kubernetes_api import (
     CORE,
     GATEWAY,
     ISTIO,
+    NETWORKING,
+    SECURITY,
     KubernetesApi,
     kubeconfig,
     status,
@@ -145,6 +147,41 @@ def test_the_plan_does_without_daemonsets_claims_and_jobs(kubernetes: Kubernetes
     assert samples.plan(live=replace(live, secret_keys=None)).flow == "dev"
 
 
+def test_policies_are_read_with_their_kinds_here_and_in_istio_s_root_namespace(
+    kubernetes: KubernetesApi,
+) -> None:
+    for namespace in (NAMESPACE, "istio-system", "elsewhere"):
+        item = {"metadata": {"name": f"of-{namespace}", "namespace": namespace}, "spec": {}}
+        kubernetes.put("networkpolicies", item)
+        kubernetes.put("authorizationpolicies", item)
+        kubernetes.put("poddisruptionbudgets", item)
+
+    live = read(kubernetes)
+    assert {(item["kind"], item["metadata"]["name"]) for item in live.policies} == {
+        ("NetworkPolicy", f"of-{NAMESPACE}"),
+        ("AuthorizationPolicy", f"of-{NAMESPACE}"),
+        ("AuthorizationPolicy", "of-istio-system"),
+    }
+    assert [item["metadata"]["name"] for item in live.disruption_budgets] == [f"of-{NAMESPACE}"]
+    assert live.unread == frozenset()
+
+
+def test_policies_that_may_not_be_read_are_named(kubernetes: KubernetesApi) -> None:
+    kubernetes.forbid(f"{NETWORKING}/namespaces/{NAMESPACE}/networkpolicies")
+    kubernetes.forbid(f"{SECURITY}/namespaces/istio-system/authorizationpolicies")
+
+    live = read(kubernetes)
+    assert live.unread == {"NetworkPolicy", "AuthorizationPolicy in istio-system"}
+    [finding] = [item for item in samples.plan(live=live).findings if item.rule == "unread"]
+    assert "AuthorizationPolicy in istio-system, NetworkPolicy" in finding.message
+
+
+def test_a_server_that_fails_for_policies_is_no_server_without_policies(kubernetes: KubernetesApi) -> None:
+    kubernetes.failures[f"{SECURITY}/namespaces/{NAMESPACE}/peerauthentications"] = status(500, "broken")
+
+    assert refused(kubernetes) == "cannot list peerauthentications on the cluster: broken"
+
+
 @pytest.mark.parametrize("plural", ["deployments", "statefulsets"])
 def test_what_the_plan_cannot_do_without_is_named(kubernetes: KubernetesApi, plural: str) -> None:
     kubernetes.forbid(f"{APPS}/namespaces/{NAMESPACE}/{plural}")
@@ -208,7 +245,7 @@ def test_it_only_reads(kubernetes: KubernetesApi) -> None:
     read(kubernetes)
 
     assert {request.split()[0] for request in kubernetes.seen} == {"GET"}
-    assert len(kubernetes.seen) == 13
+    assert len(kubernetes.seen) == len(set(kubernetes.seen))
 
 
 def test_the_token_goes_to_the_server_and_nowhere_else(kubernetes: KubernetesApi) -> None:

@@ -11,9 +11,10 @@ from pulumi.dynamic import Config, ConfigureRequest
 
 from kardinal_infra.cluster import connect
 from kardinal_infra.components.leftovers import LeftoversProvider
+from kardinal_infra.databases.request import BranchRequest
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.sweep import DEADLINE_SECONDS, sweep
-from tests.components.kubernetes_api import APPS, GATEWAY, KubernetesApi, status
+from tests.components.kubernetes_api import APPS, GATEWAY, SECURITY, KubernetesApi, status
 from tests.pure.samples import NAMESPACE, STACK
 
 OTHER = "organization/kardinal/pr-7"
@@ -78,6 +79,26 @@ def test_it_deletes_this_flow_s_of_this_stack_and_nothing_else(full: KubernetesA
         assert f"left-{plural}" not in names
         assert len(names) == before[plural] - 1
     assert swept(full) == []
+
+
+def test_what_guards_pods_goes_after_them(kubernetes: KubernetesApi) -> None:
+    kinds = ("serviceentries", "sidecars", "authorizationpolicies", "networkpolicies", "statefulsets")
+    for plural in kinds:
+        kubernetes.put(plural, marked(f"left-{plural}"), marked(f"theirs-{plural}", stack=OTHER))
+
+    assert swept(kubernetes) == [
+        "StatefulSet left-statefulsets",
+        "NetworkPolicy left-networkpolicies",
+        "AuthorizationPolicy left-authorizationpolicies",
+        "Sidecar left-sidecars",
+        "ServiceEntry left-serviceentries",
+    ]
+
+
+def test_whoever_may_not_list_policies_has_left_none(full: KubernetesApi) -> None:
+    full.forbid(f"{SECURITY}/namespaces/{NAMESPACE}/authorizationpolicies")
+
+    assert len(swept(full)) == 5
 
 
 def test_dependents_go_before_their_owner(full: KubernetesApi) -> None:
@@ -170,6 +191,34 @@ def test_a_guard_of_other_marks_is_another_guard(
     found = provider.diff("leftovers", PROPS, {**PROPS, **change})
 
     assert (found.changes, found.replaces) == (changes, replaces)
+
+
+def mark(name: str, **fields: Any) -> dict[str, Any]:
+    request = {"name": name, "project": "shop", "database": "votes", "role": "votes_owner", **fields}
+    return {"backend": "neon", "request": request}
+
+
+def test_the_guard_never_forgets_a_branch_that_a_killed_update_may_have_made(
+    provider: LeftoversProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was taken out of the flow, or its branch renamed, after the update was killed."""
+    state = {**PROPS, "branches": [mark("votes"), mark("logs", ttl="24h")]}
+    for branches in ([mark("logs", ttl="48h")], [mark("logs-b")], [mark("logs-b"), mark("votes")]):
+        news = {**PROPS, "branches": branches}
+        assert provider.diff("leftovers", state, news).changes
+        state = provider.update("leftovers", state, news).outs or {}
+        assert not provider.diff("leftovers", state, news).changes
+    looked_for: list[str] = []
+
+    class Backend:
+        def discard(self, request: BranchRequest, config: object) -> bool:
+            looked_for.append(request.name)
+            return False
+
+    monkeypatch.setattr("kardinal_infra.components.leftovers.backend", lambda name: Backend())
+    monkeypatch.setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
+    provider.delete("leftovers", state)
+    assert sorted(looked_for) == ["logs", "logs-b", "votes"]
 
 
 def test_deleting_the_guard_sweeps_and_says_so(

@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 import pytest
 
 from kardinal_infra import Flow, FlowRoutes, ForkedWorkload
+from kardinal_infra.routing import Insertion
 from tests.components import recorder
 from tests.components.flows import declare
 from tests.components.recorder import Stack, run
@@ -94,24 +95,39 @@ def test_the_caller_chooses_the_cluster(preview: bool) -> None:
     assert all(item.provider.startswith(f"{provider.urn}::") for item in objects)
 
 
-def test_parts_of_a_split_route_take_turns(preview: bool) -> None:
-    def route(name: str, parent: str) -> dict[str, Any]:
-        spec = {"parentRefs": [{"name": parent, "port": 80}], "rules": []}
+def test_entries_of_a_virtual_service_stand_where_routes_do(preview: bool) -> None:
+    def route(name: str) -> dict[str, Any]:
         return {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "HTTPRoute",
             "metadata": {"name": name, "namespace": "ns"},
-            "spec": spec,
+            "spec": {"rules": []},
         }
 
-    routes = [route("a-1", "a"), route("a-2", "a"), route("b-1", "b")]
-    stack = run(
-        lambda: FlowRoutes("dev", {"mesh": routes, "entries": [], "drain_seconds": 7}), preview=preview
-    )
-    first, second, other = (stack.one(recorder.HTTP_ROUTE, name) for name in ("a-1", "a-2", "b-1"))
-    assert stack.waits_for(second, first)
-    assert not stack.waits_for(other, first)
-    assert not stack.waits_for(other, second)
+    insertion = Insertion("ns", "canary", "web", "dev", ({"name": "kardinal.dev.0"},), lost_at="7")
+    args: Any = {
+        "mesh": [route("a")],
+        "insertions": [insertion],
+        "entries": [route("host")],
+        "drain_seconds": 7,
+    }
+    stack = run(lambda: FlowRoutes("dev", {**args, "kubeconfig": "text", "context": "lab"}), preview=preview)
+    entries = stack.one(recorder.ENTRIES)
+    mesh_drain, entry_drain = (stack.one(recorder.DRAIN, f"dev-{kind}-drain") for kind in ("mesh", "entry"))
+    host = stack.one(recorder.HTTP_ROUTE, "host")
+    assert stack.waits_for(entries, mesh_drain)
+    assert stack.waits_for(entry_drain, entries)
+    assert stack.waits_for(host, entries)
+    asked = {key: value for key, value in entries.inputs.items() if key not in {"__provider", "kubeconfig"}}
+    assert asked == {
+        "namespace": "ns",
+        "virtual_service": "canary",
+        "flow": "dev",
+        "entries": [{"name": "kardinal.dev.0"}],
+        "lost_at": "7",
+        "context": "lab",
+    }
+    assert isinstance(entries.inputs["kubeconfig"], recorder.Hidden)
     assert {item.inputs["delete"] for item in stack.all(recorder.DRAIN)} == {"sleep 7"}
 
 
@@ -123,7 +139,7 @@ def test_a_fork_by_itself_waits_as_told_and_as_long_as_told(preview: bool) -> No
         ForkedWorkload(
             "web-dev",
             {
-                "deployment": {"metadata": metadata, "spec": {"replicas": 1}},
+                "workload": {"metadata": metadata, "spec": {"replicas": 1}},
                 "service": {"metadata": metadata, "spec": {"ports": []}},
                 "timeout": "90s",
             },

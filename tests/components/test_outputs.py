@@ -11,8 +11,8 @@ import pytest
 
 from kardinal_infra import BaselineOutputs, FlowOutputs
 from kardinal_infra.errors import OutputsError
-from kardinal_infra.outputs import SCHEMA_VERSION, DatabaseOutput, ServiceOutput
-from kardinal_infra.stack_outputs import StackOutputs, read_stack_outputs
+from kardinal_infra.outputs import DatabaseOutput, ServiceOutput
+from kardinal_infra.stack_outputs import FLOW_SCHEMA_VERSION, StackOutputs, read_stack_outputs
 from tests.components import recorder
 from tests.components.flows import URL, declare
 from tests.components.recorder import Hidden, run
@@ -26,7 +26,7 @@ def exported() -> dict[str, Any]:
     """What the demonstration's flow exports, as another program gets it: in clear, numbers as floats."""
     exports = dict(declare(databases={"votes": {"ttl": "24h"}}).exports)
     exports["connectionUris"] = json.loads(exports["connectionUris"])
-    assert exports["schemaVersion"] == SCHEMA_VERSION
+    assert exports["schemaVersion"] == FLOW_SCHEMA_VERSION
     return exports
 
 

@@ -71,7 +71,10 @@ def test_a_worker_has_no_service_and_rests(preview: bool) -> None:
     # Nothing to be routed to, but it too goes only after the routes.
     drain = stack.one(recorder.DRAIN, "dev-mesh-drain")
     assert stack.waits_for(drain, stack.one(recorder.DEPLOYMENT, "worker-dev"))
-    busy = declare(topology=topology, live=live, services={"worker": {"image": "w:2", "replicas": 2}})
+    asked = {"worker": {"image": "w:2", "replicas": 2}}
+    busy = declare(topology=topology, live=live, services=asked, acknowledge=["worker-shares-queue"])
+    [accepted] = busy.exports["acknowledged"]
+    assert (accepted["rule"], accepted["path"]) == ("worker-shares-queue", "kardinal:flow.services.worker")
     assert busy.one(recorder.DEPLOYMENT, "worker-dev").inputs["spec"]["replicas"] == 2
 
 

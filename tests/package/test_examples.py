@@ -38,8 +38,8 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
     return program
 
 
-def test_there_are_six() -> None:
-    assert [name[:2] for name in EXAMPLES] == [f"{number:02d}" for number in range(1, 7)]
+def test_there_are_seven() -> None:
+    assert [name[:2] for name in EXAMPLES] == [f"{number:02d}" for number in range(1, 8)]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -117,3 +117,12 @@ def test_full_isolation_with_a_pooler(run: Callable[[str], Stack]) -> None:
     assert page["replicas"] == 2
     assert api["hostAliases"] == [{"ip": "127.0.0.1", "hostnames": ["votes-db"]}]
     assert api["initContainers"][0]["name"] == "kardinal-pgbouncer"
+
+
+def test_hooks_before_the_forks_and_after_them(run: Callable[[str], Stack]) -> None:
+    stack = run("07-hooks")
+
+    seed, tell = (stack.one(recorder.COMMAND, f"pr-42-hook-{name}") for name in ("seed", "tell"))
+    assert seed.inputs["create"] == "python3 seed.py"
+    assert all(stack.waits_for(item, seed) for item in stack.all(recorder.DEPLOYMENT))
+    assert stack.waits_for(tell, stack.one(recorder.PROBE))

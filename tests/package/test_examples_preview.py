@@ -177,6 +177,7 @@ def test_flows(preview: Callable[..., list[str]]) -> None:
     assert preview("01-minimal-flow") == with_migrations
     assert preview("02-flow-with-database") == with_migrations
     assert preview("06-full-isolation-and-sidecar") == with_migrations
+    assert preview("07-hooks") == sorted([*with_migrations, "Command", "Command"])
 
 
 def test_a_branch_alone_needs_no_key_to_be_previewed(preview: Callable[..., list[str]]) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
+from pulumi.dynamic import ResourceProvider
 
 import kardinal_infra
 from kardinal_infra.components.leftovers import LeftoversProvider
 from kardinal_infra.components.probe import ProbeProvider
 from kardinal_infra.databases.neon.provider import NeonBranchProvider
+from kardinal_infra.dynamic import Provider
 
 PUBLIC = [
     "Baseline",
@@ -64,3 +69,19 @@ def test_the_pure_core_and_the_local_service_load_no_pulumi(module: str) -> None
 def test_the_path_of_a_dynamic_provider_never_changes(provider: type, path: str) -> None:
     # The state holds it: after a move, `pulumi destroy` of every existing stack would fail.
     assert f"{provider.__module__}.{provider.__qualname__}" == path
+
+
+def providers() -> Iterator[type[ResourceProvider]]:
+    """Every dynamic provider of the package, wherever it is."""
+    for found in pkgutil.walk_packages(kardinal_infra.__path__, "kardinal_infra."):
+        if ".neon_local" not in found.name:
+            for _, value in inspect.getmembers(importlib.import_module(found.name), inspect.isclass):
+                if issubclass(value, ResourceProvider) and value.__module__ == found.name:
+                    yield value
+
+
+def test_every_dynamic_provider_ends_with_its_engine() -> None:
+    found = set(providers())
+
+    assert {NeonBranchProvider, ProbeProvider, LeftoversProvider} < found
+    assert [provider for provider in found if not issubclass(provider, Provider)] == []

@@ -65,7 +65,7 @@ def test_the_story_of_the_demonstration() -> None:
 
 def test_the_forks_manifests_come_with_the_plan() -> None:
     forks = {fork.service: fork for fork in plan().forks}
-    made = forks["votes-api"].deployment({"votes": "branch-secret"})
+    made = forks["votes-api"].workload({"votes": "branch-secret"})
     [container] = made["spec"]["template"]["spec"]["containers"]
     assert container["env"][0]["valueFrom"]["secretKeyRef"] == {
         "name": "branch-secret",
@@ -165,7 +165,10 @@ def test_the_flows_word_on_a_database_wins() -> None:
 
 def test_a_worker_gets_no_service_no_route_and_no_pod_unless_asked() -> None:
     services = deepcopy(TOPOLOGY["services"])
-    services["tally"] = {"uses": [{"database": "votes", "environment": {"DATABASE_URL": "uri"}}]}
+    services["tally"] = {
+        "uses": [{"database": "votes", "environment": {"DATABASE_URL": "uri"}}],
+        "queues": [],
+    }
     snapshot = live(deployments=[*live().deployments, workload("tally", env=[secret_env("DATABASE_URL")])])
     found = {fork.service: fork for fork in plan(topology=topology(services=services), live=snapshot).forks}
     assert found["tally"].service_manifest is None
@@ -197,7 +200,7 @@ def test_the_declared_workload_and_container_are_used() -> None:
 def test_the_same_input_gives_the_same_plan_and_the_flows_own_objects_change_nothing() -> None:
     first = plan()
     own = {"kardinal.dev/flow": "dev"}
-    deployed = [fork.deployment({"votes": "s"}) for fork in first.forks]
+    deployed = [fork.workload({"votes": "s"}) for fork in first.forks]
     services = [fork.service_manifest for fork in first.forks if fork.service_manifest]
     routes = [*first.routes, *(entry.route for entry in first.entries)]
     assert all(item["metadata"]["labels"].items() >= own.items() for item in [*deployed, *services, *routes])

@@ -87,8 +87,9 @@ def test_a_namespace_without_injection_is_told_for_forks() -> None:
     )
     assert refusals(snapshot=live(namespace_labels={})) == [
         f"{UI}: pods of the fork of Deployment voting-app-ui get no sidecar, which passes requests on;"
-        f" {advice}",
-        f"{API}: pods of the fork of Deployment votes-api get no sidecar, which passes requests on; {advice}",
+        f" {advice} [docs/safety.md#fork-without-sidecar]",
+        f"{API}: pods of the fork of Deployment votes-api get no sidecar, which passes requests on; {advice}"
+        " [docs/safety.md#fork-without-sidecar]",
     ]
 
 
@@ -162,30 +163,6 @@ def test_a_missing_catch_all_is_refused() -> None:
         f'{API}: no HTTPRoute takes the requests without a flow on port 80 of Service "votes-api"; the first'
         " flow would turn them into 404: run `pulumi up` on the baseline stack"
     ]
-
-
-@pytest.mark.parametrize(
-    ("host", "namespace", "gateways"),
-    [
-        ("voting-app-ui", NAMESPACE, None),
-        ("voting-app-ui.voting-app", "elsewhere", ["mesh"]),
-        ("voting-app-ui.voting-app.svc.cluster.local", "elsewhere", ["mesh", "edge"]),
-        ("*.voting-app.svc.cluster.local", "elsewhere", None),
-        ("*", NAMESPACE, None),
-    ],
-)
-def test_a_mesh_virtual_service_on_the_host_is_refused(
-    host: str, namespace: str, gateways: list[str] | None
-) -> None:
-    item = {
-        "metadata": {"name": "canary", "namespace": namespace},
-        "spec": {"hosts": [host], **({"gateways": gateways} if gateways else {})},
-    }
-    lines = refusals(snapshot=live(virtual_services=[item]))
-    assert (
-        f'{UI}: VirtualService {namespace}/canary routes host "{host}" in the mesh; an HTTPRoute on the same'
-        " Service would silently switch it off, so services with a mesh VirtualService cannot be forked yet"
-    ) in lines
 
 
 @pytest.mark.parametrize(

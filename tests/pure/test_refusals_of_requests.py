@@ -132,7 +132,8 @@ def test_containers_and_volumes_are_checked() -> None:
     value = flow(services={"voting-app-ui": {"image": "x", "container": "a"}})
     assert refusals(value, snapshot=with_ui(item)) == [
         f'{UI}: Deployment voting-app-ui mounts PersistentVolumeClaim "uploads", which one node at a time may'
-        " write (ReadWriteOnce) or which cannot be read; a fork must not share it with production"
+        " write (ReadWriteOnce) or which cannot be read; a fork must not share it with production:"
+        " give it an empty volume with `volumes: {data: empty}`"
     ]
 
 
@@ -160,4 +161,5 @@ def test_a_greedy_selector_is_refused() -> None:
     only_ui = flow(isolation="services")
     assert refusals(only_ui, snapshot=replace(live(), other_workloads=[agent])) == [
         f'{UI}: DaemonSet agent selects pods in a way that would also select the fork of "voting-app-ui"'
+        " [docs/safety.md#fork-selected]"
     ]

@@ -1,0 +1,92 @@
+"""The safety proof of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kardinal_infra.config.reading import did_you_mean
+from kardinal_infra.errors import Problem
+from kardinal_infra.plan.context import Context
+from kardinal_infra.plan.model import ForkPlan
+from kardinal_infra.safety import RULE_NAMES, Case, Finding, ProposedFork, prove, refused
+
+_BRANCH_SECRET = "(the branch's)"  # noqa: S105 - stands for a name that is not known before the update
+
+
+def prove_plan(
+    context: Context,
+    forks: Sequence[ForkPlan],
+    routes: Sequence[Mapping[str, Any]],
+    entries: Sequence[Mapping[str, Any]],
+) -> tuple[list[Problem], list[Finding]]:
+    """Applies the safety rules to what is planned.
+
+    Args:
+        context: Everything known.
+        forks: The forks that can be made.
+        routes: Manifests of the mesh routes.
+        entries: Manifests of the routes of the public hosts.
+
+    Returns:
+        A problem for every finding that stops the flow, and all other findings: warnings, and what the flow
+        acknowledges.
+    """
+    findings = prove(make_case(context, forks, routes, entries))
+    stopping = refused(findings, context.config.acknowledge)
+    problems = [Problem(finding.path, str(finding)) for finding in stopping]
+    return problems, [finding for finding in findings if finding not in stopping]
+
+
+def make_case(
+    context: Context,
+    forks: Sequence[ForkPlan],
+    routes: Sequence[Mapping[str, Any]],
+    entries: Sequence[Mapping[str, Any]],
+) -> Case:
+    """Shows a plan as the rules want it.
+
+    Args:
+        context: Everything known.
+        forks: The forks that can be made.
+        routes: Manifests of the mesh routes.
+        entries: Manifests of the routes of the public hosts.
+    """
+    secrets = dict.fromkeys(context.handovers, _BRANCH_SECRET)
+    return Case(
+        live=context.live,
+        topology=context.topology,
+        flow=str(context.owner.flow),
+        forks=tuple(
+            ProposedFork(
+                service=fork.service,
+                path=context.service_path(fork.service),
+                baseline=fork.spec.workload,
+                workload=fork.workload(secrets),
+                service_manifest=fork.service_manifest,
+                databases=fork.spec.databases,
+                requested_env=frozenset(fork.spec.env).union(
+                    *(patch.env for patch in fork.spec.patches.values())
+                ),
+                policies=fork.policies,
+            )
+            for fork in forks
+        ),
+        routes=tuple(routes),
+        entries=tuple(entries),
+        key=context.key,
+        requested=frozenset(context.config.services),
+        locked=frozenset(fork.service for fork in forks if fork.spec.locked),
+    )
+
+
+def acknowledgement_problems(context: Context) -> Iterator[Problem]:
+    """Finds acknowledged rules that do not exist.
+
+    Args:
+        context: Everything known.
+    """
+    for index, name in enumerate(context.config.acknowledge):
+        if name not in RULE_NAMES:
+            message = f'unknown rule "{name}"' + did_you_mean(name, sorted(RULE_NAMES))
+            yield Problem(f"{context.key}.acknowledge[{index}]", message)

@@ -1,0 +1,118 @@
+"""What locked forks may reach, as config says it and as the mesh is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kardinal_infra.config import Destination, load_flow, parse_destination
+from kardinal_infra.errors import ConfigError
+from kardinal_infra.forking import allowed_entries, branch_entry, branch_ports
+from kardinal_infra.forking.egress import BRANCH_PORTS
+from kardinal_infra.names import Owner
+from tests.pure.samples import FLOW, NAMESPACE, STACK, plan
+
+OWNER = Owner(STACK, NAMESPACE, "dev")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("redis", Destination(kind="service", host="redis")),
+        ("cache/redis", Destination(kind="service", host="redis", namespace="cache")),
+        ("api.example.com", Destination(kind="tls", host="api.example.com", port=443)),
+        ("https://api.example.com:8443", Destination(kind="tls", host="api.example.com", port=8443)),
+        ("http://api.example.com", Destination(kind="http", host="api.example.com", port=80)),
+        ("tcp://10.1.2.3:6379", Destination(kind="tcp", host="10.1.2.3", port=6379)),
+        ("tcp://10.1.0.0/16:6379", Destination(kind="tcp", host="10.1.0.0/16", port=6379)),
+    ],
+)
+def test_destinations_are_read(text: str, expected: Destination) -> None:
+    assert parse_destination(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "*", "10.1.2.3", "10.1.2.3:5432", "tcp://db.example.com:5432", "a b", "https://api.example.com/x"],
+)
+def test_what_would_fail_open_or_means_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_flow({**FLOW, "egress": {"mode": "locked", "allow": [text]}}, "dev")
+    assert str(caught.value).startswith("kardinal:flow.egress.allow[0]: ")
+
+
+@pytest.mark.parametrize(("value", "locked"), [("locked", True), ("open", False), ({"mode": "locked"}, True)])
+def test_the_lock_is_one_word(value: Any, locked: bool) -> None:
+    assert load_flow({**FLOW, "egress": value}, "dev").egress.locked is locked
+    assert not load_flow(FLOW, "dev").egress.locked
+
+
+def test_another_word_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r'kardinal:flow\.egress\.mode: must be "open" or "locked"'):
+        load_flow({**FLOW, "egress": "closed"}, "dev")
+
+
+def test_a_locked_plan_names_every_host_and_no_wildcard() -> None:
+    found = plan(egress={"mode": "locked", "allow": ["redis", "cache/queue", "api.example.com"]})
+    for fork in found.forks:
+        [sidecar] = [policy for policy in fork.policies if policy["kind"] == "Sidecar"]
+        assert sidecar["spec"] == {
+            "workloadSelector": {"labels": {"kardinal.dev/fork": fork.name}},
+            "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+            "egress": [
+                {
+                    "hosts": [
+                        "./api.example.com",
+                        "./votes.dev.kardinal.internal",
+                        "cache/queue.cache.svc.cluster.local",
+                        "voting-app/redis.voting-app.svc.cluster.local",
+                        "voting-app/votes-api-dev.voting-app.svc.cluster.local",
+                        "voting-app/votes-api.voting-app.svc.cluster.local",
+                        "voting-app/voting-app-ui-dev.voting-app.svc.cluster.local",
+                        "voting-app/voting-app-ui.voting-app.svc.cluster.local",
+                    ]
+                }
+            ],
+        }
+        annotations = fork.workload({"votes": "s"})["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["sidecar.istio.io/nativeSidecar"] == "true"
+    assert [entry["spec"]["hosts"] for entry in found.allowed_entries] == [["api.example.com"]]
+    assert "Egress: locked to the application, the branches and redis, cache/queue" in found.describe()
+    first, last = BRANCH_PORTS
+    assert first <= found.mesh_ports["votes"] <= last
+
+
+def test_without_the_lock_there_is_nothing_of_it() -> None:
+    found = plan()
+    assert (found.mesh_ports, found.allowed_entries) == ({}, [])
+    assert all(fork.policies == () for fork in found.forks)
+
+
+@pytest.mark.parametrize(("host", "resolution"), [("10.213.0.1", "STATIC"), ("ep-x.neon.tech", "DNS")])
+def test_a_branch_has_a_port_of_its_own_and_its_entry_stays_in_the_namespace(
+    host: str, resolution: str
+) -> None:
+    entry = branch_entry(OWNER, "votes", 15500, host, 5433)
+    assert entry["spec"] == {
+        "hosts": ["votes.dev.kardinal.internal"],
+        "ports": [{"number": 15500, "name": "tcp-branch", "protocol": "TCP"}],
+        "location": "MESH_EXTERNAL",
+        "resolution": resolution,
+        "endpoints": [{"address": host, "ports": {"tcp-branch": 5433}}],
+        "exportTo": ["."],
+    }
+    assert entry["metadata"]["labels"]["kardinal.dev/flow"] == "dev"
+
+
+def test_an_address_of_plain_tcp_is_an_address_in_the_mesh_too() -> None:
+    [entry] = allowed_entries(OWNER, [parse_destination("tcp://10.1.2.3:6379")])
+    assert entry["spec"]["addresses"] == ["10.1.2.3"]
+    assert entry["spec"]["resolution"] == "NONE"
+
+
+def test_branches_of_one_flow_never_share_a_port() -> None:
+    names = [f"db{number}" for number in range(300)]
+    ports = branch_ports("dev", names)
+    assert len(set(ports.values())) == len(names)
+    assert branch_ports("dev", names) == ports
