@@ -4,9 +4,7 @@ import json
 import secrets
 import string
 import sys
-from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from kardinal_infra.automation import FlowRequest, Project
+from kardinal_infra.cli.common import Baseline, ProjectDir, UsageError, age, project_folder
 from kardinal_infra.cli.drawing import mermaid, overview, table
+from kardinal_infra.cli.reaping import reap
 from kardinal_infra.errors import KardinalError
 from kardinal_infra.outputs import FlowOutputs
 
@@ -26,10 +26,7 @@ app = typer.Typer(
 )
 flows = typer.Typer(help="Make, list and remove flows.", no_args_is_help=True)
 app.add_typer(flows, name="flow")
-
-
-class UsageError(KardinalError):
-    """The command's arguments do not fit together."""
+app.command("reap")(reap)
 
 
 class Isolation(StrEnum):
@@ -48,12 +45,6 @@ class Format(StrEnum):
     mermaid = "mermaid"
 
 
-ProjectDir = Annotated[
-    Path | None, typer.Option(help="Folder of the Pulumi project. Default: the nearest one upward.")
-]
-Baseline = Annotated[str, typer.Option(help="Stack that exports the application's topology.")]
-
-
 @flows.command("create")
 def create(
     service: Annotated[str, typer.Argument(help="Service to fork.")],
@@ -68,7 +59,7 @@ def create(
     project_dir: ProjectDir = None,
 ) -> None:
     """Make a flow, or bring the existing one of this id to what is asked."""
-    project = Project(_folder(project_dir))
+    project = Project(project_folder(project_dir))
     images = _images([(service, image), *map(_pair, service_image or [])])
     request = FlowRequest(flow or _random_id(), images, baseline, isolation.value if isolation else None)
     if preview:
@@ -85,7 +76,7 @@ def create(
 @flows.command("ls")
 def ls(project_dir: ProjectDir = None) -> None:
     """List the flows of the project."""
-    found = Project(_folder(project_dir)).flows()
+    found = Project(project_folder(project_dir)).flows()
     if not found:
         typer.echo("There are no flows.")
         return
@@ -96,7 +87,8 @@ def ls(project_dir: ProjectDir = None) -> None:
         outputs = summary.outputs
         state = "updating" if summary.updating else "ready" if outputs else "incomplete"
         url = (outputs.url if outputs else None) or "-"
-        result.add_row(summary.stack, url, _services(outputs), _age(summary.updated), state)
+        updated = f"{age(summary.updated)} ago" if summary.updated else "never"
+        result.add_row(summary.stack, url, _services(outputs), updated, state)
     Console().print(result)
 
 
@@ -105,7 +97,7 @@ def url(
     flow: Annotated[str, typer.Argument(metavar="ID", help="Flow id.")], project_dir: ProjectDir = None
 ) -> None:
     """Print the URL of a flow."""
-    outputs = Project(_folder(project_dir)).flow(flow)
+    outputs = Project(project_folder(project_dir)).flow(flow)
     if outputs.url is None:
         raise UsageError(f'flow "{flow}" has no URL: no entry of the application is declared')
     typer.echo(outputs.url)
@@ -116,7 +108,7 @@ def delete(
     flow: Annotated[str, typer.Argument(metavar="ID", help="Flow id.")], project_dir: ProjectDir = None
 ) -> None:
     """Remove a flow with everything it made, and its stack."""
-    Project(_folder(project_dir)).delete_flow(flow, _show)
+    Project(project_folder(project_dir)).delete_flow(flow, _show)
     typer.echo(f"Flow {flow} is gone.")
 
 
@@ -128,7 +120,7 @@ def topology(
     project_dir: ProjectDir = None,
 ) -> None:
     """Show the application's services and databases, with the versions that flows add."""
-    project = Project(_folder(project_dir))
+    project = Project(project_folder(project_dir))
     graph: Any
     if flow is not None:
         graph = project.flow(flow).topology
@@ -155,17 +147,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def _folder(given: Path | None) -> Path:
-    """The project's folder."""
-    start = (given or Path.cwd()).absolute()
-    candidates = [start] if given else [start, *start.parents]
-    for folder in candidates:
-        if (folder / "Pulumi.yaml").is_file():
-            return folder
-    where = f"in {start}" if given else f"in {start} or above it"
-    raise UsageError(f"there is no Pulumi.yaml {where}: go to the project's folder, or give --project-dir")
-
-
 def _pair(text: str) -> tuple[str, str]:
     service, separator, image = text.partition("=")
     if not (service and separator and image):
@@ -188,17 +169,6 @@ def _random_id() -> str:
 
 def _services(outputs: FlowOutputs | None) -> str:
     return ", ".join(outputs.services) if outputs else "-"
-
-
-def _age(since: datetime | None) -> str:
-    """Time since then, in its largest unit."""
-    if since is None:
-        return "never"
-    seconds = int((datetime.now(UTC) - since.replace(tzinfo=since.tzinfo or UTC)).total_seconds())
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{seconds // length}{unit} ago"
-    return f"{max(seconds, 0)}s ago"
 
 
 def _show(text: str) -> None:

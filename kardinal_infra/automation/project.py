@@ -5,17 +5,17 @@ it. The stack that the user has selected in the folder stays selected.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pulumi import automation as auto
 
-from kardinal_infra.errors import KardinalError, OutputsError
+from kardinal_infra.automation.workspace import AutomationError, Events, Show, Workspace, plain_errors
+from kardinal_infra.errors import OutputsError
 from kardinal_infra.names import flow_id
 from kardinal_infra.outputs import FlowOutputs
 from kardinal_infra.stack_outputs import StackOutputs
@@ -27,18 +27,11 @@ KIND = "kardinal:stack"
 FLOW = "kardinal:flow"
 """Config key of a flow."""
 
-INHERITED = ("kubernetes:", "kardinal:neon")
-"""Beginnings of the config keys that a new flow takes over from its baseline: which cluster, which Neon."""
+INHERITED = ("kubernetes:", "kardinal:neon", "kardinal:postgres")
+"""Beginnings of the config keys that a new flow takes over from its baseline: cluster and database servers."""
 
 PARALLEL_READS = 4
 """Stacks whose outputs are read at once."""
-
-Show = Callable[[str], Any]
-"""Takes the engine's output, piece by piece."""
-
-
-class AutomationError(KardinalError):
-    """The Pulumi engine refused or failed; the text holds its errors without the progress around them."""
 
 
 @dataclass(frozen=True)
@@ -83,45 +76,6 @@ class FlowSummary:
     updating: bool = False
 
 
-@dataclass
-class _Events:
-    """The errors among the engine's events."""
-
-    errors: list[str] = field(default_factory=list)
-
-    def __call__(self, event: auto.EngineEvent) -> None:
-        found = event.diagnostic_event
-        if found is None or found.severity != "error":
-            return
-        message = found.message.strip()
-        # The language host's last words, after the program has said what is wrong.
-        if message not in self.errors and not (self.errors and message.startswith("an unhandled error")):
-            self.errors.append(message)
-
-
-class _Workspace(auto.LocalWorkspace):
-    """A project folder whose selected stack is the user's business."""
-
-    def run(self, *args: str) -> str:
-        """Runs a Pulumi command and returns what it printed."""
-        return str(self.pulumi_command.run(list(args), self.work_dir, dict(self.env_vars)).stdout)
-
-    def create_stack(self, stack_name: str) -> None:
-        self.run("stack", "init", stack_name, "--no-select")
-
-    def select_stack(self, stack_name: str) -> None:
-        self.run("stack", "--stack", stack_name)  # fails when there is none
-
-    def remove_stack(
-        self, stack_name: str, force: bool | None = None, preserve_config: bool | None = None
-    ) -> None:
-        selected = [stack.name for stack in self.list_stacks() if stack.current and stack.name != stack_name]
-        super().remove_stack(stack_name, force, preserve_config)
-        for name in selected:
-            # Pulumi forgets the selected stack whichever one is removed.
-            self.run("stack", "select", name)
-
-
 class Project:
     """The flows of one project folder.
 
@@ -134,8 +88,8 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with _plain_errors():
-            self._workspace = _Workspace(work_dir=str(folder))
+        with plain_errors():
+            self._workspace = Workspace(work_dir=str(folder))
 
     def create_flow(self, request: FlowRequest, show: Show | None = None) -> FlowOutputs:
         """Makes a flow, or brings an existing one of this id to the request.
@@ -151,8 +105,8 @@ class Project:
             AutomationError: The engine failed; what it made so far stays, the next call goes on from there.
         """
         stack, _ = self._configure(request)
-        events = _Events()
-        with _plain_errors(events):
+        events = Events()
+        with plain_errors(events):
             stack.up(on_output=show, on_event=events)
         return self.flow(request.flow)
 
@@ -167,9 +121,9 @@ class Project:
             AutomationError: The engine refused.
         """
         stack, created = self._configure(request)
-        events = _Events()
+        events = Events()
         try:
-            with _plain_errors(events):
+            with plain_errors(events):
                 stack.preview(on_output=show, on_event=events)
         finally:
             if created:
@@ -186,8 +140,8 @@ class Project:
             AutomationError: No such flow, or the engine failed; the next call goes on from there.
         """
         self._require_flow(flow)
-        events = _Events()
-        with _plain_errors(events):
+        events = Events()
+        with plain_errors(events):
             auto.Stack.select(flow, self._workspace).destroy(on_output=show, on_event=events, remove=True)
 
     def flows(self) -> list[FlowSummary]:
@@ -196,7 +150,7 @@ class Project:
         Raises:
             AutomationError: The backend cannot be read.
         """
-        with _plain_errors():
+        with plain_errors():
             stacks = sorted(self._workspace.list_stacks(), key=lambda stack: stack.name)
             with ThreadPoolExecutor(PARALLEL_READS) as pool:
                 values = list(pool.map(self._outputs, [stack.name for stack in stacks]))
@@ -234,13 +188,34 @@ class Project:
         outputs = self._outputs(baseline)
         return Topology.from_plain(outputs.require("topology"), baseline)
 
+    def settings(self, stack: str) -> Callable[[str], str | None]:
+        """Returns a look-up in a stack's configuration, by `namespace:key`; secrets are decrypted late.
+
+        Args:
+            stack: Name of the stack.
+
+        Raises:
+            AutomationError: No such stack.
+        """
+        with plain_errors():
+            known = json.loads(self._workspace.run("config", "--json", "--stack", stack))
+
+        def look_up(key: str) -> str | None:
+            entry = known.get(key, {})
+            if not entry.get("secret"):
+                return str(entry["value"]) if "value" in entry else None
+            with plain_errors():
+                return self._workspace.run("config", "get", key, "--stack", stack).rstrip("\n")
+
+        return look_up
+
     def _configure(self, request: FlowRequest) -> tuple[auto.Stack, bool]:
         """Makes the stack unless it is there, and writes its config; says whether it was made."""
         try:
             flow_id(request.flow)
         except ValueError as error:
             raise AutomationError(f"flow id: {error}") from error
-        with _plain_errors():
+        with plain_errors():
             names = {stack.name for stack in self._workspace.list_stacks()}
             created = request.flow not in names
             if not created:
@@ -275,7 +250,7 @@ class Project:
                 self._workspace.run("config", "cp", key, "--stack", baseline, "--dest", flow)
 
     def _require_flow(self, stack: str) -> None:
-        with _plain_errors():
+        with plain_errors():
             values = self._outputs(stack).values
             kind = self._config(stack).get(KIND)
         if "flow" not in values and kind != "flow":
@@ -283,7 +258,7 @@ class Project:
 
     def _outputs(self, stack: str) -> StackOutputs:
         """Reads a stack's outputs; secret ones stay hidden."""
-        with _plain_errors():
+        with plain_errors():
             values = json.loads(self._workspace.run("stack", "output", "--json", "--stack", stack))
         hidden = frozenset(name for name, value in values.items() if value == "[secret]")
         return StackOutputs(stack, values, hidden)
@@ -299,27 +274,3 @@ def _flow_outputs(outputs: StackOutputs) -> FlowOutputs | None:
         return FlowOutputs.from_values(outputs)
     except OutputsError:
         return None
-
-
-@contextmanager
-def _plain_errors(events: _Events | None = None) -> Iterator[None]:
-    """Turns the SDK's errors, which hold the whole output, into what went wrong."""
-    try:
-        yield
-    except auto.ConcurrentUpdateError as error:
-        raise AutomationError(
-            "another update of this stack is running; if it was killed, run `pulumi cancel -s <stack>` first"
-        ) from error
-    except FileNotFoundError as error:
-        raise AutomationError("there is no `pulumi` on PATH: https://www.pulumi.com/docs/install") from error
-    except (auto.CommandError, auto.InvalidVersionError) as error:
-        if events and events.errors:
-            raise AutomationError("\n".join(events.errors)) from error
-        raise AutomationError(_said(str(error))) from error
-
-
-def _said(text: str) -> str:
-    """The engine's own error lines, else the end of what it printed."""
-    lines = [line.strip().removeprefix("stderr: ") for line in text.splitlines() if line.strip()]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return "\n".join(dict.fromkeys(errors)) or (lines[-1] if lines else "pulumi failed")

@@ -1,0 +1,1 @@
+"""Measurements of what the documentation claims; they need root, and take minutes."""
