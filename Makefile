@@ -2,6 +2,7 @@
 # make demo-down   removes everything that the demo and the lab made
 # make test        every test; starts the lab if it does not run, and leaves it as it was found
 # make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL
+# make properties  the properties of routing on 10,000 random clusters each (about 15 minutes)
 # make lint        style, types, layers
 # make shell       a shell with the lab's programs and variables
 # Another Python: make PYTHON=python3.12 demo
@@ -15,11 +16,11 @@ DEMO ?=
 
 # Every ring in a process of its own: Pulumi's runtime, its mocks and the dynamic providers keep state in the
 # interpreter. Exit code 5 says that a ring has no test of the kind that is asked for.
-RINGS := pure package components cli demo neon plugins voting_app lab neon_local e2e
+RINGS := pure package components cli demo neon plugins voting_app lab neon_local mesh e2e
 rings = for ring in $(RINGS); do echo "== tests/$$ring: $(1)"; \
   $(PYTEST) tests/$$ring -m "$(1)" || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; done
 
-.PHONY: help demo demo-down test test-fast test-postgres test-lab lint shell
+.PHONY: help demo demo-down test test-fast test-postgres test-lab lint properties shell
 
 help:
 	@sed -n "s/^# make /make /p" Makefile
@@ -56,6 +57,9 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+properties: $(READY)
+	KARDINAL_EXAMPLES=10000 $(PYTEST) tests/pure/test_routing_properties.py tests/pure/test_virtual_service_properties.py
 
 shell: $(READY)
 	@eval "$$($(BIN)/python -m lab env)" && PATH="$$PWD/$(BIN):$$PATH" $${SHELL_PROGRAM:-bash}

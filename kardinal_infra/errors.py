@@ -7,10 +7,13 @@
   x ProbeError                  a finished flow does not answer as it should
   x BranchingError              a database branch cannot be made, read or removed
     - OwnershipError            a branch with our name belongs to somebody else
+    - PostgresSettingsError     no administrator's URI, or not one
+    - PostgresError             a PostgreSQL server refused or failed
     - NeonKeyError              no API key, or not one
     - NeonSettingsError         the API's address is not one
     - NeonOperationError        Neon gave up on an operation
     - NeonTimeoutError          an operation did not end in time
+    - NeonMaskingError          the data of a branch could not be masked
     - NeonError                 a call to Neon failed
       + NeonAuthError           401, 403
       + NeonNotFoundError       404
@@ -87,6 +90,23 @@ class OwnershipError(BranchingError):
     """A branch with the wanted name exists and was not made by this stack."""
 
 
+class PostgresSettingsError(BranchingError):
+    """There is no usable URI of a PostgreSQL administrator, or no driver to use it."""
+
+
+class PostgresError(BranchingError):
+    """A PostgreSQL server, or one of its programs, refused or failed.
+
+    Args:
+        message: Explanation without secrets.
+        sqlstate: PostgreSQL's error code; empty when there was no connection.
+    """
+
+    def __init__(self, message: str, sqlstate: str = "") -> None:
+        self.sqlstate = sqlstate
+        super().__init__(message)
+
+
 class NeonKeyError(BranchingError):
     """There is no usable Neon API key."""
 
@@ -101,6 +121,10 @@ class NeonOperationError(BranchingError):
 
 class NeonTimeoutError(BranchingError):
     """An operation of Neon's did not end within its deadline."""
+
+
+class NeonMaskingError(BranchingError):
+    """Neon could not mask a branch: it holds unmasked data and nobody can connect to it."""
 
 
 class NeonError(BranchingError):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NewType
+from urllib.parse import urlsplit
 
 FlowId = NewType("FlowId", str)
 ServiceName = NewType("ServiceName", str)
@@ -137,6 +138,23 @@ def host_problem(text: str) -> str | None:
             named = problem if problem.startswith('"') else f'"{label}" {problem}'
             return f'in host "{text}", {named}'
     return None
+
+
+def address_problem(text: str) -> str | None:
+    """Says why a text is not an address to connect to.
+
+    Args:
+        text: The candidate, `host:port`; an IPv6 address stands in brackets.
+
+    Returns:
+        A sentence, or None when it is one.
+    """
+    try:
+        parts = urlsplit(f"//{text}")
+        usable = parts.netloc == text and not set(text) & set("@ ") and bool(parts.hostname and parts.port)
+    except ValueError:
+        usable = False
+    return None if usable else f'"{text}" is not an address of the form host:port'
 
 
 def flow_id(text: str) -> FlowId:

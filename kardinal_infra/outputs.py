@@ -1,7 +1,7 @@
 """Typed readers of the stacks' outputs, for other programs.
 
 A program that deploys something beside a flow, or a bot that comments on a pull request, reads a flow with
-`FlowOutputs.from_stack("organization/kardinal/dev")`. The names and shapes are a contract: `SCHEMA_VERSION`
+`FlowOutputs.from_stack("organization/kardinal/dev")`. The names and shapes are a contract: its version
 changes only when one is removed or changes its meaning.
 """
 
@@ -12,13 +12,11 @@ from typing import Any, Self, TypeVar, cast
 import pulumi
 
 from kardinal_infra.errors import OutputsError
-from kardinal_infra.stack_outputs import StackOutputs, read_stack_outputs
+from kardinal_infra.program_errors import message_alone
+from kardinal_infra.stack_outputs import FLOW_SCHEMA_VERSION, StackOutputs, read_stack_outputs
 from kardinal_infra.topology import Topology
 
 Item = TypeVar("Item")
-
-SCHEMA_VERSION = 1
-"""Version of the flow's outputs."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,7 @@ class FlowOutputs:
     connection_uris: pulumi.Output[Mapping[str, str]] | None = field(repr=False, default=None)
 
     @classmethod
+    @message_alone
     def from_stack(cls, name: str) -> Self:
         """Reads a flow's stack from within another Pulumi program.
 
@@ -140,6 +139,7 @@ class BaselineOutputs:
     topology: Topology
 
     @classmethod
+    @message_alone
     def from_stack(cls, name: str) -> Self:
         """Reads a baseline's stack from within another Pulumi program.
 
@@ -180,8 +180,8 @@ def _check_version(outputs: StackOutputs, key: str) -> None:
     if key not in outputs.values:
         raise OutputsError(f'stack "{outputs.stack}" is not a flow: it exports no "{key}"')
     version = outputs.values.get("schemaVersion")
-    if version != SCHEMA_VERSION:
+    if version != FLOW_SCHEMA_VERSION:
         raise OutputsError(
-            f'stack "{outputs.stack}" has outputs of version {version}, this library reads {SCHEMA_VERSION}: '
-            "run `pulumi up` on it with the same version of kardinal-infra"
+            f'stack "{outputs.stack}" has outputs of version {version}, this library reads'
+            f" {FLOW_SCHEMA_VERSION}: run `pulumi up` on it with the same version of kardinal-infra"
         )

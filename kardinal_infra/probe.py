@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from kardinal_infra.errors import ProbeError
+from kardinal_infra.names import address_problem
 
 RETRY_SECONDS = 0.2
 """Pause between two requests of one check."""
@@ -88,8 +89,8 @@ def run_probe(
             address is not `host:port`.
     """
     for check in checks:
-        if check.address and not _is_host_and_port(check.address):
-            raise ProbeError(f'{check.url} cannot be asked: the address "{check.address}" is not host:port')
+        if check.address and (problem := address_problem(check.address)):
+            raise ProbeError(f"{check.url} cannot be asked: {problem}")
     deadline = clock() + timeout
     with httpx.Client(transport=transport, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False) as client:
         for check in checks:
@@ -103,14 +104,6 @@ def run_probe(
                         f"{check.url}{reached} did not answer as expected within {timeout:g} s: {problem}"
                     )
                 sleep(RETRY_SECONDS)
-
-
-def _is_host_and_port(text: str) -> bool:
-    try:
-        parts = urlsplit(f"//{text}")
-        return parts.netloc == text and bool(parts.hostname) and parts.port is not None
-    except ValueError:
-        return False
 
 
 def _ask(client: httpx.Client, check: ProbeCheck) -> str | None:

@@ -15,6 +15,9 @@ import pulumi.runtime
 
 from kardinal_infra.errors import OutputsError
 
+FLOW_SCHEMA_VERSION = 1
+"""Version of what a flow's stack exports: written by `Flow.outputs`, read by `FlowOutputs`."""
+
 READ_TOKEN = "pulumi:pulumi:readStackOutputs"  # noqa: S105 - a function's name
 
 

@@ -36,15 +36,16 @@ def ensure_plugins(
     An official plugin that is installed (in the home, in the user's own home, or on PATH) is used as it is.
     Otherwise the command line is asked to download it, once a day: a failure is remembered in the cache.
     Otherwise the stand-in is installed into the home, as Pulumi installs any plugin, so that nothing on PATH
-    is needed.
+    is needed; but not into the user's own home, where every other project would take it for the official one.
 
     Args:
         bin_dir: the folder of the `pulumi` executable; empty for the one on PATH.
         cache: where failed downloads are remembered; default: `kardinal-plugins` in the user's cache folder.
-        home: the PULUMI_HOME to install into; default: the user's own, that is `$PULUMI_HOME` or `~/.pulumi`.
+        home: the PULUMI_HOME to install into; default: `~/.pulumi`, into which no stand-in goes.
 
     Raises:
-        PluginError: the Pulumi command line is missing or refuses the stand-in.
+        PluginError: the Pulumi command line is missing or refuses the stand-in, or a plugin cannot be had
+            without one.
     """
     cli = _command_line(bin_dir, home)
     folder = (
@@ -52,7 +53,8 @@ def ensure_plugins(
         if cache
         else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kardinal-plugins"
     )
-    return [_ensure(cli, name, version(package), folder) for name, package in _PACKAGES.items()]
+    packages = {name: version(package) for name, package in _PACKAGES.items()}
+    return [_ensure(cli, name, wanted, folder, stand_in=bool(home)) for name, wanted in packages.items()]
 
 
 def install_stand_ins(bin_dir: Path | str, home: Path | str) -> None:
@@ -119,7 +121,7 @@ class _CommandLine:
             raise PluginError(f"the plugin {name} in {folder} cannot be installed: {answer.stderr.strip()}")
 
 
-def _ensure(cli: _CommandLine, name: str, wanted: str, cache: Path) -> str:
+def _ensure(cli: _CommandLine, name: str, wanted: str, cache: Path, *, stand_in: bool) -> str:
     installed = cli.installed(name, wanted)
     if installed and not _is_stand_in(installed):
         return f"plugin {name} {wanted}: the official one, {installed}"
@@ -132,6 +134,11 @@ def _ensure(cli: _CommandLine, name: str, wanted: str, cache: Path) -> str:
         return f"plugin {name}: the official one on PATH, {on_path}"
     if _download(cli, name, wanted, cache):
         return f"plugin {name} {wanted}: the official one, downloaded"
+    if not stand_in:
+        raise PluginError(
+            f"plugin {name} {wanted} is not installed and cannot be downloaded; to work with the stand-in of"
+            " this project, set PULUMI_HOME to a folder other than your own ~/.pulumi"
+        )
     if installed is None or installed.read_text(encoding="utf-8") != _launcher(name):
         _install_stand_in(cli, name, wanted)
     return (
@@ -200,6 +207,7 @@ def _install_stand_in(cli: _CommandLine, name: str, wanted: str) -> None:
 
 if __name__ == "__main__":
     try:
-        print("\n".join(ensure_plugins(sys.argv[1] if len(sys.argv) > 1 else "")))
+        bin_dir = sys.argv[1] if len(sys.argv) > 1 else ""
+        print("\n".join(ensure_plugins(bin_dir, home=os.environ.get("PULUMI_HOME"))))
     except PluginError as error:
         sys.exit(str(error))

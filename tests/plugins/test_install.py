@@ -83,6 +83,15 @@ def test_an_official_plugin_on_path_is_used(bin_dir, cache, tmp_path, monkeypatc
     )
 
 
+def test_no_stand_in_goes_into_the_users_own_home(bin_dir, cache, tmp_path):
+    with pytest.raises(PluginError, match="set PULUMI_HOME to a folder other than your own"):
+        ensure_plugins(bin_dir, cache=cache)
+    assert not launcher(tmp_path / "user" / ".pulumi", "kubernetes").exists()
+    for name in VERSIONS:
+        official(launcher(tmp_path / "user" / ".pulumi", name))
+    assert all("the official one" in line for line in ensure_plugins(bin_dir, cache=cache))
+
+
 def test_an_installed_stand_in_answers_from_any_folder(bin_dir, tmp_path):
     install_stand_ins(bin_dir, tmp_path / "home")
     project = tmp_path / "project"

@@ -7,14 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import httpx
 import pytest
 
 from lab.demo_images import DEMO_IMAGES, DemoImage, contents
+from tests.loopback import Answer, Request, serving
 from tests.voting_app.harness import Database, Program, Start, Upstream, eventually
 
 
@@ -93,27 +92,10 @@ def upstream() -> Iterator[Upstream]:
     seen: list[tuple[str, str, dict[str, str], bytes]] = []
     answers: list[tuple[int, object]] = []
 
-    class Recorder(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            seen.append((self.command, self.path, headers, body))
-            status, answer = answers.pop(0) if len(answers) > 1 else answers[0]
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def record(request: Request) -> Answer:
+        seen.append((request.method, request.target, dict(request.headers), request.body))
+        status, answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        return Answer(status, json.dumps(answer).encode())
 
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield Upstream(f"http://127.0.0.1:{server.server_port}", seen, answers)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(record) as address:
+        yield Upstream(address, seen, answers)
