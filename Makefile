@@ -2,7 +2,7 @@
 # make demo-down   removes everything that the demo and the lab made
 # make test        every test; starts the lab if it does not run, and leaves it as it was found
 # make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL
-# make properties  the properties of routing on 10,000 random clusters each (about 15 minutes)
+# make properties  the properties of routing on 10,000 random clusters each (some minutes)
 # make lint        style, types, layers
 # make shell       a shell with the lab's programs and variables
 # Another Python: make PYTHON=python3.12 demo
@@ -16,7 +16,7 @@ DEMO ?=
 
 # Every ring in a process of its own: Pulumi's runtime, its mocks and the dynamic providers keep state in the
 # interpreter. Exit code 5 says that a ring has no test of the kind that is asked for.
-RINGS := pure package components cli demo neon plugins voting_app lab neon_local mesh e2e
+RINGS := pure package components cli demo neon plugins voting_app lab neon_local databases mesh isolation e2e
 rings = for ring in $(RINGS); do echo "== tests/$$ring: $(1)"; \
   $(PYTEST) tests/$$ring -m "$(1)" || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; done
 
@@ -69,5 +69,5 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { apt-get update -q && apt-get install -q -y python3-venv; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable '.[local-neon]' --group dev
+	$(BIN)/pip install --quiet --editable '.[local-neon,postgres]' --group dev
 	@touch $(READY)
