@@ -86,7 +86,8 @@ def postgres() -> Iterator[System]:
                     " WHERE shobj_description(oid, 'pg_database') LIKE '{%kardinal%'"
                 )
             ],
-            {"KARDINAL_POSTGRES_URI": server.uri()},
+            # A dump needs the programs of the server's version, whichever others there are.
+            {"KARDINAL_POSTGRES_URI": server.uri(), "PATH": server.path()},
             ADMIN_PASSWORD,
         )
 
@@ -97,6 +98,8 @@ VARIABLES = ("NEON_API_KEY", "NEON_API_HOST", "KARDINAL_POSTGRES_URI")
 
 def configure(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
     """Gives this process the credentials of one backend and of no other."""
+    # Or the first error would set `sys.tracebacklimit`, with which the SDK's mocks wait for ever.
+    monkeypatch.setenv("KARDINAL_TRACEBACK", "1")
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     for name, value in system.credentials.items():

@@ -32,6 +32,5 @@ def running_server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def server(running_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> PostgresServer:
     monkeypatch.setenv("KARDINAL_POSTGRES_URI", running_server.uri())
-    # The server's own programs, whichever other ones there are.
-    monkeypatch.setenv("PATH", str(running_server.programs.directory), prepend=":")
+    monkeypatch.setenv("PATH", running_server.path())
     return running_server

@@ -46,6 +46,9 @@ class PostgresServer:
         quoted = (password or ADMIN_PASSWORD).replace("/", "%2F").replace("?", "%3F")
         return f"postgresql://{user}:{quoted}@{self.address}/{database}"
 
+    def path(self) -> str:
+        return os.pathsep.join([str(self.programs.directory), os.environ["PATH"]])
+
     def sql(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         with psycopg.connect(self.uri(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kardinal_infra.databases.owned import OwnedBranch
-from kardinal_infra.databases.reaping import GRACE, Action, Stacks, StackView, Verdict, decide
+from kardinal_infra.databases.staleness import GRACE, Action, Stacks, StackView, Verdict, decide
 
 NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
 OLD = NOW - 2 * GRACE

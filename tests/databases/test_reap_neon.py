@@ -10,7 +10,8 @@ import pytest
 
 from kardinal_infra.databases.branching import backend
 from kardinal_infra.databases.owned import OwnedBranch
-from kardinal_infra.databases.reaping import Finding, Reaper, Stacks, StackView, Target
+from kardinal_infra.databases.reaping import Finding, Reaper, Target
+from kardinal_infra.databases.staleness import Stacks, StackView
 from kardinal_infra.errors import KardinalError, NeonAuthError, NeonNotFoundError
 from tests.neon_local.server import KEY, PROJECT, Server, running
 

@@ -11,6 +11,7 @@ grant CONNECT to PUBLIC.
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -22,7 +23,7 @@ from kardinal_infra.errors import BranchingError
 LOCK = "kardinal: this role may connect to its own branch only"
 """Shown to whoever tries the role elsewhere: `could not access file "<this>"`."""
 
-LOCK_PARAMETER = "session_preload_libraries"
+LOCK_PARAMETER: Final = "session_preload_libraries"
 PASSWORD_BYTES = 24
 
 

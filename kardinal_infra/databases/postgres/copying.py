@@ -141,7 +141,10 @@ def _create_patiently(
 
 
 def _create(connection: Connection, name: str, template: str, options: dict[str, Any]) -> None:
-    more = [sql.SQL(" {} {}").format(sql.SQL(key), sql.Literal(value)) for key, value in options.items()]
+    more = [
+        sql.SQL(" {} {}").format(sql.SQL(key), sql.Literal(value))  # pyright: ignore[reportArgumentType]
+        for key, value in options.items()
+    ]
     connection.execute(
         sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} ALLOW_CONNECTIONS false").format(
             sql.Identifier(name), sql.Identifier(name), sql.Identifier(template)

@@ -114,9 +114,9 @@ class PostgresBranchProvider(Provider):
         if found is None:
             return ReadResult(None, {})
         # The next diff compares with the outputs, so drift must show in both.
-        drifted = {**_declared(props), "protected": found.marks.protected}
-        if not found.marks.protected and not props.get("protected"):
-            drifted = _declared(props)
+        drifted = _declared(props)
+        if bool(props.get("protected")) != found.marks.protected:
+            drifted["protected"] = found.marks.protected
         if found.marks.expires_at is None:
             drifted.pop("ttl", None)
         return ReadResult(

@@ -9,7 +9,6 @@ import pulumi.dynamic
 from kardinal_infra.databases.postgres.inputs import OUTPUTS, SECRET_OUTPUTS
 from kardinal_infra.databases.postgres.provider import PostgresBranchProvider
 from kardinal_infra.names import BRANCH_ANNOTATION_STACK
-from kardinal_infra.stack_outputs import qualified_stack_name
 
 
 class PostgresBranchArgs(TypedDict):
@@ -130,7 +129,8 @@ class PostgresBranch(pulumi.dynamic.Resource, module="postgres", name="Branch"):
 
 
 def _annotations(given: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None) -> Any:
-    ours = {BRANCH_ANNOTATION_STACK: qualified_stack_name(pulumi.get_stack())}
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    ours = {BRANCH_ANNOTATION_STACK: stack}
     if given is None or isinstance(given, Mapping):
         return {**(given or {}), **ours}
     return pulumi.Output.all(given).apply(lambda known: {**known[0], **ours})

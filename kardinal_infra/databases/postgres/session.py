@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -41,6 +41,8 @@ def session(settings: PostgresSettings, database: str | None = None) -> Iterator
         raise PostgresError(settings.redacted(f"no PostgreSQL administrator's session: {error}")) from None
     with contextlib.closing(connection):
         try:
+            # Copying takes its time, whatever is set for other users.
+            connection.execute("SET statement_timeout = 0")
             yield connection
         except psycopg.Error as error:
             raise translated(settings, error) from None
@@ -59,7 +61,7 @@ def translated(settings: PostgresSettings, error: psycopg.Error) -> PostgresErro
     return PostgresError(settings.redacted(f"PostgreSQL{f' ({code})' if code else ''}: {text}"), code)
 
 
-def run(connection: Connection, statement: str, *names: str, **literals: object) -> None:
+def run(connection: Connection, statement: LiteralString, *names: str, **literals: object) -> None:
     """Executes a statement that takes no parameters, such as CREATE ROLE.
 
     Args:
