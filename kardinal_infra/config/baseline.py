@@ -15,7 +15,7 @@ from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import StrictModel, Text
 from kardinal_infra.names import DEFAULT_GATEWAY, address_problem, host_problem, label_problem
-from kardinal_infra.topology import Database, Entry, Gateway, Service, Topology
+from kardinal_infra.topology import Database, Entry, Gateway, GatewayKind, Service, Topology
 
 KEY = "kardinal:baseline"
 """Config key, the beginning of every path in messages."""
@@ -29,11 +29,13 @@ class ExistingGateway(StrictModel):
     """The user's own Gateway.
 
     Attributes:
-        name: Gateway object (gateway.networking.k8s.io).
+        kind: `gateway-api` (of gateway.networking.k8s.io, the default) or `istio` (of networking.istio.io).
+        name: Gateway object.
         namespace: Its namespace.
         listener: Listener to attach to; default: all that allow it.
     """
 
+    kind: GatewayKind | None = None
     name: Text
     namespace: Text
     listener: Text | None = None
@@ -87,6 +89,7 @@ class BaselineConfig(StrictModel):
             namespace=self.namespace,
             domain=self.domain,
             gateway=Gateway(
+                kind=existing.kind,
                 name=existing.name,
                 namespace=existing.namespace,
                 listener=existing.listener,

@@ -18,7 +18,8 @@ from kardinal_infra.errors import Problem
 Model = TypeVar("Model", bound=BaseModel)
 
 _REPAIRS = 10
-_PLACEHOLDER = "unreadable"
+PLACEHOLDER = "unreadable"
+"""Stands for a required text that is missing, so that the rest can be read."""
 
 _MESSAGES = {
     "missing": "required, but missing",
@@ -145,8 +146,8 @@ def _remove(plain: Any, location: Sequence[str | int], *, missing: bool) -> None
             return  # removed already, together with something around it
     holder, last = parents[-1], location[-1]
     if missing and isinstance(holder, dict):
-        holder[str(last)] = _PLACEHOLDER
-    elif isinstance(holder, dict) and holder.get(str(last)) == _PLACEHOLDER and len(parents) > 1:
+        holder[str(last)] = PLACEHOLDER
+    elif isinstance(holder, dict) and holder.get(str(last)) == PLACEHOLDER and len(parents) > 1:
         # A placeholder does not do here: give up what it is a part of.
         parents[-2].pop(location[-2])
     elif isinstance(holder, dict):

@@ -22,6 +22,7 @@ class OwnedBranch:
         default: It is what others branch from by default; never ours to delete.
         children: Names of the branches made from it, whoever made them.
         size_bytes: Size of its data as the backend tells it; with copy-on-write the disk it takes is less.
+        other_ids: Further resource ids under which a stack's state may hold it.
     """
 
     branch_id: str
@@ -34,6 +35,7 @@ class OwnedBranch:
     default: bool = False
     children: tuple[str, ...] = field(default=())
     size_bytes: int | None = None
+    other_ids: frozenset[str] = frozenset()
 
     @property
     def stack(self) -> str:

@@ -3,49 +3,18 @@
 `pulumi destroy` deletes what its stack made. What is left over is the branches of stacks that were removed by
 force, of updates that were killed and never repeated, and those whose time is over where the backend does not
 delete them itself. Three things prove that a branch is such a one: its marks, the list of stacks, and the
-states of the stacks. Where one of them cannot be read, or leaves a doubt, the branch stays:
-
-* A stack that is missing proves nothing when this state backend holds no stack of its project at all: it is
-  then more likely the wrong state backend.
-* A branch that any stack's state holds is in use, whatever its mark says: renamed stacks keep their branches.
-* A branch that its stack does not know may be one that an update is just making. So the stack must have no
-  operation under way or interrupted, and both the branch and the stack's last change must be older than a
-  grace period: self-managed state backends tell nobody that an update runs.
-* Before each deletion everything is read again.
+states of the stacks. Where one of them cannot be read nothing is deleted, and before each deletion everything
+is read again. `kardinal_infra.databases.staleness` decides.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from kardinal_infra.databases.branching import BranchingBackend
 from kardinal_infra.databases.owned import OwnedBranch
+from kardinal_infra.databases.staleness import GRACE, Action, Stacks, Verdict, decide
 from kardinal_infra.errors import KardinalError
-
-GRACE = timedelta(hours=1)
-"""Longer than any update takes."""
-
-
-@dataclass(frozen=True)
-class StackView:
-    """What a state backend tells about one stack.
-
-    Attributes:
-        changed_at: When its state was last written; None: never, or not known.
-        busy: An update runs, or one was interrupted and left operations whose outcome its state does not
-            know.
-        holds: Ids of all resources in its state.
-    """
-
-    changed_at: datetime | None = None
-    busy: bool = False
-    holds: frozenset[str] = frozenset()
-
-
-Stacks = Mapping[str, StackView]
-"""All stacks of a state backend, by `organization/project/stack`."""
 
 
 class StackSource(Protocol):
@@ -60,26 +29,26 @@ class StackSource(Protocol):
         ...
 
 
-class Action(StrEnum):
-    """What is to be done about a branch.
+class Reapable(Protocol):
+    """What is looked through: a `BranchingBackend`, or anything else whose objects name their stack."""
 
-    Attributes:
-        DELETE: Nobody will delete it any more.
-        LEAVE: The same, but something speaks against its deletion that a person has to look at.
-        KEEP: It is in use, or may be.
-    """
+    @property
+    def name(self) -> str:
+        """Name in reports."""
+        ...
 
-    DELETE = "delete"
-    LEAVE = "leave"
-    KEEP = "keep"
+    def owned(self, project: str, config: Callable[[str], str | None]) -> list[OwnedBranch]:
+        """As in `BranchingBackend`."""
+        ...
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """A decision with its reason, a sentence without capital and full stop."""
-
-    action: Action
-    reason: str
+    def remove(
+        self,
+        branch: OwnedBranch,
+        config: Callable[[str], str | None],
+        still: Callable[[OwnedBranch], bool],
+    ) -> bool:
+        """As in `BranchingBackend`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -87,11 +56,11 @@ class Target:
     """Where branches are looked for.
 
     Attributes:
-        backend: The branching backend.
+        backend: Who is asked.
         project: In its words; for Neon a project id or name.
     """
 
-    backend: BranchingBackend
+    backend: Reapable
     project: str
 
 
@@ -100,7 +69,7 @@ class Finding:
     """A branch and what has become of it.
 
     Attributes:
-        backend: The branching backend.
+        backend: Who listed it.
         branch: The branch.
         verdict: What was decided.
         done: `deleted`, `gone` (it was already), `changed` (it is no longer to be deleted), or `failed`; None
@@ -108,74 +77,11 @@ class Finding:
         error: Why it failed.
     """
 
-    backend: BranchingBackend
+    backend: Reapable
     branch: OwnedBranch
     verdict: Verdict
     done: str | None = None
     error: str | None = None
-
-
-def decide(
-    branch: OwnedBranch,
-    stacks: Stacks,
-    now: datetime,
-    *,
-    grace: timedelta = GRACE,
-    only_project: str | None = None,
-) -> Verdict:
-    """Decides about one branch. Pure.
-
-    Args:
-        branch: The branch.
-        stacks: All stacks of the state backend.
-        now: The present time, aware.
-        grace: Age below which a branch without a stack stays.
-        only_project: Pulumi project whose branches are looked at; None: all of them.
-    """
-    stale = _stale(branch, stacks, now, grace, only_project)
-    if stale.action is not Action.DELETE:
-        return stale
-    if branch.default:
-        return Verdict(Action.LEAVE, f"{stale.reason}, but it is the default branch")
-    if branch.protected:
-        return Verdict(Action.LEAVE, f"{stale.reason}, but it is protected")
-    if branch.children:
-        return Verdict(
-            Action.LEAVE,
-            f"{stale.reason}, but others were made from it: {', '.join(sorted(branch.children))}",
-        )
-    return stale
-
-
-def _stale(
-    branch: OwnedBranch, stacks: Stacks, now: datetime, grace: timedelta, only_project: str | None
-) -> Verdict:
-    parts = branch.stack.split("/")
-    if len(parts) != 3 or not all(parts):
-        return Verdict(Action.KEEP, f"{branch.stack!r} names no stack")
-    if only_project is not None and parts[1] != only_project:
-        return Verdict(Action.KEEP, f"of project {parts[1]}")
-    own = stacks.get(branch.stack)
-    holders = sorted(name for name, stack in stacks.items() if branch.branch_id in stack.holds)
-    for name in holders if own is None else [branch.stack, *holders]:
-        if stacks[name].busy:
-            return Verdict(Action.KEEP, f"an update of {name} runs or was interrupted")
-    if branch.expires_at is not None and branch.expires_at <= now:
-        return Verdict(Action.DELETE, "its time is over")
-    if holders:
-        return Verdict(Action.KEEP, "in use" if branch.stack in holders else f"in use by {holders[0]}")
-    siblings = "/".join(parts[:2]) + "/"
-    if not any(name.startswith(siblings) for name in stacks):
-        return Verdict(Action.KEEP, f"this state backend holds no stack of {'/'.join(parts[:2])}")
-    if branch.created_at is None:
-        return Verdict(Action.KEEP, "its age is not known")
-    if own is None:
-        if now - branch.created_at < grace:
-            return Verdict(Action.KEEP, "its stack is gone, but it is young")
-        return Verdict(Action.DELETE, "its stack is gone")
-    if own.changed_at is None or now - max(branch.created_at, own.changed_at) < grace:
-        return Verdict(Action.KEEP, "its stack does not know it, but one of them is young")
-    return Verdict(Action.DELETE, "its stack does not know it")
 
 
 class Reaper:
@@ -216,16 +122,17 @@ class Reaper:
         Raises:
             KardinalError: The branches or the stacks cannot be read.
         """
-        found = [
-            (target.backend, branch)
-            for target in self._targets
-            for branch in sorted(
-                target.backend.owned(target.project, self._config), key=lambda branch: branch.name
-            )
-        ]
+        found: dict[tuple[str, str, str], tuple[Reapable, OwnedBranch]] = {}
+        for target in self._targets:
+            listed = target.backend.owned(target.project, self._config)
+            for branch in sorted(listed, key=lambda branch: branch.name):
+                # Once, even if its project is named both by name and by id.
+                found.setdefault(
+                    (target.backend.name, branch.project, branch.branch_id), (target.backend, branch)
+                )
         # Read after the branches: a branch that an update makes meanwhile cannot look forgotten.
         stacks = self._stacks.read() if found else {}
-        return [Finding(backend, branch, self._judge(branch, stacks)) for backend, branch in found]
+        return [Finding(backend, branch, self._judge(branch, stacks)) for backend, branch in found.values()]
 
     def delete(self, finding: Finding) -> Finding:
         """Deletes a branch that `find` has condemned, unless that is no longer true.
@@ -256,3 +163,38 @@ class Reaper:
 
     def _judge(self, branch: OwnedBranch, stacks: Stacks) -> Verdict:
         return decide(branch, stacks, self._now(), grace=self._grace, only_project=self._only_project)
+
+
+def reap(
+    targets: Sequence[Target],
+    stacks: StackSource,
+    config: Callable[[str], str | None],
+    *,
+    agree: Callable[[Sequence[Finding]], bool] | None = None,
+    grace: timedelta = GRACE,
+    only_project: str | None = None,
+) -> list[Finding]:
+    """Finds the branches that nobody will delete any more, and deletes them when somebody agrees.
+
+    Args:
+        targets: Where to look.
+        stacks: The state backend.
+        config: The configuration of a stack, by `namespace:key`, for the databases' credentials.
+        agree: Gets everything that was found and says whether to delete what is condemned. Default: no.
+        grace: Age below which a branch without a stack stays.
+        only_project: Pulumi project whose branches are looked at; None: all of them.
+
+    Returns:
+        Every branch that carries our marks, by target and name, with what was done.
+
+    Raises:
+        KardinalError: The branches or the stacks cannot be read; nothing was deleted.
+    """
+    reaper = Reaper(
+        targets, stacks, config, lambda: datetime.now(UTC), grace=grace, only_project=only_project
+    )
+    findings = reaper.find()
+    condemned = any(finding.verdict.action is Action.DELETE for finding in findings)
+    if not (condemned and agree is not None and agree(findings)):
+        return findings
+    return [reaper.delete(finding) for finding in findings]

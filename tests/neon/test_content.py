@@ -58,6 +58,16 @@ def test_a_moment_before_the_projects_history_is_refused_with_the_first_one_ther
     assert [request for request in neon.requests if request.method != "GET"] == []
 
 
+def test_a_project_without_history_says_so() -> None:
+    neon = FakeNeon()
+    neon.history_seconds = 0
+    with pytest.raises(
+        BranchingError, match=r"keeps no history to find 2026-11-23T10:00:00Z in: leave it out"
+    ):
+        ensure_branch(neon.client(), replace(SPEC, parent_timestamp="2026-11-23T10:00:00Z"))
+    assert [request for request in neon.requests if request.method != "GET"] == []
+
+
 def test_a_branch_that_a_killed_run_left_is_adopted_for_the_same_moment_only() -> None:
     neon = FakeNeon()
     dies_before(neon, "POST", "reset_password")

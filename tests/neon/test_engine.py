@@ -180,10 +180,11 @@ def test_no_password_is_stored_in_clear(stack: Stack) -> None:
 
 def test_everything_that_can_be_asked_for_is_kept_and_its_passwords_are_secret(stack: Stack) -> None:
     full = {
+        "init": "masked",
+        "masking_rules": [{"table": "vote", "column": "choice", "value": "masked"}],
         "compute": {"max_units": 2, "suspend_after": "10m"},
         "databases": {"audit": "auditor"},
         "roles": ["auditor"],
-        "init": "schema-only",
     }
     stack.write(
         f"""
@@ -191,19 +192,23 @@ def test_everything_that_can_be_asked_for_is_kept_and_its_passwords_are_secret(s
         from kardinal_infra import NeonBranch
 
         made = NeonBranch("votes", { ({**REQUEST, **full})!r})
-        pulumi.export("roles", made.role_passwords)
-        pulumi.export("parent", made.parent_id)
+        pulumi.export("uri", made.uri)
+        pulumi.export("auditor", made.role_passwords["auditor"])
         """
     )
+    stack.pulumi("preview")
+    assert stack.relay.requests == []
     outputs = stack.up()
-    assert stack.secret_outputs() == {"roles"}
-    assert outputs["parent"] == stack.service.main()
-    assert len(outputs["roles"]["auditor"]) > 8
+    assert stack.secret_outputs() == {"uri", "auditor"}
+    assert len(outputs["auditor"]) > 8
+    with psycopg.connect(outputs["uri"]) as connection:
+        assert connection.execute("SELECT DISTINCT choice FROM vote").fetchall() == [("masked",)]
     stack.up("--expect-no-changes")
     stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
-    assert outputs["roles"]["auditor"] not in stack.everything_stored() + stack.pulumi("stack", "export")
+    assert outputs["auditor"] not in stack.everything_stored() + stack.pulumi("stack", "export")
     assert not [request for request in stack.writes() if request.startswith("DELETE")]
     stack.destroy()
+    assert NAME not in stack.names()
 
 
 def test_a_branch_deleted_by_hand_is_made_again_after_a_refresh(stack: Stack) -> None:

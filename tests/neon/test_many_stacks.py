@@ -29,5 +29,5 @@ def test_twenty_stacks_get_their_branches_at_the_same_time(capsys: pytest.Captur
             with psycopg.connect(uri) as connection:
                 assert connection.execute("SELECT current_user").fetchone() == ("votes_owner",)
         everybody = [urlsplit(uri) for uri in [server.uri(server.main()), *uris.values()]]
-        assert len({uri.port for uri in everybody}) == STACKS + 1
+        assert len({(uri.hostname, uri.port) for uri in everybody}) == STACKS + 1
         assert len({uri.password for uri in everybody}) == STACKS + 1

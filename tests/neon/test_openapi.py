@@ -13,11 +13,11 @@ import pytest
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
 from kardinal_infra.databases.neon.client import NeonClient
-from kardinal_infra.databases.neon.models import EndpointOptions
+from kardinal_infra.databases.neon.models import EndpointOptions, MaskingRule
 from kardinal_infra.databases.neon.removal import remove_branch
 from kardinal_infra.databases.neon.settings import resolve_settings
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView, Former
-from kardinal_infra.errors import NeonConflictError, NeonNotFoundError
+from kardinal_infra.errors import BranchingError, NeonConflictError, NeonNotFoundError
 from tests.neon_local.openapi import require_contract
 from tests.neon_local.server import KEY, PROJECT, Server
 
@@ -162,3 +162,40 @@ def test_the_columns_and_keys_of_a_table_are_read(client: NeonClient, service: S
     assert (vote.schema_name, vote.name) == ("public", "vote")
     assert [column.name for column in vote.columns] == ["id", "choice"]
     assert [(item.type, item.columns) for item in vote.constraints] == [("primary_key", ["id"])]
+
+
+CHOICE = MaskingRule(
+    database_name="votes",
+    schema_name="public",
+    table_name="vote",
+    column_name="choice",
+    masking_value="masked",
+)
+
+
+def test_a_masked_branch_holds_no_choice_of_anybody(client: NeonClient, service: Server) -> None:
+    spec = replace(SPEC, name="kardinal/voting/masked/votes", init="masked", masking_rules=(CHOICE,))
+    made = ensure_branch(client, spec)
+    assert rows(made, "SELECT DISTINCT choice FROM vote") == [("masked",)]
+    assert rows(made, "SELECT count(*) FROM vote") == [(300,)]
+    assert client.anonymized.rules(PROJECT, made.branch.id) == [CHOICE]
+    assert ensure_branch(client, spec).branch.id == made.branch.id
+    update_branch(client, PROJECT, made.branch.id, spec, rotate=True)
+    assert read_branch(client, PROJECT, made.branch.id, database="votes", role="votes_owner") is not None
+    assert service.sql(service.main(), "SELECT DISTINCT choice FROM vote") == [("cat",)]
+    assert remove_branch(client, PROJECT, made.branch.id) is True
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"column_name": "mail"}, r"votes.public.vote has no column 'mail' \(it has id, choice\)"),
+        ({"masking_value": None, "masking_function": "anon.nonsense()"}, r"anon\.nonsense"),
+    ],
+)
+def test_what_cannot_be_masked_leaves_nothing(client: NeonClient, change, message) -> None:
+    rule = CHOICE.model_copy(update=change)
+    spec = replace(SPEC, name="kardinal/voting/unmasked/votes", init="masked", masking_rules=(rule,))
+    with pytest.raises(BranchingError, match=message):
+        ensure_branch(client, spec)
+    assert client.branches.named(PROJECT, spec.name) == []

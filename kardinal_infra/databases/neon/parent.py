@@ -98,6 +98,11 @@ def require_moment(project: Project, spec: BranchSpec, now: datetime) -> None:
     if spec.parent_timestamp is None or project.history_retention_seconds is None:
         return
     kept = timedelta(seconds=project.history_retention_seconds)
+    if not kept:
+        raise BranchingError(
+            f"parent_timestamp: project {project.id} keeps no history to find {spec.parent_timestamp} in:"
+            " leave it out, or lengthen the history in the project's settings"
+        )
     if parse_moment(spec.parent_timestamp) < now - kept:
         raise BranchingError(
             f"parent_timestamp: {spec.parent_timestamp} is before {timestamp(now - kept)}, from when on"

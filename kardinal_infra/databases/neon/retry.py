@@ -24,7 +24,10 @@ from kardinal_infra.errors import NeonError, NeonNotFoundError, NeonUnknownOutco
 
 T = TypeVar("T")
 
-NOTHING_DONE = frozenset({423, 429, 503})
+BUSY = 423
+"""Status while other work on the project runs."""
+
+NOTHING_DONE = frozenset({BUSY, 429, 503})
 """Statuses that say that the request was not executed."""
 
 NOT_READY_TEXT = "not ready yet"
@@ -40,6 +43,10 @@ class RetryPolicy:
             project takes a while to drain, hence minutes rather than seconds.
         first_pause: Upper bound of the first pause, seconds; doubled for each further one.
         longest_pause: Upper bound of any pause, seconds, except when the server asks for a longer one.
+        longest_busy_pause: Upper bound of a pause after a 423. Others' work takes about a second: with longer
+            pauses the project stands idle between them (20 stacks took twice the sum of their operations,
+            with this a fifth to a third more), with shorter ones they would meet Neon's limit of 11 calls a
+            second.
         settle: Seconds during which a 404 on something just made is taken as "not yet visible".
         clock: Source of time and chance.
     """
@@ -47,6 +54,7 @@ class RetryPolicy:
     deadline: float = 180.0
     first_pause: float = 0.5
     longest_pause: float = 8.0
+    longest_busy_pause: float = 2.0
     settle: float = 10.0
     clock: Clock = field(default_factory=Clock)
 
@@ -85,7 +93,9 @@ class RetryPolicy:
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        ceiling = min(self.longest_pause, self.first_pause * 2 ** min(state.attempt_number - 1, 16))
+        busy = isinstance(error, NeonError) and error.status == BUSY
+        longest = self.longest_busy_pause if busy else self.longest_pause
+        ceiling = min(longest, self.first_pause * 2 ** min(state.attempt_number - 1, 16))
         # At least half of the ceiling: a burst of clients must thin out, not hammer.
         pause = self.clock.jitter(ceiling / 2, ceiling)
         asked = error.retry_after if isinstance(error, NeonError) else None

@@ -91,12 +91,12 @@ class Stack:
         for name in list(self.branches):
             self._delete(name)
         if self.guard is not None:
-            _configured(LeftoversProvider()).delete("leftovers", self.guard)
+            configured(LeftoversProvider()).delete("leftovers", self.guard)
             self.saved("the end of the guard")
             self.guard = None
 
     def _guard(self, wanted: Mapping[str, BranchRequest]) -> None:
-        guard = _configured(LeftoversProvider())
+        guard = configured(LeftoversProvider())
         marks = [{"backend": "neon", "request": request.to_plain()} for request in wanted.values()]
         props = wire({"namespace": "shop", "flow": self.name, "stack": self.mark, "branches": marks})
         if self.guard is None:
@@ -109,7 +109,7 @@ class Stack:
         self.guard = wire(outs or {})
 
     def _branch(self, name: str, request: BranchRequest) -> None:
-        provider = _configured(NeonBranchProvider())
+        provider = configured(NeonBranchProvider())
         known = self.branches.get(name)
         checked = provider.check(known.outs if known else {}, wire(_args(request)))
         assert not checked.failures, [(item.property, item.reason) for item in checked.failures]
@@ -129,24 +129,25 @@ class Stack:
         self.branches[name] = Known(made.id, wire(made.outs or {}))
 
     def _update(self, name: str, request: BranchRequest, known: Known, inputs: Props) -> None:
-        self.unsure[name] = request
-        outs = _configured(NeonBranchProvider()).update(known.id, known.outs, inputs).outs or {}
+        if self.unsure.get(name, request) is not None:
+            self.unsure[name] = request
+        outs = configured(NeonBranchProvider()).update(known.id, known.outs, inputs).outs or {}
         self.handed_out(outs)
         self.saved(f"the update of {name}")
         self.branches[name] = Known(known.id, wire(outs))
-        del self.unsure[name]
+        self.unsure.pop(name, None)
 
     def _delete(self, name: str) -> None:
         known = self.branches[name]
         self.unsure[name] = None
-        _configured(NeonBranchProvider()).delete(known.id, known.outs)
+        configured(NeonBranchProvider()).delete(known.id, known.outs)
         self.saved(f"the delete of {name}")
         del self.branches[name]
         self.unsure.pop(name, None)
 
     def _refresh(self) -> None:
         for name, known in list(self.branches.items()):
-            read = _configured(NeonBranchProvider()).read(known.id, known.outs)
+            read = configured(NeonBranchProvider()).read(known.id, known.outs)
             if read.id is None:
                 self.saved(f"the loss of {name}")
                 del self.branches[name]
@@ -157,6 +158,7 @@ class Stack:
             self.unsure.pop(name, None)
 
 
-def _configured(provider: Any) -> Any:
+def configured(provider: Any) -> Any:
+    """A provider as a new process of it is."""
     provider.configure(ConfigureRequest(Config({}, "kardinal")))
     return provider

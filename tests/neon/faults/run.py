@@ -18,7 +18,7 @@ from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.clock import Clock
 from kardinal_infra.databases.neon.settings import NeonSettings
 from kardinal_infra.databases.request import BranchRequest
-from kardinal_infra.errors import KardinalError
+from kardinal_infra.errors import BranchingError, KardinalError, OwnershipError
 from tests.neon.fake import Crash
 from tests.neon.faults.engine import Props, Stack
 from tests.neon.faults.injector import Injector, Plan
@@ -62,7 +62,7 @@ class Run:
         self.clock = self.injector.clock(patient=False)
         self.stacks: dict[str, Stack] = {}
         self.steps: Counter[str] = Counter()
-        self.kept: set[str] = set()
+        self.others: dict[str, Any] = {}
         self.plain = False
 
     def connect(self, settings: NeonSettings, *, clock: Clock | None = None) -> NeonClient:
@@ -113,7 +113,7 @@ class Run:
             ids = [known.id.partition("/")[2] for known in stack.branches.values()]
             made = self.world.fork(ids[0]) if ids else None
         if made:
-            self.kept.add(made)
+            self.others[made] = self.world.state()[made]
 
     def _stack(self, name: str) -> Stack:
         if name not in self.stacks:
@@ -129,19 +129,12 @@ class Run:
             assert secret not in shown, f"a secret in {type(error).__name__}: {shown.replace(secret, '***')}"
 
     def _end(self) -> None:
-        others = (
-            {id_: found for id_, found in self.world.state().items() if id_ in self.kept} if self.kept else {}
-        )
         for name, program in self.planned.final.items():
-            stack = self._stack(name)
             self.injector.trace.append(f"-- last up of {name}")
-            # What an update that failed has left undone shows in a refresh, or when the same is asked again.
-            unsure = any(program.get(alias) != asked for alias, asked in stack.unsure.items())
-            self._up(stack, program, refresh=unsure)
+            self._last_up(self._stack(name), program)
         wanted = {self._stack(name): program for name, program in self.planned.final.items()}
-        state = self.world.require_wanted(wanted, {*others})
-        assert {branch: state[branch] for branch in others} == others, "somebody else's branch was changed"
-        self.world.remove(others)
+        state = self.world.require_wanted(wanted, {*self.others})
+        self._remove_others(state)
         for stack, program in wanted.items():
             free = {name: _unprotected(request) for name, request in program.items()}
             if free != program:
@@ -149,6 +142,32 @@ class Run:
             self.injector.trace.append(f"-- last destroy of {stack.name}")
             stack.destroy()
         self.world.require_nothing_left()
+
+    def _last_up(self, stack: Stack, program: Program) -> None:
+        # What an update that failed has left undone shows in a refresh, or when the same is asked again.
+        unsure = any(program.get(alias) != asked for alias, asked in stack.unsure.items())
+        try:
+            self._up(stack, program, refresh=unsure)
+        except OwnershipError as refusal:
+            # Left by a run that was killed, and the program has asked for another content since.
+            if "is ours but was made" not in str(refusal):
+                raise
+            self.steps["refused for its content"] += 1
+            stack.destroy()
+            self._up(stack, program)
+        except BranchingError as refusal:
+            # It was to go, and somebody else has made a branch from it.
+            if "cannot be deleted before the branches made from it" not in str(refusal):
+                raise
+            self.steps["refused for its children"] += 1
+            self._remove_others(self.world.state())
+            self._up(stack, program)
+
+    def _remove_others(self, state: dict[str, Any]) -> None:
+        found = {branch: state.get(branch) for branch in self.others}
+        assert found == self.others, "somebody else's branch was changed"
+        self.world.remove(self.others)
+        self.others = {}
 
 
 def _unprotected(request: BranchRequest) -> BranchRequest:

@@ -32,7 +32,7 @@ OTHERS: dict[str, dict[str, str]] = {
 
 def memory() -> Path | None:
     """A file system in memory with room for the instances, or None: they are thrown away anyway."""
-    place = Path("/dev/shm")  # noqa: S108
+    place = Path("/dev/shm")
     with contextlib.suppress(OSError):
         if shutil.disk_usage(place).free > SPARE:
             return place
@@ -50,8 +50,8 @@ class World:
         server.sql(self.main, "CREATE TABLE vote (id serial PRIMARY KEY, choice text NOT NULL)")
         server.sql(self.main, f"INSERT INTO vote (choice) SELECT 'cat' FROM generate_series(1, {ROWS})")
         self.staging = server.branch("staging")
-        for name, annotations in OTHERS.items():
-            server.branch(name, compute=False, annotations=annotations)
+        for name, marks in OTHERS.items():
+            server.branch(name, compute=False, annotations=marks)
         self.uris = [server.uri(branch) for branch in (self.main, self.staging)]
         self.passwords = {self._password(branch) for branch in (self.main, self.staging)}
         self.before = self.state()
@@ -120,19 +120,19 @@ class World:
 
     def require_own(self, outs: Props, *, rotated: bool) -> None:
         """What a provider hands out never leads to, nor opens, a branch that others use."""
-        theirs = {urlsplit(uri).port for uri in self.uris}
+        theirs = {(urlsplit(uri).hostname, urlsplit(uri).port) for uri in self.uris}
         for name in ("uri", "pooled_uri"):
             if outs.get(name):
                 parts = urlsplit(outs[name])
-                assert parts.port not in theirs, f"{name} leads to a branch of others"
+                assert (parts.hostname, parts.port) not in theirs, f"{name} leads to a branch of others"
                 assert not rotated or unquote(parts.password or "") not in self.passwords, f"{name} opens it"
-        assert outs.get("port") not in theirs
+        assert (outs.get("host"), outs.get("port")) not in theirs
         assert not rotated or outs.get("password") not in self.passwords, "the password opens the parent"
 
     def require_wanted(
         self, stacks: Mapping[Stack, Mapping[str, BranchRequest]], keep: set[str]
     ) -> dict[str, Any]:
-        """After the last `up`: the wanted branches, as wanted, and nothing else but what the guard will remove.
+        """After the last `up`: the wanted branches, as wanted; nothing else but what the guard will remove.
 
         Args:
             stacks: What each wants.
