@@ -1,47 +1,23 @@
-"""The local Neon service, with a database of each size, as a program that uses its API sees it."""
+"""The local Neon service as a program that uses its API sees it: a branch is an instance of its own."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 
+from benchmarks.database import Measured, ask, fill, free_port
+
 KEY = "key-of-the-benchmark"
-ROWS_A_BATCH = 20_000
-"""About 20 MB."""
-
-FILL = """
-INSERT INTO filler SELECT id, repeat(md5(random()::text), 30)
-FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS id
-"""
-
-
-@dataclass
-class Measured:
-    """One branch.
-
-    Attributes:
-        seconds: From the request to the answer of the first query.
-        disk: Bytes that it takes at that time.
-        memory: Bytes of memory of its processes, shared pages in proportion, after the client has left.
-        removal: Seconds until it is gone.
-    """
-
-    seconds: float
-    disk: int
-    memory: int
-    removal: float
 
 
 class Service:
@@ -54,9 +30,11 @@ class Service:
 
     def __init__(self, data: Path, log: Path) -> None:
         self.data = data
-        self.port = _free_port()
+        self.port = free_port()
         command = [sys.executable, "-m", "kardinal_infra.neon_local", "serve", "--project", "bench"]
-        command += ["--data-dir", str(data), "--port", str(self.port), "--port-range", "21000-21099"]
+        # Parents stay awake, however long the filling of another one takes.
+        command += ["--data-dir", str(data), "--port", str(self.port), "--idle-timeout", "0"]
+        command += ["--port-range", "21000-21099"]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=output, env={**os.environ, "NEON_LOCAL_API_KEY": KEY}
@@ -66,7 +44,11 @@ class Service:
             headers={"Authorization": f"Bearer {KEY}"},
             timeout=600,
         )
-        self._wait_until_healthy(log)
+        try:
+            self._wait_until_healthy(log)
+        except BaseException:
+            self.close()
+            raise
 
     def _wait_until_healthy(self, log: Path) -> None:
         deadline = time.monotonic() + 120
@@ -87,49 +69,33 @@ class Service:
     def filled(self, size: int) -> str:
         """Makes a project whose database has about `size` bytes; returns its id."""
         answer = self._call("POST", "/projects", {"project": {"name": f"size-{size}"}})
-        project, uri = answer["project"]["id"], answer["connection_uris"][0]["connection_uri"]
+        project = str(answer["project"]["id"])
         self._finish(project, answer)
-        with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute("SET synchronous_commit = off")
-            connection.execute("CREATE TABLE filler (id bigint PRIMARY KEY, content text)")
-            last = 0
-            while (missing := size - _size(connection)) > 0:
-                # Small databases exactly, large ones in batches.
-                rows = min(ROWS_A_BATCH, missing // 1050 + 1)
-                connection.execute(FILL, {"first": last + 1, "last": last + rows})
-                last += rows
-        # As a database that was filled long ago: what is still in memory is written, and vacuum has come by.
-        with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE filler")
-            with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
-                connection.execute("CHECKPOINT")
-        return str(project)
+        fill(answer["connection_uris"][0]["connection_uri"], size)
+        return project
 
-    def measure(self, project: str, name: str, used: Any) -> Measured:
+    def measure(self, source: str, name: str, used: Callable[[], int]) -> Measured:
         """Makes a branch, asks it one question, and deletes it.
 
         Args:
-            project: A filled one.
+            source: A filled project.
             name: Name of the branch.
             used: Tells the bytes in use.
         """
         before = used()
         started = time.monotonic()
         request = {"branch": {"name": name}, "endpoints": [{"type": "read_write"}]}
-        answer = self._call("POST", f"/projects/{project}/branches", request)
-        uri = answer["connection_uris"][0]["connection_uri"]
-        with self._connected(uri) as connection:
-            row = connection.execute("SELECT count(*) FROM filler WHERE id BETWEEN 1 AND 100").fetchone()
+        answer = self._call("POST", f"/projects/{source}/branches", request)
+        with self._connected(answer["connection_uris"][0]["connection_uri"]) as connection:
+            ask(connection)
             seconds = time.monotonic() - started
-        if row != (100,):
-            raise RuntimeError(f"the branch does not hold its parent's data: {row}")
-        self._finish(project, answer)
+        self._finish(source, answer)
         branch = answer["branch"]["id"]
         time.sleep(1)  # the client's backend ends
         disk, memory = used() - before, _memory(self.data / "instances" / branch)
         started = time.monotonic()
-        deleted = self._http.delete(f"/projects/{project}/branches/{branch}", params={"hard_delete": True})
-        self._finish(project, deleted.raise_for_status().json())
+        deleted = self._http.delete(f"/projects/{source}/branches/{branch}", params={"hard_delete": True})
+        self._finish(source, deleted.raise_for_status().json())
         return Measured(seconds, disk, memory, time.monotonic() - started)
 
     def _connected(self, uri: str) -> psycopg.Connection[Any]:
@@ -164,7 +130,7 @@ def service(place: Path) -> Iterator[Service]:
     Args:
         place: A directory that PostgreSQL's user can reach.
     """
-    data = place / "data"
+    data = place / "service"
     data.mkdir()
     data.chmod(0o755)
     running = Service(data, place / "service.log")
@@ -172,12 +138,6 @@ def service(place: Path) -> Iterator[Service]:
         yield running
     finally:
         running.close()
-
-
-def _size(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def _memory(directory: Path) -> int:
@@ -189,9 +149,3 @@ def _memory(directory: Path) -> int:
                 lines = (process / "smaps_rollup").read_text().splitlines()
                 total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
     return total
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kardinal_infra.components.flow_routes import FlowRoutes, FlowRoutesArgs
     from kardinal_infra.components.forked_workload import ForkedWorkload, ForkedWorkloadArgs
     from kardinal_infra.databases.neon.resource import NeonBranch, NeonBranchArgs
+    from kardinal_infra.databases.postgres.resource import PostgresBranch, PostgresBranchArgs
     from kardinal_infra.outputs import BaselineOutputs, FlowOutputs
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "ForkedWorkloadArgs",
     "NeonBranch",
     "NeonBranchArgs",
+    "PostgresBranch",
+    "PostgresBranchArgs",
     "errors",
 ]
 
@@ -44,6 +47,7 @@ _HOMES = {
     "components.flow_routes": ("FlowRoutes", "FlowRoutesArgs"),
     "components.forked_workload": ("ForkedWorkload", "ForkedWorkloadArgs"),
     "databases.neon.resource": ("NeonBranch", "NeonBranchArgs"),
+    "databases.postgres.resource": ("PostgresBranch", "PostgresBranchArgs"),
     "outputs": ("BaselineOutputs", "FlowOutputs"),
 }
 

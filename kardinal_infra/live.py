@@ -194,6 +194,7 @@ class LiveObjects:
             ("StatefulSet", self.statefulsets),
             ("HTTPRoute", self.http_routes),
             ("GRPCRoute", self.grpc_routes),
+            ("VirtualService", self.virtual_services),
             ("object", self.policies),
             ("object", self.flow_objects),
         )

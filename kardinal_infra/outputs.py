@@ -69,6 +69,7 @@ class FlowOutputs:
         expires_at: RFC 3339 time of the flow's end, or None.
         baseline_version: What the baseline was when the flow was last brought up.
         connection_uris: Secret; the branch's connection URI per database.
+        acknowledged: Names of the safety rules whose errors the flow accepts, sorted.
     """
 
     flow: str
@@ -82,6 +83,7 @@ class FlowOutputs:
     expires_at: str | None
     baseline_version: str
     connection_uris: pulumi.Output[Mapping[str, str]] | None = field(repr=False, default=None)
+    acknowledged: tuple[str, ...] = ()
 
     @classmethod
     @message_alone
@@ -123,6 +125,7 @@ class FlowOutputs:
             expires_at=outputs.values.get("expiresAt"),
             baseline_version=outputs.require("baselineVersion"),
             connection_uris=uris,
+            acknowledged=_acknowledged(outputs),
         )
 
 
@@ -157,10 +160,21 @@ def _items(outputs: StackOutputs, name: str, read: Callable[[Any], Item]) -> dic
     try:
         return {key: read(value) for key, value in outputs.require(name).items()}
     except (AttributeError, KeyError, TypeError) as error:
-        raise OutputsError(
-            f'the output "{name}" of stack "{outputs.stack}" is not usable ({type(error).__name__}: {error}):'
-            " run `pulumi up` on it with this version of kardinal-infra"
-        ) from None
+        raise _unusable(outputs, name, error) from None
+
+
+def _acknowledged(outputs: StackOutputs) -> tuple[str, ...]:
+    try:
+        return tuple(sorted({str(item["rule"]) for item in outputs.values.get("acknowledged", ())}))
+    except (KeyError, TypeError) as error:
+        raise _unusable(outputs, "acknowledged", error) from None
+
+
+def _unusable(outputs: StackOutputs, name: str, error: Exception) -> OutputsError:
+    return OutputsError(
+        f'the output "{name}" of stack "{outputs.stack}" is not usable ({type(error).__name__}: {error}):'
+        " run `pulumi up` on it with this version of kardinal-infra"
+    )
 
 
 # Only what is known here is taken: a later version of the same schema may tell more.

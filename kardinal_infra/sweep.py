@@ -27,6 +27,7 @@ from kardinal_infra.kinds import (
     SERVICES,
     SIDECARS,
     STATEFUL_SETS,
+    VIRTUAL_SERVICES,
 )
 from kardinal_infra.live import owner_of
 from kardinal_infra.mesh_entries import sweep_entries
@@ -45,6 +46,7 @@ POLICIES: tuple[type[Any], ...] = (
 KINDS: tuple[type[Any], ...] = (
     HTTP_ROUTES,
     GRPC_ROUTES,
+    VIRTUAL_SERVICES,
     SERVICES,
     DEPLOYMENTS,
     STATEFUL_SETS,
@@ -108,7 +110,7 @@ def _owned(client: Client, kind: type[Any], namespace: str, flow: str, stack: st
         client,
         f"list {kind._api_info.plural}",
         lambda: [item.to_dict() for item in client.list(kind, namespace=namespace, labels=labels)],
-        tolerate={_NOT_FOUND, _FORBIDDEN} if kind in POLICIES else {_NOT_FOUND},
+        tolerate={_NOT_FOUND, _FORBIDDEN} if kind in (*POLICIES, VIRTUAL_SERVICES) else {_NOT_FOUND},
     )
     return [item["metadata"]["name"] for item in items or () if owner_of(item) == stack]
 

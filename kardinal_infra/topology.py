@@ -20,6 +20,7 @@ SCHEMA_VERSION = 1
 """Version of the contract that this package writes and reads."""
 
 Protocol = Literal["http", "grpc", "tcp"]
+GatewayKind = Literal["gateway-api", "istio"]
 Handover = Literal["env", "sidecar"]
 
 
@@ -140,7 +141,8 @@ class Gateway(StrictModel):
     """Where requests from outside enter.
 
     Attributes:
-        name: Gateway object (gateway.networking.k8s.io).
+        kind: `gateway-api` (of gateway.networking.k8s.io, the default) or `istio` (of networking.istio.io).
+        name: Gateway object.
         namespace: Its namespace.
         listener: Listener to attach to; default: all that allow it.
         scheme: As in URLs.
@@ -148,6 +150,7 @@ class Gateway(StrictModel):
         address: `host:port` that a probe connects to; default: the URL's own host.
     """
 
+    kind: GatewayKind | None = None
     name: Text
     namespace: Text
     listener: Text | None = None

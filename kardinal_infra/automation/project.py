@@ -28,7 +28,7 @@ FLOW = "kardinal:flow"
 """Config key of a flow."""
 
 INHERITED = ("kubernetes:", "kardinal:neon", "kardinal:postgres")
-"""Beginnings of the config keys that a new flow takes over from its baseline: cluster and database servers."""
+"""Beginnings of the config keys that a new flow takes over from its baseline: which cluster and servers."""
 
 PARALLEL_READS = 4
 """Stacks whose outputs are read at once."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kardinal_infra.automation.workspace import AutomationError, Workspace, plain_errors
-from kardinal_infra.databases.reaping import StackView
+from kardinal_infra.databases.staleness import StackView
 
 PARALLEL_READS = 4
 """States that are read at once."""

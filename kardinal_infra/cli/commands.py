@@ -13,6 +13,7 @@ from rich.table import Table
 
 from kardinal_infra.automation import FlowRequest, Project
 from kardinal_infra.cli.common import Baseline, ProjectDir, UsageError, age, project_folder
+from kardinal_infra.cli.doctor import doctor
 from kardinal_infra.cli.drawing import mermaid, overview, table
 from kardinal_infra.cli.reaping import reap
 from kardinal_infra.errors import KardinalError
@@ -27,6 +28,7 @@ app = typer.Typer(
 flows = typer.Typer(help="Make, list and remove flows.", no_args_is_help=True)
 app.add_typer(flows, name="flow")
 app.command("reap")(reap)
+app.command("doctor")(doctor)
 
 
 class Isolation(StrEnum):

@@ -1,9 +1,9 @@
-"""`kardinal reap`: the database branches that nobody will delete any more."""
+"""`kardinal reap`: database branches, and flows on the cluster, that nobody will delete any more."""
 
 import json
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -14,9 +14,12 @@ from rich.text import Text
 
 from kardinal_infra.automation import AutomationError, Project, PulumiStacks, StateBackend
 from kardinal_infra.cli.common import Baseline, ProjectDir, UsageError, age, project_folder
+from kardinal_infra.cluster_flows import ClusterFlows
 from kardinal_infra.config.ttl import parse_duration
 from kardinal_infra.databases.branching import backend
-from kardinal_infra.databases.reaping import Action, Finding, Reaper, Target
+from kardinal_infra.databases.reaping import Finding, Target
+from kardinal_infra.databases.reaping import reap as deal_with
+from kardinal_infra.databases.staleness import Action
 
 FOUND = 3
 """Exit code of a dry run that has found something."""
@@ -39,6 +42,9 @@ def reap(
             help="Look there, e.g. in neon:voting; repeatable. Default: where the baseline's databases are.",
         ),
     ] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Also flows in the application's namespace.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     baseline: Baseline = "baseline",
     project_dir: ProjectDir = None,
@@ -50,24 +56,23 @@ def reap(
     """
     if as_json and delete and not yes:
         raise UsageError("--json cannot ask: give --yes instead of --delete, or neither of them")
+    patience = _grace(grace)
     folder = project_folder(project_dir)
     stacks = PulumiStacks(folder)
     state = stacks.backend()
-    targets, config = _targets(Project(folder), where or [], baseline)
-    reaper = Reaper(
+    targets, config = _targets(Project(folder), where or [], baseline, cluster=cluster)
+
+    def agree(findings: Sequence[Finding]) -> bool:
+        return yes or (delete and _agreed(findings, state))
+
+    findings = deal_with(
         targets,
         stacks,
         config,
-        lambda: datetime.now(UTC),
-        grace=_grace(grace),
+        agree=agree,
+        grace=patience,
         only_project=None if all_projects else state.project,
     )
-    findings = reaper.find()
-    condemned = [finding for finding in findings if finding.verdict.action is Action.DELETE]
-    if yes or (delete and condemned and _agreed(findings, len(condemned), state)):
-        findings = [reaper.delete(finding) for finding in findings]
-    elif delete and condemned:
-        raise typer.Exit(FOUND)
     if as_json:
         typer.echo(json.dumps({"stateBackend": state.url, "branches": list(map(_plain, findings))}, indent=2))
     else:
@@ -79,22 +84,27 @@ def reap(
 
 
 def _targets(
-    project: Project, where: Sequence[str], baseline: str
+    project: Project, where: Sequence[str], baseline: str, *, cluster: bool
 ) -> tuple[list[Target], Callable[[str], str | None]]:
     """Where to look, and the configuration with the credentials for it."""
-    if not where:
-        databases = project.topology(baseline).databases.values()
-        places = sorted({(database.backend, database.project) for database in databases})
-        return [Target(backend(name), place) for name, place in places], project.settings(baseline)
     pairs = [text.partition(":") for text in where]
-    if wrong := [name + place for name, colon, place in pairs if not (name and colon and place)]:
+    if wrong := [text for text, (name, _, place) in zip(where, pairs, strict=True) if not (name and place)]:
         raise UsageError(f"--in {wrong[0]}: expected BACKEND:PROJECT, e.g. neon:voting")
     targets = [Target(backend(name), place) for name, _, place in pairs]
-    try:
-        return targets, project.settings(baseline)
-    except AutomationError:
-        # Without a baseline the credentials come from the environment.
-        return targets, lambda _: None
+    if where and not cluster:
+        try:
+            return targets, project.settings(baseline)
+        except AutomationError:
+            # Without a baseline the credentials come from the environment.
+            return targets, lambda _: None
+    topology = project.topology(baseline)
+    if not where:
+        places = sorted({(database.backend, database.project) for database in topology.databases.values()})
+        targets = [Target(backend(name), place) for name, place in places]
+    if cluster:
+        # First what uses the branches.
+        targets = [Target(ClusterFlows(), topology.namespace), *targets]
+    return targets, project.settings(baseline)
 
 
 def _grace(text: str) -> timedelta:
@@ -104,10 +114,11 @@ def _grace(text: str) -> timedelta:
         raise UsageError(f"--grace: {error}") from None
 
 
-def _agreed(findings: Sequence[Finding], number: int, state: StateBackend) -> bool:
-    _print(findings, state)
+def _agreed(findings: Sequence[Finding], state: StateBackend) -> bool:
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to answer: give --yes to delete without a question")
+    _print(findings, state)
+    number = sum(finding.verdict.action is Action.DELETE for finding in findings)
     what = "this branch" if number == 1 else f"these {number} branches"
     return typer.confirm(f"Are all stacks that use these databases kept in {state.url}, and shall {what} go?")
 
@@ -115,7 +126,7 @@ def _agreed(findings: Sequence[Finding], number: int, state: StateBackend) -> bo
 def _print(findings: Sequence[Finding], state: StateBackend) -> None:
     console = Console()
     if not findings:
-        console.print("No branch carries the mark of a stack.")
+        console.print("Nothing carries the mark of a stack.")
         return
     table = Table(box=None)
     for column in ("BRANCH", "STACK", "AGE", "SIZE", "REASON", "DONE"):

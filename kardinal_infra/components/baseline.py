@@ -101,7 +101,11 @@ class Baseline(pulumi.ComponentResource):
             custom_resource(manifest, pulumi.ResourceOptions(parent=self, protect=True))
         routes = [
             custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
-            for manifest in production_routes(topology, stack)
+            for manifest in production_routes(
+                topology,
+                stack,
+                live.virtual_services if topology.gateway.kind == "istio" else live.http_routes,
+            )
         ]
         if routes:
             checks = [

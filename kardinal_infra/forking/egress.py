@@ -16,18 +16,24 @@ process that runs as the proxy's own user, are not captured.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kardinal_infra.config import Destination
 from kardinal_infra.forking.spec import ForkSpec
 from kardinal_infra.names import Owner, shorten
 
-BRANCH_PORTS = (15432, 15999)
-"""Ports from which each branch gets one of its own."""
+BRANCH_PORTS = (28200, 28967)
+"""Ports from which each branch gets one of its own.
+
+All pods of the namespace see a branch's port. None of these is registered for anything that applications dial
+(as 15672 is, or 27017), so nobody who does not know the branch connects to them.
+"""
 
 _API = "networking.istio.io/v1"
 _INTERNAL = "kardinal.internal"
+_NO_ADDRESSES = {"galley.istio.io/analyze-suppress": "IST0134"}
+"""A branch's port alone tells it apart: the analyzer need not ask for addresses."""
 
 
 def branch_port(flow: str, database: str) -> int:
@@ -143,7 +149,7 @@ def branch_entry(owner: Owner, database: str, port: int, host: str, target: int)
         "endpoints": [{"address": host, "ports": {"tcp-branch": target}}],
         "exportTo": ["."],
     }
-    return _entry(owner, f"{database}-{flow}-branch", spec)
+    return _entry(owner, f"{database}-{flow}-branch", spec, _NO_ADDRESSES)
 
 
 def _allowed_entry(owner: Owner, item: Destination) -> dict[str, Any]:
@@ -160,8 +166,10 @@ def _allowed_entry(owner: Owner, item: Destination) -> dict[str, Any]:
     return _entry(owner, f"{owner.flow}-{_slug(item)}", spec)
 
 
-def _entry(owner: Owner, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    metadata = owner.metadata(shorten(name))
+def _entry(
+    owner: Owner, name: str, spec: dict[str, Any], annotations: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    metadata = owner.metadata(shorten(name), annotations=annotations)
     return {"apiVersion": _API, "kind": "ServiceEntry", "metadata": metadata, "spec": spec}
 
 

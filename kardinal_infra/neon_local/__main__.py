@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("psycopg", "starlette", "uvicorn")
+NEEDED = ("cryptography", "psycopg", "starlette", "uvicorn")
 """What the extra ``local-neon`` brings, by the names of its packages; PostgreSQL may come from elsewhere."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import access, anonymizing, restoring, steps
-from .background import watch
+from .background import watch, watch_history
 from .errors import ApiError, LocalNeonError
 from .projects import finish_deletions, seed
 from .records import Branch, Project
@@ -107,6 +108,11 @@ async def _on_local_error(request: Request, error: Exception) -> Response:
     return _error(request.state.request_id, 500, str(error))
 
 
+async def _on_storage_error(request: Request, error: Exception) -> Response:
+    log.error("request %s failed: the state cannot be written: %s", request.state.request_id, error)
+    return _error(request.state.request_id, 500, f"the service cannot write its state: {error}")
+
+
 async def _on_unexpected(request: Request, _failure: Exception) -> Response:
     """Starlette logs it with its traceback; the caller gets the id to find it by."""
     return _error(request.state.request_id, 500, "internal error")
@@ -126,7 +132,7 @@ def make_app(service: Service) -> Starlette:
                     "version": service.programs.version,
                     "source": service.programs.source,
                     "directory": str(service.programs.directory),
-                    "tls": False,
+                    "tls": service.tls is not None,
                     "run_as": service.account.name,
                 },
                 "cow": service.method.value,
@@ -140,14 +146,15 @@ def make_app(service: Service) -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await finish_deletions(service)
         await service.start()
-        background: asyncio.Task[None] | None = None
+        background: list[asyncio.Task[None]] = []
         try:
             await seed(service)
-            background = asyncio.create_task(watch(service))
+            background = [asyncio.create_task(work(service)) for work in (watch, watch_history)]
             yield
         finally:
-            if background is not None:
-                background.cancel()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
             await service.stop()
 
     api = [
@@ -162,6 +169,7 @@ def make_app(service: Service) -> Starlette:
             ApiError: _on_api_error,
             HTTPException: _on_http_error,
             LocalNeonError: _on_local_error,
+            sqlite3.Error: _on_storage_error,
             Exception: _on_unexpected,
         },
     )

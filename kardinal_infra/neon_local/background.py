@@ -7,6 +7,7 @@ import logging
 import time
 
 from .branches import delete_branch, purge
+from .history import tend
 from .identifiers import now
 from .operations import Step
 from .records import Branch, Operation
@@ -15,6 +16,7 @@ from .service import Service
 log = logging.getLogger("kardinal.neon_local")
 
 _PERIOD = 1.0
+_AFTER_FAILURE = 60.0
 
 
 async def watch(service: Service) -> None:
@@ -27,6 +29,17 @@ async def watch(service: Service) -> None:
             await purge_deleted(service)
         except Exception:  # the watch must go on whatever happens
             log.exception("background work failed")
+
+
+async def watch_history(service: Service) -> None:
+    """Keep the past of the default branches, for ever."""
+    while True:
+        await asyncio.sleep(_PERIOD)
+        try:
+            await tend(service)
+        except Exception as error:  # noqa: BLE001 - such as a full disk, which may pass
+            log.error("history is not kept: %s", error)  # noqa: TRY400
+            await asyncio.sleep(_AFTER_FAILURE)
 
 
 async def suspend_idle(service: Service) -> None:

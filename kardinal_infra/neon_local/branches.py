@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from . import sql
 from .errors import ApiError, conflict
+from .history import Moment, require
 from .identifiers import new_id, new_password, now, rfc3339
 from .operations import Step
 from .records import Branch, Database, Endpoint, Masking, MaskingRule, Operation, Record, Role
@@ -47,8 +48,9 @@ def new_endpoint(service: Service, branch: Branch, options: EndpointOptions) -> 
     if options.type != "read_write":
         raise ApiError(422, "read_only endpoints are not supported by the local service")
     settings = options.settings.get("pg_settings", {}) or {}
+    address, port = service.next_place()
     return Endpoint(
-        id=new_id("ep"), project_id=branch.project_id, branch_id=branch.id, port=service.next_port(),
+        id=new_id("ep"), project_id=branch.project_id, branch_id=branch.id, port=port, address=address,
         name=options.name, disabled=options.disabled, suspend_timeout_seconds=options.suspend_timeout_seconds,
         autoscaling_limit_min_cu=options.autoscaling_limit_min_cu,
         autoscaling_limit_max_cu=options.autoscaling_limit_max_cu,
@@ -76,8 +78,6 @@ def parent_of(service: Service, project_id: str, request: BranchCreate) -> Branc
         ApiError: 400, 404 or 422 if there is none that can be one.
     """
     wanted = request.branch
-    if wanted.parent_lsn is not None and wanted.parent_timestamp is not None:
-        raise ApiError(400, "parent_lsn and parent_timestamp cannot be given together")
     if wanted.init_source not in ("parent-data", "schema-only"):
         raise ApiError(400, f"init_source must be parent-data or schema-only: {wanted.init_source}")
     parent = (
@@ -87,10 +87,6 @@ def parent_of(service: Service, project_id: str, request: BranchCreate) -> Branc
     )
     if parent.expires_at is not None and wanted.init_source != "schema-only":
         raise ApiError(422, f"branch {parent.id} has an expiration date, so it cannot have children")
-    if wanted.parent_lsn is not None or wanted.parent_timestamp is not None:
-        raise ApiError(
-            422, "the local service keeps no history: a branch starts at its parent's present state"
-        )
     return parent
 
 
@@ -125,6 +121,7 @@ async def create_branch(
         ApiError: 404, 409, 422 or 423 as in Neon.
     """
     wanted = request.branch
+    at = Moment.of(wanted.parent_lsn, wanted.parent_timestamp, "parent_")
     parent = parent_of(service, project_id, request)
     service.operations.require_free(project_id)
     if parent.current_state != "ready":
@@ -140,7 +137,13 @@ async def create_branch(
         protected=wanted.protected, annotation=request.annotation_value, created_at=moment,
         updated_at=moment, state_changed_at=moment,
     )  # fmt: skip
-    if not root:
+    if root and at is not None:
+        raise ApiError(422, "a schema-only branch starts with its parent's present schema")
+    await service.instances.require_space(parent)
+    if at is not None:
+        await require(service, parent, at)
+        branch.parent_lsn, branch.parent_timestamp = at.lsn, at.timestamp
+    elif not root:
         branch.parent_lsn = await service.instances.execute(parent, sql.position)
         branch.parent_timestamp = moment.replace(microsecond=0)
     if wanted.expires_at is not None:
@@ -155,7 +158,7 @@ async def create_branch(
     service.operations.require_free(project_id)
     endpoints = [new_endpoint(service, branch, options) for options in request.endpoints]
     roles, databases = inherited(service, parent, branch)
-    source = {"source": parent.id}
+    source = {"source": parent.id, **(at.save() if at else {})}
     steps = [Step("create_branch", "copy_schema" if root else "clone_branch", branch.id, None, source)]
     if parent.protected:
         steps.append(Step("apply_config", "set_passwords", branch.id))
@@ -280,7 +283,7 @@ async def recover_branch(service: Service, branch: Branch) -> tuple[Branch, list
     service.store.change(branch)
     for endpoint in endpoints:
         service.mark_idle(endpoint)
-        await service.gateway.open(endpoint.id, endpoint.port)
+        await service.open_endpoint(endpoint)
     return branch, endpoints
 
 

@@ -8,6 +8,7 @@ the Low Level API").
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -185,6 +186,8 @@ def clone(
                 _snapshot(source, unfinished)
                 for name in ("postmaster.pid", "postmaster.opts"):
                     (unfinished / name).unlink(missing_ok=True)
+                for slot in (unfinished / "pg_replslot").iterdir():  # would keep the copy's WAL for ever
+                    shutil.rmtree(slot)
             else:
                 make_directory(unfinished, method, account)
                 _backup(connection, source, unfinished, method, account)
@@ -192,6 +195,32 @@ def clone(
         remove_directory(unfinished)  # what a full disk needs first
         raise
     unfinished.rename(target)
+
+
+def size_of(directory: Path) -> int:
+    """Bytes on disk of a data directory that may be changing."""
+    total = 0
+    for entry in os.scandir(directory):
+        with contextlib.suppress(FileNotFoundError):
+            if entry.is_dir(follow_symlinks=False):
+                total += size_of(Path(entry.path))
+            else:
+                total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total
+
+
+def copy_resting(source: Path, target: Path, method: Method, account: Account) -> None:
+    """Make ``target``, which must not exist, a copy of a data directory that nothing runs on."""
+    if method is Method.SNAPSHOT:
+        _snapshot(source, target)
+        return
+    make_directory(target, method, account)
+    for entry in os.scandir(source):
+        path = target / entry.name
+        if entry.is_dir():
+            copy_resting(Path(entry.path), path, method, account)
+        else:
+            _copy_file(Path(entry.path), path, method, account)
 
 
 def probe(directory: Path) -> Method:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 import uvicorn
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from .app import make_app
 from .errors import LocalNeonError
@@ -50,6 +50,17 @@ def _allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _settings(**values: object) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = [
+            f"--{'-'.join(str(part) for part in problem['loc']).replace('_', '-')}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        raise LocalNeonError("; ".join(problems)) from None
+
+
 @cli.command()
 def serve(
     data_dir: Annotated[Path, typer.Option(help="Where metadata and data directories live.")],
@@ -70,6 +81,19 @@ def serve(
     run_as: Annotated[
         str | None, typer.Option(help="System user of PostgreSQL when started as root.")
     ] = None,
+    address_range: Annotated[
+        str | None,
+        typer.Option(
+            help="Addresses of which each endpoint gets one, with port 5432; 'none': ports of --host."
+        ),
+    ] = None,
+    tls: Annotated[bool, typer.Option(help="Whether connections to branches may be encrypted.")] = True,
+    history: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds of the default branch's past to keep; default: a day if copies cost nothing."
+        ),
+    ] = None,
     port_range: Annotated[str, typer.Option(help="Ports for branch endpoints.")] = "15500-19999",
     shared_buffers: Annotated[str, typer.Option(help="PostgreSQL's setting for every branch.")] = "16MB",
     fsync_default: Annotated[bool, typer.Option(help="Crash-safe default branch.")] = True,
@@ -85,10 +109,11 @@ def serve(
     if not first.isdecimal() or not last.isdecimal() or not 0 < int(first) <= int(last) < 65536:
         raise LocalNeonError(f"--port-range must look like 15500-19999: {port_range}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    settings = Settings(
+    settings = _settings(
         host=host, port=port, data_dir=data_dir, api_key=_api_key(api_key_file), project=project,
         branch=branch, database=database, role=role or f"{database}_owner", sslmode=sslmode,
-        idle_timeout=idle_timeout, postgres_bin=postgres_bin, run_as=run_as, first_port=int(first),
+        idle_timeout=idle_timeout, postgres_bin=postgres_bin, run_as=run_as,
+        address_range=address_range, history=history, tls=tls, first_port=int(first),
         last_port=int(last), shared_buffers=shared_buffers, fsync_default=fsync_default,
         fsync_branches=fsync_branches, recovery_window=recovery_window, branches_limit=branches_limit,
         root_branches_limit=root_branches_limit, store_passwords=store_passwords,

@@ -1,7 +1,7 @@
-"""The endpoints' TCP ports: each passes its connections on to the instance's socket and wakes it when needed.
+"""The endpoints' addresses: each passes its connections on to the instance's socket and wakes it when needed.
 
-The service holds the ports, so an endpoint keeps its address while its instance sleeps, restarts or is
-replaced.
+The service holds the addresses, so an endpoint keeps its own while its instance sleeps, restarts or is
+replaced. TLS ends here.
 """
 
 from __future__ import annotations
@@ -10,21 +10,25 @@ import asyncio
 import contextlib
 import logging
 import socket
-import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from .errors import LocalNeonError
+from .login import ProtocolError, Start, authenticate, read_start, refusal
+from .scram import ScramError
+from .tls import Tls
 
 log = logging.getLogger("kardinal.neon_local")
 
 _BLOCK = 1 << 16
-_SSL_REQUEST = 80877103
-_GSS_REQUEST = 80877104
-_STARTUP_TIMEOUT = 10.0
+_STARTUP_TIMEOUT = 60.0
+_INVALID_PASSWORD = "28P01"  # noqa: S105 - a code of PostgreSQL's errors
 
 Opener = Callable[[str], contextlib.AbstractAsyncContextManager[Path]]
 """Takes an endpoint id; keeps its instance running and gives its socket. Raises LocalNeonError to refuse."""
+
+FindVerifier = Callable[[str, str], Awaitable[str | None]]
+"""Takes an endpoint id and a role; gives the verifier of the role's password."""
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,37 +46,26 @@ async def _upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         writer.close()
 
 
-async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: str) -> None:
-    """Answer a connection attempt with PostgreSQL's FATAL message (protocol: ErrorResponse)."""
-    async with asyncio.timeout(_STARTUP_TIMEOUT):
-        while True:
-            length, code = struct.unpack("!ii", await reader.readexactly(8))
-            if code not in (_SSL_REQUEST, _GSS_REQUEST):
-                break
-            writer.write(b"N")
-        await reader.readexactly(max(0, min(length, 10000) - 8))
-        fields = b"SFATAL\0VFATAL\0C57P03\0M" + message.encode() + b"\0\0"
-        writer.write(b"E" + struct.pack("!i", len(fields) + 4) + fields)
-        await writer.drain()
-
-
 class Gateway:
-    """The listening ports of all endpoints.
+    """The listening addresses of all endpoints.
 
     Args:
-        hosts: Addresses to listen on.
         opener: See :data:`Opener`.
+        verifier_of: See :data:`FindVerifier`.
+        tls: The certificate; None refuses encryption.
     """
 
-    def __init__(self, hosts: list[str], opener: Opener) -> None:
-        self._hosts = hosts
+    def __init__(self, opener: Opener, verifier_of: FindVerifier, tls: Tls | None) -> None:
         self._opener = opener
+        self._verifier_of = verifier_of
+        self._tls = tls
         self._servers: dict[str, asyncio.Server] = {}
         self._connections: dict[str, set[asyncio.Task[None]]] = {}
 
-    def free(self, port: int) -> bool:
-        """Whether nobody listens on the port, on any of the addresses."""
-        for host in self._hosts:
+    @staticmethod
+    def free(hosts: Sequence[str], port: int) -> bool:
+        """Whether nobody listens on the port, on any of the addresses, and the machine has them."""
+        for host in hosts:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             with socket.socket(family, socket.SOCK_STREAM) as trial:
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,11 +75,11 @@ class Gateway:
                     return False
         return True
 
-    async def open(self, endpoint_id: str, port: int) -> None:
+    async def open(self, endpoint_id: str, hosts: Sequence[str], port: int) -> None:
         """Listen for an endpoint, if not yet.
 
         Raises:
-            LocalNeonError: If the port is taken.
+            LocalNeonError: If the address is taken.
         """
         if endpoint_id in self._servers:
             return
@@ -96,11 +89,11 @@ class Gateway:
 
         try:
             self._servers[endpoint_id] = await asyncio.start_server(
-                accept, self._hosts, port, reuse_address=True
+                accept, list(hosts), port, reuse_address=True
             )
         except OSError as error:
             raise LocalNeonError(
-                f"cannot listen on port {port} of endpoint {endpoint_id}: {error}"
+                f"cannot listen on {hosts[0]} port {port} for endpoint {endpoint_id}: {error}"
             ) from error
 
     async def close(self, endpoint_id: str) -> None:
@@ -130,12 +123,10 @@ class Gateway:
         tasks = self._connections.setdefault(endpoint_id, set())
         tasks.add(task)
         try:
-            async with self._opener(endpoint_id) as path:
-                await self._relay(reader, writer, path)
-        except LocalNeonError as error:
-            with contextlib.suppress(OSError, EOFError, TimeoutError):
-                await _refuse(reader, writer, str(error))
-        except OSError as error:
+            async with asyncio.timeout(_STARTUP_TIMEOUT):
+                start = await read_start(reader, writer, self._tls)
+            await self._serve(endpoint_id, start, reader, writer)
+        except (OSError, EOFError, TimeoutError, ProtocolError) as error:
             log.debug("endpoint %s: connection ended: %s", endpoint_id, error)
         except asyncio.CancelledError:
             pass  # cut() wants the connection to end, and nothing awaits this task but cut()
@@ -143,12 +134,40 @@ class Gateway:
             tasks.discard(task)
             writer.close()
 
+    async def _serve(
+        self, endpoint_id: str, start: Start, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            async with self._opener(endpoint_id) as path:
+                inner_reader, inner_writer = await asyncio.open_unix_connection(str(path))
+                try:
+                    inner_writer.write(start.message)
+                    if start.encrypted and start.user is not None and self._tls is not None:
+                        async with asyncio.timeout(_STARTUP_TIMEOUT):
+                            accepted = await authenticate(
+                                (reader, writer), (inner_reader, inner_writer), start.user, self._tls.binding,
+                                lambda user: self._verifier_of(endpoint_id, user),
+                            )  # fmt: skip
+                        if not accepted:
+                            return
+                    await self._relay(reader, writer, inner_reader, inner_writer)
+                finally:
+                    inner_writer.close()
+        except LocalNeonError as error:
+            writer.write(refusal(str(error)))
+        except ScramError:
+            message = f'password authentication failed for user "{start.user}"'
+            writer.write(refusal(message, _INVALID_PASSWORD))
+
     @staticmethod
-    async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: Path) -> None:
-        inner_reader, inner_writer = await asyncio.open_unix_connection(str(path))
+    async def _relay(
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        inner_reader: asyncio.StreamReader,
+        inner_writer: asyncio.StreamWriter,
+    ) -> None:
         upstream = asyncio.create_task(_upstream(reader, inner_writer))
         try:
             await _pump(inner_reader, writer)  # ends with the server's session
         finally:
             upstream.cancel()
-            inner_writer.close()

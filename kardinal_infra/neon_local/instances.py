@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
 
-from .cloning import Method, clone, make_directory, remove_directory
+from .cloning import Method, clone, copy_resting, make_directory, remove_directory, size_of
+from .errors import ApiError
 from .postmaster import Places, Postmaster
 from .programs import Account, Programs
 from .records import Branch
 
 T = TypeVar("T")
 _STOPPING_AT_ONCE = 8
+_LEAST_FREE = 32 << 20  # bytes: what an instance writes when it starts
 
 
 class Instance:
@@ -137,6 +142,86 @@ class Instances:
                     clone, postmaster.directory, destination.postmaster.directory, self.method,
                     self._account, postmaster.connect,
                 )  # fmt: skip
+
+    async def require_space(self, source: Branch) -> None:
+        """Refuse a copy that the disk has no room for.
+
+        Raises:
+            ApiError: 422 with what is needed and what is there.
+        """
+        directory = self._places.instances / source.directory
+        needed = _LEAST_FREE
+        if self.method is Method.COPY:
+            needed += await asyncio.to_thread(size_of, directory)
+        free = shutil.disk_usage(self._places.instances).free
+        if free < needed:
+            raise ApiError(
+                422,
+                f"not enough disk space for a copy of branch {source.id}: {needed >> 20} MiB are needed,"
+                f" {free >> 20} MiB are free in {self._places.instances}",
+            )
+
+    async def copy_to(self, source: Branch, target: Path) -> None:
+        """Copy the source's data directory to a place where nothing will run."""
+        async with self.using(source) as postmaster:
+            await asyncio.to_thread(
+                clone, postmaster.directory, target, self.method, self._account, postmaster.connect
+            )
+
+    async def remove_copy(self, copy: Path) -> None:
+        """Remove what :meth:`copy_to` made."""
+        await asyncio.to_thread(remove_directory, copy)
+
+    async def rewind(self, source: Branch, base: Path, target: Branch, moment: Mapping[str, str]) -> None:
+        """Make the target's data directory what the source's was, unless it is there already.
+
+        Args:
+            source: The branch whose WAL leads from the base to the moment.
+            base: An earlier copy of its data directory.
+            target: The branch to be made.
+            moment: PostgreSQL's recovery target.
+
+        Raises:
+            LocalNeonError: If PostgreSQL does not reach the moment.
+        """
+        destination = self.get(target)
+        directory = destination.postmaster.directory
+        wal = shlex.quote(str(self._places.instances / source.directory / "pg_wal")).replace("%", "%%")
+        options = {
+            **self._options(target),
+            **moment,
+            "restore_command": f"cp {wal}/%f %p",
+            "recovery_target_action": "promote",
+            "recovery_target_timeline": "current",
+            "hot_standby": "off",  # nobody connects before the moment is reached
+        }
+
+        def run() -> None:
+            unfinished = directory.with_name(directory.name + ".unfinished")
+            remove_directory(unfinished)
+            copy_resting(base, unfinished, self.method, self._account)
+            signal = unfinished / "recovery.signal"
+            signal.touch(mode=0o600)
+            self._account.own(signal)
+            postmaster = Postmaster(
+                unfinished, target.slot, self._places, self._programs, self._account, self._password
+            )
+            try:
+                postmaster.start(options)
+            finally:
+                postmaster.stop()
+                postmaster.log.unlink(missing_ok=True)
+            unfinished.rename(directory)
+
+        async with self.using(source), destination.lock:
+            if not directory.exists():
+                await asyncio.to_thread(run)
+
+    def fork_position(self, branch: Branch) -> str | None:
+        """The LSN at which the data of a branch left the WAL that it was recovered from."""
+        files = sorted((self._places.instances / branch.directory / "pg_wal").glob("*.history"))
+        lines = [line for line in files[-1].read_text().splitlines() if line.strip()] if files else []
+        return lines[-1].split("\t")[1] if lines else None
 
     async def stop(self, branch: Branch) -> None:
         """Stop the instance if it runs; its connections are cut."""

@@ -16,7 +16,8 @@ import psycopg
 from psycopg.rows import namedtuple_row
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from .masking_functions import MOMENT, NUMBER, TEXT, UUID, MaskingError, Source, parse_call
+from .masking_calls import parse_call
+from .masking_functions import MOMENT, NUMBER, TEXT, UUID, MaskingError, Source
 from .records import MaskingRule
 
 Connection = psycopg.Connection[tuple[Any, ...]]

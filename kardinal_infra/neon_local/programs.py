@@ -25,13 +25,11 @@ class Programs:
         directory: Where the programs are.
         source: How it was found: ``setting``, ``wheel``, ``path``, ``pg_config`` or ``system``.
         version: For example ``18.6``.
-        tls: Whether this build can do TLS; connections through the service never use it.
     """
 
     directory: Path
     source: str
     version: str
-    tls: bool
 
     @property
     def major(self) -> int:
@@ -83,10 +81,7 @@ def _describe(source: str, directory: Path) -> Programs | str:
     match = re.search(r"\(PostgreSQL\) (\d+(?:\.\d+)?)", answer.stdout)
     if match is None or int(match[1].split(".")[0]) < _OLDEST_MAJOR:
         return f"{directory} ({source}): {answer.stdout.strip()}, at least {_OLDEST_MAJOR} is needed"
-    linked = subprocess.run(
-        ["ldd", str(directory / "postgres")], capture_output=True, text=True, check=False
-    ).stdout
-    return Programs(directory, source, match[1], "libssl" in linked)
+    return Programs(directory, source, match[1])
 
 
 def find_programs(setting: Path | None) -> Programs:

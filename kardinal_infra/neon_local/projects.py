@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .branches import new_endpoint, purge
 from .errors import ApiError, conflict
+from .history import window
 from .identifiers import new_id, new_password, new_project_id, now
 from .operations import Step
 from .records import Branch, Database, Endpoint, Operation, Project, Role
@@ -46,7 +47,8 @@ def create_project(service: Service, request: NewProject, project_id: str | None
     moment = now()
     project = Project(
         id=identifier, name=request.name or identifier, region_id=request.region_id,
-        store_passwords=request.store_passwords, created_at=moment, updated_at=moment,
+        store_passwords=request.store_passwords,
+        history_retention_seconds=int(window(service)), created_at=moment, updated_at=moment,
     )  # fmt: skip
     first: ProjectBranch = request.branch
     branch_id = new_id("br")

@@ -85,13 +85,18 @@ class Branch(Record):
 
 
 class Endpoint(Record):
-    """A compute: the TCP port through which a branch is reached, kept for the endpoint's life."""
+    """A compute: the address through which a branch is reached, kept for the endpoint's life.
+
+    Attributes:
+        address: Its own IP address; None when it has the service's, with a port of its own.
+    """
 
     kind: ClassVar[str] = "endpoint"
     id: str
     project_id: str
     branch_id: str
     port: int
+    address: str | None = None
     name: str | None = None
     current_state: Literal["init", "active", "idle"] = "init"
     pending_state: str | None = "active"
@@ -166,6 +171,31 @@ class Masking(Record):
     def key(self) -> str:
         """The branch id."""
         return self.branch_id
+
+
+class Base(Record):
+    """A copy of a data directory from which later moments of it can be reached.
+
+    Attributes:
+        id: Name of the copy under ``history/``.
+        source: The data directory that was copied.
+        start_lsn: The WAL from here on is needed.
+        finished_lsn: The earliest position that can be reached.
+        finished_at: The earliest moment that can be reached.
+    """
+
+    kind: ClassVar[str] = "base"
+    id: str
+    branch_id: str
+    source: str
+    start_lsn: str
+    finished_lsn: str
+    finished_at: datetime
+
+    @property
+    def key(self) -> str:
+        """Name of the copy."""
+        return self.id
 
 
 class Database(Record):

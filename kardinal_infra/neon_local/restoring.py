@@ -7,11 +7,13 @@ from datetime import timedelta
 from . import sql
 from .branches import children, inherited, require_masked, require_name
 from .errors import ApiError, LocalNeonError
+from .history import Moment, clone_at, require
 from .identifiers import new_id, now
 from .operations import Step
 from .records import Branch, Masking, Operation, Record
 from .requests import BranchRestore
 from .service import Service
+from .steps import match_records
 
 
 async def restore_branch(
@@ -24,13 +26,8 @@ async def restore_branch(
             a protected branch, or one with children and no ``preserve_under_name``; 423 while others run.
     """
     source = service.branch(branch.project_id, request.source_branch_id)
-    if request.source_lsn is not None and request.source_timestamp is not None:
-        raise ApiError(400, "source_lsn and source_timestamp cannot be given together")
-    if request.source_lsn is not None or request.source_timestamp is not None:
-        raise ApiError(
-            422, "the local service keeps no history: it restores to the source's present state only"
-        )
-    if source.id == branch.id:
+    at = Moment.of(request.source_lsn, request.source_timestamp, "source_")
+    if source.id == branch.id and at is None:
         raise ApiError(400, "restoring a branch from itself needs source_lsn or source_timestamp")
     if branch.protected:
         raise ApiError(422, f"cannot restore the protected branch {branch.id}")
@@ -40,6 +37,11 @@ async def restore_branch(
     if source.current_state != "ready" or branch.current_state != "ready":
         raise ApiError(422, "branch not ready yet")
     service.operations.require_free(branch.project_id)
+    if source.id == branch.id and request.preserve_under_name is None:
+        raise ApiError(422, "restoring a branch to its own past needs preserve_under_name")
+    await service.instances.require_space(source)
+    if at is not None:
+        await require(service, source, at)
     position = await service.instances.execute(source, sql.position)
     if children(service, branch) and request.preserve_under_name is None:
         raise ApiError(422, f"branch {branch.id} has children: preserve_under_name is required")
@@ -49,6 +51,7 @@ async def restore_branch(
     slot = service.next_slot()
     arguments = {"source": source.id, "directory": f"{branch.id}.{slot}", "slot": str(slot)}
     arguments |= {"old": branch.directory, "lsn": position, "preserve": request.preserve_under_name or ""}
+    arguments |= at.save() if at is not None else {}
     branch.current_state, branch.pending_state = "resetting", "ready"
     branch.state_changed_at = branch.updated_at = now()
     steps = [Step("create_branch", "restore_branch", branch.id, None, arguments)]
@@ -71,14 +74,17 @@ def register(service: Service) -> None:
         if branch is None or source is None:
             raise LocalNeonError("branch or source does not exist any more")
         if branch.directory != arguments["directory"]:
-            for endpoint in service.store.endpoints(branch.id):
-                await service.gateway.cut(endpoint.id)
-            await service.instances.stop(branch)
             staged = branch.model_copy(
                 update={"directory": arguments["directory"], "slot": int(arguments["slot"])}
             )
-            await service.instances.clone(source, staged)
+            lsn = await clone_at(service, source, staged, Moment.load(arguments))
+            for endpoint in service.store.endpoints(branch.id):
+                await service.gateway.cut(endpoint.id)
+            await service.instances.stop(branch)
+            arguments["lsn"] = lsn or arguments["lsn"]
             _switch(service, branch, source, staged, arguments)
+        if Moment.load(arguments) is not None:
+            await match_records(service, branch)
         if not arguments["preserve"]:
             await service.instances.remove(arguments["old"])
 
@@ -98,10 +104,11 @@ def _switch(
     moment = now()
     save: list[Record] = []
     remove: list[Record] = [*service.store.roles(branch.id), *service.store.databases(branch.id)]
+    preserved_id = new_id("br")
     if arguments["preserve"]:
         preserved = branch.model_copy(
             update={
-                "id": new_id("br"), "name": arguments["preserve"], "default": False, "current_state": "ready",
+                "id": preserved_id, "name": arguments["preserve"], "default": False, "current_state": "ready",
                 "pending_state": None, "annotation": {}, "expires_at": None, "ttl_interval_seconds": None,
                 "created_at": moment, "updated_at": moment, "state_changed_at": moment,
             }
@@ -116,7 +123,7 @@ def _switch(
     roles, databases = inherited(service, source, branch)
     branch.directory, branch.slot = staged.directory, staged.slot
     branch.parent_lsn, branch.parent_timestamp = arguments["lsn"], moment.replace(microsecond=0)
-    branch.parent_id = source.id
+    branch.parent_id = source.id if source.id != branch.id else preserved_id
     branch.logical_size = source.logical_size
     branch.current_state, branch.pending_state = "ready", None
     branch.last_reset_at = branch.state_changed_at = branch.updated_at = moment

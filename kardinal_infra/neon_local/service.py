@@ -7,9 +7,11 @@ import contextlib
 import hashlib
 import logging
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 from . import sql
@@ -21,15 +23,18 @@ from .instances import Instances
 from .operations import Operations, Step
 from .postmaster import Places
 from .programs import find_account, find_programs, reachable_programs, require_reachable
-from .records import Branch, Database, Endpoint, Masking, Project, Role
+from .records import Base, Branch, Database, Endpoint, Masking, Project, Role
 from .settings import Settings
 from .store import Store
+from .tls import load_tls
 
 log = logging.getLogger("kardinal.neon_local")
 
 _LONGEST_SOCKET_DIRECTORY = 80
 _CONNECT_PATIENCE = 60.0
 _FIRST_SLOT = 1024
+_POSTGRES_PORT = 5432
+_MOST_TRIALS = 4096
 
 
 class Service:
@@ -49,7 +54,8 @@ class Service:
         require_reachable(self.account, data_dir, "the data directory")
         self.programs = reachable_programs(self.programs, self.account, data_dir)
         places = Places(instances, self._socket_directory(data_dir), data_dir / "logs")
-        for directory in (places.instances, places.sockets):
+        self.history = data_dir / "history"
+        for directory in (places.instances, places.sockets, self.history):
             directory.mkdir(mode=0o700, exist_ok=True)
             self.account.own(directory)
         places.logs.mkdir(mode=0o700, exist_ok=True)
@@ -60,11 +66,11 @@ class Service:
             self.store.meta("admin_password", new_password()), self._options,
         )  # fmt: skip
         self.operations = Operations(self.store, settings.operation_delay)
-        self.gateway = Gateway(settings.listen_hosts, self._open_connection)
+        self.tls = load_tls(data_dir) if settings.tls else None
+        self.gateway = Gateway(self._open_connection, self._verifier, self.tls)
         log.info(
-            "PostgreSQL %s from %s (%s), TLS %s, run as %s; branches are made by: %s",
+            "PostgreSQL %s from %s (%s), run as %s; branches are made by: %s",
             self.programs.version, self.programs.directory, self.programs.source,
-            "built in but not used" if self.programs.tls else "not built in",
             self.account.name or "this user", self.method,
         )  # fmt: skip
 
@@ -130,17 +136,31 @@ class Service:
         """A number for a new branch's socket."""
         return self.store.next_number("slot", _FIRST_SLOT) % 60000 + _FIRST_SLOT
 
-    def next_port(self) -> int:
-        """A free port for a new endpoint; a used one comes round again as late as possible.
+    def next_place(self) -> tuple[str | None, int]:
+        """An address and a port for a new endpoint; used ones come round again as late as possible.
 
         Raises:
             ApiError: 422 if the whole range is taken.
         """
+        network = self.settings.network
+        if network is None:
+            return None, self._next_port()
+        taken = {endpoint.address for endpoint in self.store.every(Endpoint)}
+        # Services of other data directories draw from the same range, so each begins somewhere else.
+        size = max(1, network.num_addresses - 2)
+        first = int(self.store.meta("first_address", str(secrets.randbelow(size))))
+        for _ in range(min(size, _MOST_TRIALS)):
+            address = str(network[1 + (first + self.store.next_number("address", 0)) % size])
+            if address not in taken and self.gateway.free([address], _POSTGRES_PORT):
+                return address, _POSTGRES_PORT
+        raise ApiError(422, f"no free address in {network}, or this machine does not have these addresses")
+
+    def _next_port(self) -> int:
         taken = {endpoint.port for endpoint in self.store.every(Endpoint)}
         size = self.settings.last_port - self.settings.first_port + 1
         for _ in range(size):
             port = self.settings.first_port + self.store.next_number("port", 0) % size
-            if port not in taken and self.gateway.free(port):
+            if port not in taken and self.gateway.free(self.settings.hosts_of(None), port):
                 return port
         raise ApiError(422, f"no free port between {self.settings.first_port} and {self.settings.last_port}")
 
@@ -151,6 +171,10 @@ class Service:
         known = {branch.directory for branch in self.store.every(Branch)}
         for name in await self.instances.remove_unknown(known):
             log.info("removed %s, which no branch owns", name)
+        copies = {base.id for base in self.store.every(Base)}
+        for entry in [*self.history.iterdir()]:
+            if entry.name not in copies:
+                await self.instances.remove_copy(entry)
         for endpoint in self.store.every(Endpoint):
             await self._restore_endpoint(endpoint)
         self.operations.resume()
@@ -165,9 +189,22 @@ class Service:
             self.store.change(endpoint)
         if endpoint.current_state != "init":
             try:
-                await self.gateway.open(endpoint.id, endpoint.port)
+                await self.open_endpoint(endpoint)
             except LocalNeonError as error:
                 log.error("%s; the endpoint cannot be reached until the port is free", error)  # noqa: TRY400
+
+    async def open_endpoint(self, endpoint: Endpoint) -> None:
+        """Listen on an endpoint's address.
+
+        Raises:
+            LocalNeonError: If it is taken.
+        """
+        await self.gateway.open(endpoint.id, self.settings.hosts_of(endpoint.address), endpoint.port)
+
+    async def _verifier(self, endpoint_id: str, user: str) -> str | None:
+        endpoint = await self._connectable(endpoint_id)
+        branch = self.branch(endpoint.project_id, endpoint.branch_id)
+        return await self.instances.execute(branch, partial(sql.verifier, role=user))
 
     async def stop(self) -> None:
         """End cleanly: no new work, running steps finish, all instances stop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -43,6 +44,15 @@ def _set_password(connection: Connection, name: str, password: str) -> Composed:
     """The statement carries the verifier only, so the password reaches neither log nor pg_stat_activity."""
     verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
     return SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(Identifier(name), Literal(verifier))
+
+
+def verifier(connection: Connection, role: str) -> str | None:
+    """What the instance keeps of a role's password; None for one that it knows no SCRAM verifier of."""
+    row = connection.execute(
+        "SELECT rolpassword FROM pg_authid WHERE rolname = %s AND rolpassword LIKE 'SCRAM-SHA-256$%%'",
+        (role,),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def end_sessions(connection: Connection, role: str) -> None:
@@ -100,6 +110,44 @@ def position(connection: Connection) -> str:
     row = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
     assert row is not None
     return str(row[0])
+
+
+_HISTORY = "kardinal_history"
+
+
+def position_and_time(connection: Connection) -> tuple[str, datetime]:
+    """The current end of the WAL and the clock."""
+    row = connection.execute("SELECT pg_current_wal_insert_lsn()::text, clock_timestamp()").fetchone()
+    assert row is not None
+    return str(row[0]), row[1]
+
+
+def close_segment(connection: Connection) -> None:
+    """Write a commit and end the WAL segment: a recovery up to now needs something after its target."""
+    connection.execute("SELECT pg_current_xact_id()")
+    connection.execute("SELECT pg_switch_wal()")
+
+
+def reserve_wal(connection: Connection) -> str:
+    """Keep all WAL from the last checkpoint on, if not yet; returns the checkpoint's position."""
+    row = connection.execute("SELECT redo_lsn::text FROM pg_control_checkpoint()").fetchone()
+    assert row is not None
+    if not _exists(connection, "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", _HISTORY):
+        connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (_HISTORY,))
+    return str(row[0])
+
+
+def keep_wal(connection: Connection, start: str) -> None:
+    """Let go of kept WAL before a position."""
+    connection.execute("SELECT pg_replication_slot_advance(%s, %s)", (_HISTORY, start))
+
+
+def release_wal(connection: Connection) -> None:
+    """Keep no WAL any more."""
+    connection.execute(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
+        (_HISTORY,),
+    )
 
 
 def logical_size(connection: Connection) -> int:

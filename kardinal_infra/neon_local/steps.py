@@ -10,9 +10,19 @@ from functools import partial
 from . import schemas, sql
 from .branches import purge
 from .errors import LocalNeonError
+from .history import Moment, clone_at
 from .identifiers import now
 from .records import Branch, Endpoint, Masking, Operation
 from .service import Service
+
+
+async def match_records(service: Service, branch: Branch) -> None:
+    """Bring roles and databases together with data of the past: the roles of today, the databases of then."""
+    for role in service.store.roles(branch.id):
+        await service.apply_role(branch, role)
+    present = await service.instances.execute(branch, sql.databases)
+    absent = [d for d in service.store.databases(branch.id) if d.name not in present]
+    service.store.change(remove=tuple(absent))
 
 
 def register(service: Service) -> None:
@@ -55,8 +65,12 @@ def register(service: Service) -> None:
     async def clone_branch(operation: Operation) -> None:
         branch = branch_of(operation)
         source = service.branch(operation.project_id, operation.arguments["source"])
-        await service.instances.clone(source, branch)
+        at = Moment.load(operation.arguments)
+        lsn = await clone_at(service, source, branch, at)
         branch.logical_size = source.logical_size
+        if at is not None:
+            branch.parent_lsn = branch.parent_lsn or lsn
+            await match_records(service, branch)
         ready(branch)
 
     async def copy_schema(operation: Operation) -> None:
@@ -77,7 +91,7 @@ def register(service: Service) -> None:
         branch, endpoint = branch_of(operation), endpoint_of(operation)
         async with service.instances.using(branch):
             service.mark_active(endpoint)
-            await service.gateway.open(endpoint.id, endpoint.port)
+            await service.open_endpoint(endpoint)
 
     async def suspend_compute(operation: Operation) -> None:
         branch, endpoint = branch_of(operation), endpoint_of(operation)

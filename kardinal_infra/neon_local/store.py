@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from .records import Branch, Database, Endpoint, Masking, Operation, Project, Record, Role
+from .records import Base, Branch, Database, Endpoint, Masking, Operation, Project, Record, Role
 
 _KINDS: tuple[type[Record], ...] = (
     Project,
@@ -19,6 +19,7 @@ _KINDS: tuple[type[Record], ...] = (
     Role,
     Database,
     Masking,
+    Base,
     Operation,
 )
 _SCHEMA_VERSION = "1"

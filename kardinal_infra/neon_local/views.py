@@ -111,8 +111,9 @@ def annotation(record: Branch) -> Json:
 
 def endpoint(record: Endpoint, settings: Settings) -> Json:
     """An endpoint. ``port`` is not in Neon's contract: there, every endpoint has 5432 of its own host."""
+    host = record.address or settings.advertised_host
     return _plain(
-        host=settings.advertised_host,
+        host=host,
         port=record.port,
         id=record.id,
         name=record.name,
@@ -135,7 +136,7 @@ def endpoint(record: Endpoint, settings: Settings) -> Json:
         updated_at=record.updated_at,
         started_at=record.started_at,
         suspended_at=record.suspended_at,
-        proxy_host=settings.advertised_host,
+        proxy_host=host,
         suspend_timeout_seconds=record.suspend_timeout_seconds,
         provisioner="k8s-neonvm",
     )
@@ -214,7 +215,7 @@ def database(record: Database) -> Json:
 
 def uri(settings: Settings, record: Endpoint, role_name: str, password: str, database_name: str) -> str:
     """A connection URI. There is no pooler: a pooled one is the same."""
-    host = settings.advertised_host
+    host = record.address or settings.advertised_host
     address = f"[{host}]" if ":" in host else host
     user = f"{quote(role_name, safe='')}:{quote(password, safe='')}"
     path = quote(database_name, safe="")
@@ -230,8 +231,8 @@ def connection(settings: Settings, record: Endpoint, owner: Role, name: str) -> 
             "database": name,
             "password": password,
             "role": owner.name,
-            "host": settings.advertised_host,
-            "pooler_host": settings.advertised_host,
+            "host": record.address or settings.advertised_host,
+            "pooler_host": record.address or settings.advertised_host,
             "port": record.port,
         },
     }

@@ -15,15 +15,15 @@ from kardinal_infra.names import Owner, label_problem
 from kardinal_infra.plan.baseline import baseline_version
 from kardinal_infra.plan.branches import choose_handovers, plan_branches
 from kardinal_infra.plan.context import Context
+from kardinal_infra.plan.entries import plan_entries
 from kardinal_infra.plan.forks import image_of, plan_forks
 from kardinal_infra.plan.hooks import plan_hooks
 from kardinal_infra.plan.mesh import cluster_problems, gateway_problems
-from kardinal_infra.plan.model import EntryPlan, FlowPlan, ForkPlan
+from kardinal_infra.plan.model import FlowPlan, ForkPlan
 from kardinal_infra.plan.ownership import host_problems, taken_flow, taken_names
 from kardinal_infra.plan.proof import acknowledgement_problems, prove_plan
 from kardinal_infra.plan.routes import plan_routes
 from kardinal_infra.plan.selection import Selection, select
-from kardinal_infra.routing import entry_route
 from kardinal_infra.topology import Topology
 
 
@@ -55,7 +55,7 @@ def make_plan(
     hooks, hook_problems, left_out = plan_hooks(context, selection.databases)
     names = {fork.service: fork.name for fork in forks if fork.service_manifest}
     planned = plan_routes(context, names)
-    entries = [] if _unusable(config.id) else _plan_entries(context, names)
+    entries, entry_problems = ([], []) if _unusable(config.id) else plan_entries(context, names)
     unsafe, findings = prove_plan(context, forks, planned.manifests, [entry.route for entry in entries])
     found += [
         *acknowledgement_problems(context),
@@ -64,6 +64,7 @@ def make_plan(
         *branch_problems,
         *hook_problems,
         *planned.problems,
+        *entry_problems,
         *_name_problems(context, forks, [*planned.routes, *(entry.route for entry in entries)]),
     ]
     if found:
@@ -133,27 +134,6 @@ def _name_problems(context: Context, forks: Sequence[ForkPlan], routes: Sequence
     policies = [policy for fork in forks for policy in fork.policies]
     yield from taken_names(context.live, context.owner, [*manifests, *workloads, *policies, *routes], path)
     yield from host_problems(context.live, context.owner, context.topology, path)
-
-
-def _plan_entries(context: Context, forks: dict[str, str]) -> list[EntryPlan]:
-    topology, gateway = context.topology, context.topology.gateway
-    entries = []
-    for index, entry in enumerate(topology.entries):
-        host = topology.flow_host(entry, str(context.owner.flow))
-        fork = forks.get(entry.service)
-        route = entry_route(
-            context.owner,
-            gateway,
-            entry.service,
-            host,
-            topology.entry_port(entry),
-            fork,
-            topology.entry_part(index),
-        )
-        entries.append(
-            EntryPlan(entry.service, host, gateway.url(host), gateway.url(entry.host), fork, route)
-        )
-    return entries
 
 
 def _sharing_warnings(topology: Topology, config: FlowConfig, selection: Selection) -> Iterator[str]:

@@ -44,6 +44,8 @@ def gateway_problems(topology: Topology, live: LiveObjects) -> Iterator[Problem]
     # Those of other namespaces may be hidden from the user; the route's own conditions tell about them.
     if not topology.entries or not live.has_gateway_api or gateway.namespace != live.namespace:
         return
+    if gateway.kind == "istio":
+        return  # its VirtualServices have no conditions: the probe tells whether it is there
     if all(
         (namespace_of(item), name_of(item)) != (gateway.namespace, gateway.name) for item in live.gateways
     ):

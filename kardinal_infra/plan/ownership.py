@@ -49,6 +49,9 @@ def taken_names(
         "StatefulSet": tuple(live.statefulsets),
         "HTTPRoute": tuple(item for item in live.http_routes if namespace_of(item) == owner.namespace),
         "GRPCRoute": tuple(item for item in live.grpc_routes if namespace_of(item) == owner.namespace),
+        "VirtualService": tuple(
+            item for item in live.virtual_services if namespace_of(item) == owner.namespace
+        ),
     }
     for item in live.policies:
         if namespace_of(item) == owner.namespace:
@@ -78,7 +81,9 @@ def host_problems(live: LiveObjects, owner: Owner, topology: Topology, path: str
             yield Problem(path, f'the host of entry "{entry.service}" cannot be made: {problem}')
         if host in production:
             yield Problem(path, f'host "{host}" would be a production host; choose another id')
-        for route in live.http_routes:
-            if host in (route.get("spec", {}).get("hostnames") or ()) and flow_of(route) != owner.flow:
-                taken_by = f"HTTPRoute {namespace_of(route)}/{name_of(route)}"
+        istio = topology.gateway.kind == "istio"
+        kind, field = ("VirtualService", "hosts") if istio else ("HTTPRoute", "hostnames")
+        for route in live.virtual_services if istio else live.http_routes:
+            if host in (route.get("spec", {}).get(field) or ()) and flow_of(route) != owner.flow:
+                taken_by = f"{kind} {namespace_of(route)}/{name_of(route)}"
                 yield Problem(path, f'host "{host}" is taken by {taken_by}; choose another id')

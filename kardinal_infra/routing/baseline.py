@@ -7,8 +7,10 @@ from typing import Any
 
 from kardinal_infra.live import Object, name_of
 from kardinal_infra.names import HEADER_FLOW, Owner, catch_all_name, production_route_name
+from kardinal_infra.routing.edge import own_routes
 from kardinal_infra.routing.entries import gateway_parent
 from kardinal_infra.routing.filters import merge_filter
+from kardinal_infra.routing.istio_edge import to_service, virtual_service, without_key
 from kardinal_infra.routing.manifest import EVERYTHING, http_route, service_backend, service_parent
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import parent_ports, routes_of
@@ -52,33 +54,43 @@ def catch_all_routes(
     return result
 
 
-def production_routes(topology: Topology, stack: str) -> list[dict[str, Any]]:
-    """Makes the HTTPRoute of each entry's production host; it removes the routing header.
+def production_routes(
+    topology: Topology, stack: str, existing: Iterable[Object] = ()
+) -> list[dict[str, Any]]:
+    """Makes the route of each entry's production host; it removes the routing header.
 
     So nobody outside reaches a fork without knowing a flow's host.
 
     Args:
         topology: The application.
         stack: The baseline stack.
+        existing: Live HTTPRoutes, or VirtualServices where the Gateway is Istio's. A host that the user
+            routes already gets none; the safety rule `open-edge` says what such a route must do.
 
     Returns:
-        Manifests, one per entry.
+        Manifests of HTTPRoutes, or of VirtualServices where the Gateway is Istio's.
     """
+    others = list(existing)
     owner = Owner(stack, topology.namespace)
     return [
         _production_route(owner, topology, entry, topology.entry_part(index))
         for index, entry in enumerate(topology.entries)
+        if not own_routes(others, topology.namespace, entry.host)
     ]
 
 
 def _production_route(owner: Owner, topology: Topology, entry: Entry, part: int) -> dict[str, Any]:
+    name, port = production_route_name(entry.service, part), topology.entry_port(entry)
+    if topology.gateway.kind == "istio":
+        http = without_key(to_service(entry.service, port))
+        return virtual_service(owner, topology.gateway, name, entry.service, entry.host, http)
     rule = {
         "matches": [{"path": dict(EVERYTHING)}],
         "filters": merge_filter((), "RequestHeaderModifier", "remove", HEADER_FLOW),
-        "backendRefs": [service_backend(entry.service, topology.entry_port(entry))],
+        "backendRefs": [service_backend(entry.service, port)],
     }
     spec = {"parentRefs": [gateway_parent(topology.gateway)], "hostnames": [entry.host], "rules": [rule]}
-    return http_route(owner, production_route_name(entry.service, part), entry.service, spec)
+    return http_route(owner, name, entry.service, spec)
 
 
 def _routed_ports(topology: Topology) -> Iterator[tuple[str, int]]:

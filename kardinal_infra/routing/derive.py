@@ -138,7 +138,7 @@ def _copy_rule(rule: Mapping[str, Any], port: int, targets: Targets) -> tuple[di
     flow = str(targets.owner.flow)
     # A rule's name is for policies that attach to it, and would not be unique any more.
     copy = {key: deepcopy(value) for key, value in rule.items() if key not in {"name", "filters"}}
-    copy["matches"] = [_with_key(match, flow) for match in matches_of(rule)]
+    copy["matches"] = [with_key(match, flow) for match in matches_of(rule)]
     filters = for_flow(rule.get("filters") or (), lambda backend: _mirrored(backend, targets))
     backends = [
         {
@@ -164,7 +164,19 @@ def _copy_rule(rule: Mapping[str, Any], port: int, targets: Targets) -> tuple[di
     return copy, bool(backends)
 
 
-def _with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
+def with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
+    """Adds the routing header to a match.
+
+    Args:
+        match: Of an HTTPRoute or GRPCRoute.
+        flow: The flow's id.
+
+    Returns:
+        A copy.
+
+    Raises:
+        ValueError: It matches the routing header itself, or has no room for one more.
+    """
     headers = list(match.get("headers") or ())
     if any(header["name"].lower() == HEADER_FLOW for header in headers):
         raise ValueError(f"a match of the baseline uses the header {HEADER_FLOW}, which is the flows' own")

@@ -2,6 +2,7 @@
 
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import DOCS, Finding, Hit, Rule, Severity
+from kardinal_infra.safety.manifests import case_of_manifests
 from kardinal_infra.safety.rules import RULE_NAMES, RULES, prove, refused
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "ProposedFork",
     "Rule",
     "Severity",
+    "case_of_manifests",
     "prove",
     "refused",
 ]

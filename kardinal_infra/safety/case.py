@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,6 @@ class ProposedFork:
         workload: Manifest of the fork's Deployment or StatefulSet.
         service_manifest: Manifest of the fork's Service; None for a worker without ports.
         databases: Branched databases that it uses.
-        container: Name of the application's container.
         requested_env: Names of the variables that the flow sets in that container.
         policies: Manifests of the policies that are made for it.
     """
@@ -33,7 +32,6 @@ class ProposedFork:
     workload: Object = field(repr=False)
     service_manifest: Object | None = field(default=None, repr=False)
     databases: tuple[DatabaseEnv, ...] = ()
-    container: str = ""
     requested_env: frozenset[str] = frozenset()
     policies: tuple[Object, ...] = field(default=(), repr=False)
 
@@ -73,7 +71,6 @@ class Case:
         forks: Everything that would be forked, whether or not it was asked for.
         routes: Manifests of all mesh routes of the flow (HTTPRoutes; other dialects as they write them).
         entries: Manifests of the routes of its public hosts.
-        isolated: The flow keeps data apart (isolation `data` or `full`).
         key: Config key for paths, e.g. `kardinal:flow`.
         requested: Services that the flow's config names.
         locked: Names of services whose forks get the egress lock.
@@ -85,18 +82,9 @@ class Case:
     forks: tuple[ProposedFork, ...]
     routes: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     entries: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
-    isolated: bool = True
     key: str = "kardinal:flow"
     requested: frozenset[str] = frozenset()
     locked: frozenset[str] = frozenset()
-
-    def fork(self, service: str) -> ProposedFork | None:
-        """Returns the fork of a service.
-
-        Args:
-            service: Name of the service.
-        """
-        return next((fork for fork in self.forks if fork.service == service), None)
 
     def service_path(self, name: str) -> str:
         """Path of a service: in the flow's config when it is requested there, else in the topology.
@@ -109,12 +97,3 @@ class Case:
     def forked(self) -> frozenset[str]:
         """Returns the names of the forked services."""
         return frozenset(fork.service for fork in self.forks)
-
-
-def unique(items: Iterable[str]) -> list[str]:
-    """Returns texts in their order, each once.
-
-    Args:
-        items: Texts.
-    """
-    return list(dict.fromkeys(items))

@@ -13,6 +13,7 @@ from kardinal_infra.names import HEADER_FLOW
 from kardinal_infra.routing.conflict import Conflict
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
+from kardinal_infra.routing.edge import is_redirect
 from kardinal_infra.routing.parents import kind_of, matches_of, rules_of, service_parents, title_of
 from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
 from kardinal_infra.safety.case import Case
@@ -136,13 +137,17 @@ def _headless_fork(case: Case) -> Iterator[Hit]:
 def _entry_without_key(case: Case) -> Iterator[Hit]:
     for route in case.entries:
         for rule in _rules(route):
-            if not _sets_key(rule, case.flow):
+            if not _answers_itself(rule) and not _sets_key(rule, case.flow):
                 yield Hit(
                     "topology.entries",
                     f"{title_of(route)} does not set {HEADER_FLOW}: {case.flow} in every rule: its requests"
                     " would go on to production, or wherever the client says",
                     (title_of(route),),
                 )
+
+
+def _answers_itself(rule: Match) -> bool:
+    return "redirect" in rule or is_redirect(rule)
 
 
 def _sets_key(rule: Match, flow: str) -> bool:

@@ -77,7 +77,7 @@ def test_the_branch_is_asked_for_with_the_flow_s_marks(preview: bool) -> None:
         "delete_children": False,
         "annotations": MARKS,
     }
-    assert branch.secret_outputs == {"uri", "pooled_uri", "password"}
+    assert branch.secret_outputs == {"uri", "pooled_uri", "password", "role_passwords"}
 
 
 def test_what_is_left_can_be_found_by_the_same_marks(preview: bool) -> None:

@@ -105,6 +105,12 @@ def test_what_a_flow_may_lack() -> None:
     assert flow.databases["votes"].expires_at is None
 
 
+def test_what_a_flow_accepts_is_told_by_the_names_of_the_rules() -> None:
+    accepted = [{"rule": rule, "path": path} for rule, path in (("b", "x"), ("a", "x"), ("b", "y"))]
+    assert read({**exported(), "acknowledged": accepted}).acknowledged == ("a", "b")
+    assert read(exported()).acknowledged == ()
+
+
 def test_an_unknown_stack_is_named() -> None:
     with pytest.raises(OutputsError) as caught:
         run(lambda: FlowOutputs.from_stack("pr-9"))
@@ -143,6 +149,7 @@ def test_a_missing_output_is_named(key: str) -> None:
         {"services": ["ui"]},
         {"databases": {"votes": {"branchId": "br-1"}}},
         {"databases": None},
+        {"acknowledged": [{"severity": "error"}]},
     ],
 )
 def test_an_output_of_another_shape_is_an_error_of_the_reader(change: dict[str, Any]) -> None:

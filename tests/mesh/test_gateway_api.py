@@ -21,7 +21,7 @@ APPLICATION = Application(
     SERVICES, {"web": (80,), "votes": (80, 9000), "cart": (80,)}, frozenset({("cart", 80)})
 )
 FLOWS = {"dev": ("votes", "cart"), "pr-7": ("web", "votes")}
-SEED = 20
+SEED = 10
 REQUESTS = 60
 # Neither these paths nor their rules end with a slash: there Istio and the specification rank differently.
 PATHS = ("/", "/api", "/api/v2", "/apix", "/api/x", "/other")

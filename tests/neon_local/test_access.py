@@ -140,10 +140,10 @@ def test_without_stored_passwords_they_cannot_be_read_but_reset() -> None:
         )
         server.call("GET", f"/branches/{main}/roles/votes_owner/reveal_password", 412)
         answer = server.finish(server.call("POST", f"/branches/{main}/roles/votes_owner/reset_password"))
-        port = server.get(f"/branches/{main}/endpoints")["endpoints"][0]["port"]
+        endpoint = server.get(f"/branches/{main}/endpoints")["endpoints"][0]
         with psycopg.connect(
-            host="127.0.0.1",
-            port=port,
+            host=endpoint["host"],
+            port=endpoint["port"],
             dbname="votes",
             user="votes_owner",
             password=answer["role"]["password"],

@@ -17,7 +17,8 @@ SECRET = "anna.secret"
 TABLES = """
 CREATE TABLE person (
   id int PRIMARY KEY, boss int REFERENCES person, email text UNIQUE, name varchar(5), phone text NOT NULL,
-  born date, pay numeric, height int, token uuid, note text, twice int GENERATED ALWAYS AS (height * 2) STORED,
+  born date, pay numeric, height int, token uuid, note text,
+  twice int GENERATED ALWAYS AS (height * 2) STORED,
   CONSTRAINT tall CHECK (height > 0));
 INSERT INTO person (id, email, name, phone, born, pay, height, token, note)
   SELECT n, 'anna.secret' || n || '@acme.test', 'anna', '+49-secretphone-' || n, '1990-01-01', 100, 180,
@@ -203,3 +204,19 @@ def test_all_wrong_rules_are_told_at_once(people: Server) -> None:
     message = people.call("POST", "/branch_anonymized", 422, **body)["message"]
     for words in ("person.boss: ", "person.nope: ", "person.email: has more than one rule"):
         assert words in message
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_killed_in_the_middle_of_masking_it_is_finished_before_anybody_connects(
+    people: Server, moment: int
+) -> None:
+    branch = create(people, f"killed-{moment}", GOOD)["branch"]["id"]
+    deadline = time.monotonic() + PATIENCE
+    while people.get(f"/branches/{branch}/anonymized_status")["state"] == "created" and moment:
+        assert time.monotonic() < deadline
+    time.sleep(moment * 0.05)  # spread over the tables; where exactly it hits does not matter
+    people.end(9)
+    people.start()
+    settled(people, branch, "anonymized")
+    assert people.sql(branch, f"SELECT count(*) FROM person WHERE email ~ '{SECRET}'") == [(0,)]
+    assert leftovers(people, branch, SECRET, "secretphone") == []

@@ -232,7 +232,7 @@ def test_schema_and_its_comparison_with_the_parent(server: Server) -> None:
     [
         ({"branch": {"parent_id": "br-never-was-00000000"}}, 404, "branch not found"),
         ({"branch": {"parent_lsn": "0/1", "parent_timestamp": "2026-01-01T00:00:00Z"}}, 400, "together"),
-        ({"branch": {"parent_lsn": "0/1"}}, 422, "no history"),
+        ({"branch": {"parent_lsn": "0/1"}}, 422, "history"),
         ({"branch": {"init_source": "elsewhere"}}, 400, "init_source"),
         ({"branch": {"name": "x" * 257}}, 400, "branch.name"),
         ({"branch": {"name": "late", "expires_at": "2001-01-01T00:00:00Z"}}, 422, "future"),

@@ -199,6 +199,26 @@ def test_start_without_a_key_or_with_a_wrong_setting_is_one_clear_line(tmp_path:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--address-range", "10.0.0.0/33", "--address-range"),
+        ("--idle-timeout", "-1", "--idle-timeout"),
+        ("--project", "My Shop", "--project"),
+        ("--sslmode", "verify-full", "--sslmode"),
+        ("--history", "99999999", "--history"),
+        ("--port-range", "9-1", "--port-range"),
+    ],
+)
+def test_wrong_setting_is_named(tmp_path: Path, option: str, value: str, words: str) -> None:
+    server = Server(tmp_path)
+    command = [*server.command(), option, value]
+    done = subprocess.run(command, env=server.environment(), capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert words in done.stderr
+    assert not server.data.exists()
+
+
 def test_stop_command_ends_a_service_and_what_a_killed_one_left() -> None:
     with running() as server:
         command = [sys.executable, "-m", "kardinal_infra.neon_local", "stop", "--data-dir", str(server.data)]

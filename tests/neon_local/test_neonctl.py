@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.neon_local.openapi import CACHE
@@ -95,3 +96,23 @@ def test_databases_roles_and_projects(server: Server, neonctl: Tool) -> None:
     assert [p["id"] for p in neonctl("projects", "list")["projects"]] == [PROJECT]
     assert neonctl("me")["email"]
     assert neonctl("operations", "list", "--project-id", PROJECT)
+
+
+def test_connection_string_works_as_it_is_printed(server: Server, neonctl: Tool) -> None:
+    branch = server.branch("tool-string")
+    server.sql(branch, "CREATE TABLE only_here AS SELECT 42 AS answer")
+    project = ("--project-id", PROJECT)
+    printed = neonctl("connection-string", "tool-string", *project, text=True).strip()
+    assert "sslmode=require&channel_binding=require" in printed
+    command = ["psql", printed, "--no-psqlrc", "--tuples-only", "--no-align", "--command"]
+    done = subprocess.run(
+        [*command, "SELECT answer FROM only_here"], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (done.stdout, done.stderr) == ("42\n", "")
+    pooled = neonctl("connection-string", "tool-string", "--pooled", *project, text=True).strip()
+    plain = neonctl("connection-string", "tool-string", "--ssl", "omit", *project, text=True).strip()
+    for uri in (pooled, plain):
+        with psycopg.connect(uri) as connection:
+            assert connection.execute("SELECT answer FROM only_here").fetchone() == (42,)
+    shown = neonctl("connection-string", "tool-string", "--extended", *project)
+    assert (shown["role"], shown["database"]) == ("votes_owner", "votes")

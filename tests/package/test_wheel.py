@@ -115,7 +115,7 @@ def test_without_its_extra_the_local_service_says_what_to_install(installed: Pat
         done = run(*command, "serve", "--help")
         assert done.returncode == 1
         assert done.stderr == (
-            "kardinal-neon-local: not installed: psycopg, starlette, uvicorn;"
+            "kardinal-neon-local: not installed: cryptography, psycopg, starlette, uvicorn;"
             " run: pip install 'kardinal-infra[local-neon]'\n"
         )
 

@@ -81,16 +81,12 @@ def named(values: dict[str, str]) -> list[dict[str, str]]:
     return [{"type": "Exact", "name": name, "value": value} for name, value in values.items()]
 
 
-def some(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, str]]:
-    return st.dictionaries(st.sampled_from(names), st.sampled_from(("1", "2")), max_size=len(names))
-
-
-@st.composite
-def applications(draw: st.DrawFn) -> Application:
-    services = tuple(draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)))
-    ports = {name: draw(st.sampled_from(((80,), (80, 9000), (9000,)))) for name in services}
+def application_of(random: Random) -> Application:
+    """One to four services with one or two ports each; a quarter of the ports are routed as gRPC."""
+    services = tuple(random.sample(NAMES, random.randint(1, 4)))
+    ports = {name: random.choice(((80,), (80, 9000), (9000,))) for name in services}
     places = [(name, port) for name in services for port in ports[name]]
-    return Application(services, ports, frozenset(place for place in places if draw(st.integers(0, 3)) == 0))
+    return Application(services, ports, frozenset(place for place in places if random.random() < 0.25))
 
 
 def http_match(random: Random) -> dict[str, Any]:
@@ -128,7 +124,8 @@ def _rule(random: Random, application: Application, service: str, port: int, grp
     if count := random.choice((0, 1, 1, 2, 3)):
         rule["matches"] = [(grpc_match if grpc else http_match)(random) for _ in range(count)]
     names = random.sample(
-        [service, *VERSIONS, *set(application.services) - {service}], k=random.choice((0, 1, 1, 2))
+        [service, *VERSIONS, *(name for name in application.services if name != service)],
+        k=random.choice((0, 1, 1, 2)),
     )
     backends = [{"name": name, "port": port, "weight": random.choice((0, 1, 9))} for name in names]
     if random.random() < 0.1:
@@ -174,41 +171,47 @@ def baseline_of(random: Random, application: Application, extra: int, many: bool
     return routes
 
 
-@st.composite
-def flow_sets(draw: st.DrawFn, services: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """Forks by service, by flow."""
-    flows = {}
-    for flow in draw(st.lists(st.sampled_from(FLOWS), min_size=1, unique=True)):
-        forked = draw(st.lists(st.sampled_from(services), min_size=1, unique=True))
-        flows[flow] = {service: fork_name(service, flow) for service in forked}
-    return flows
+def flows_of(random: Random, services: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """One to three flows: forks by service, by flow."""
+    return {
+        flow: {
+            service: fork_name(service, flow)
+            for service in random.sample(services, random.randint(1, len(services)))
+        }
+        for flow in random.sample(FLOWS, random.randint(1, len(FLOWS)))
+    }
 
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
-    application = draw(applications())
-    seed = draw(st.integers(0, 2**32))
-    baseline = baseline_of(
-        Random(seed), application, draw(st.integers(0, 4)), many=draw(st.integers(0, 7)) == 0
-    )
-    return Cluster(application, baseline, draw(flow_sets(application.services)), seed)
+    """A cluster made from one number: hypothesis draws few values fast, and its size apart to shrink by."""
+    seed, extra, size = draw(st.integers(0, 2**32)), draw(st.integers(0, 4)), draw(st.integers(0, 7))
+    random = Random(seed)
+    application = application_of(random)
+    baseline = baseline_of(random, application, extra, many=size == 0)
+    return Cluster(application, baseline, flows_of(random, application.services), seed)
 
 
-@st.composite
-def requests(draw: st.DrawFn, application: Application) -> Request:
-    service, port = draw(st.sampled_from(application.places))
-    headers = draw(some(HEADERS))
-    if (service, port) in application.grpc:
-        return Request(service, port, "/" + "/".join(draw(st.sampled_from(GRPC))), "POST", headers)
-    path = draw(st.sampled_from((*PATHS, "/api/x", "/api/v2/y", "/other")))
-    return Request(service, port, path, draw(st.sampled_from(METHODS)), headers, draw(some(QUERIES)))
+def requests_of(random: Random, application: Application, count: int) -> list[Request]:
+    """Requests to any of the application's Services, some with what its rules ask for."""
+    made = []
+    for _ in range(count):
+        service, port = random.choice(application.places)
+        headers = {name: random.choice("12") for name in HEADERS if random.random() < 0.4}
+        if (service, port) in application.grpc:
+            made.append(Request(service, port, "/" + "/".join(random.choice(GRPC)), "POST", headers))
+            continue
+        path = random.choice((*PATHS, "/api/x", "/api/v2/y", "/other"))
+        query = {name: random.choice("12") for name in QUERIES if random.random() < 0.4}
+        made.append(Request(service, port, path, random.choice(METHODS), headers, query))
+    return made
 
 
 @st.composite
 def asked_clusters(draw: st.DrawFn) -> tuple[Cluster, list[Request]]:
     """A cluster, and requests to its Services."""
     cluster = draw(clusters())
-    return cluster, draw(st.lists(requests(cluster.application), min_size=1, max_size=6))
+    return cluster, requests_of(Random(cluster.seed + 1), cluster.application, draw(st.integers(1, 8)))
 
 
 def copied(routes: list[dict[str, Any]]) -> list[dict[str, Any]]:

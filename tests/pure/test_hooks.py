@@ -91,6 +91,12 @@ def test_mistakes_in_a_hook_have_their_path(hook: dict[str, Any], problem: str) 
     assert line.startswith(f"kardinal:flow.hooks[1]{problem}")
 
 
+def test_a_missing_name_is_told_once_for_each() -> None:
+    assert config_problems({"create": "x"}, {"create": "x"}) == [
+        f"kardinal:flow.hooks[{index}].name: required, but missing" for index in (0, 1)
+    ]
+
+
 def test_names_are_unique() -> None:
     assert config_problems(TELL, SEED, TELL) == ['kardinal:flow.hooks[2].name: hook "tell" is listed twice']
 

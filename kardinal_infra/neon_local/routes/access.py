@@ -1,6 +1,10 @@
-"""Roles and databases of a branch."""
+"""Roles and databases of a branch: the calls that both have, and those of one of them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,94 +18,118 @@ from ..requests import DatabaseCreate, DatabaseUpdate, RoleCreate, parse
 from ..service import Service
 from . import common
 
-
-def _role(role: Role, operations: list[Operation], *, password: bool = True, status: int = 200) -> Response:
-    body = {"role": views.role(role, with_password=password)}
-    return common.answer({**body, "operations": [views.operation(o) for o in operations]}, status)
+T = TypeVar("T", Role, Database)
+_BRANCH = "/projects/{project}/branches/{branch}"
 
 
-def _database(database: Database, operations: list[Operation], status: int = 200) -> Response:
-    body = {"database": views.database(database)}
-    return common.answer({**body, "operations": [views.operation(o) for o in operations]}, status)
+@dataclass(frozen=True)
+class _Kind(Generic[T]):
+    """What roles and databases do in the same way.
+
+    Attributes:
+        name: In bodies, and with an "s" in paths.
+        every: All of a branch, by its id.
+        find: One of a branch, by its name; ApiError 404 if there is none.
+        create: Makes the one that a request's body describes.
+        delete: Removes one.
+        show: As JSON.
+        show_made: As JSON when it has been made or changed.
+    """
+
+    service: Service
+    name: str
+    every: Callable[[str], list[T]]
+    find: Callable[[Branch, str], T]
+    create: Callable[[Branch, bytes], tuple[T, list[Operation]]]
+    delete: Callable[[Service, Branch, T], list[Operation]]
+    show: Callable[[T], common.Json]
+    show_made: Callable[[T], common.Json]
+
+    @property
+    def path(self) -> str:
+        """The path of one."""
+        return f"{_BRANCH}/{self.name}s/{{name}}"
+
+    def branch(self, request: Request) -> Branch:
+        """The branch of a call."""
+        return self.service.branch(request.path_params["project"], request.path_params["branch"])
+
+    def found(self, request: Request) -> tuple[Branch, T]:
+        """The branch of a call, and the one that is meant."""
+        branch = self.branch(request)
+        return branch, self.find(branch, request.path_params["name"])
+
+    def changed(self, made: T, operations: list[Operation], status: int = 200) -> Response:
+        """The answer to a write."""
+        listed = [views.operation(operation) for operation in operations]
+        return common.answer({self.name: self.show_made(made), "operations": listed}, status)
+
+    def routes(self) -> list[Route]:
+        """List, create, get and delete."""
+
+        async def index(request: Request) -> Response:
+            every = self.every(self.branch(request).id)
+            return common.answer({f"{self.name}s": [self.show(one) for one in every]})
+
+        async def create(request: Request) -> Response:
+            body = await request.body()
+            return self.changed(*self.create(self.branch(request), body), status=201)
+
+        async def show(request: Request) -> Response:
+            return common.answer({self.name: self.show(self.found(request)[1])})
+
+        async def delete(request: Request) -> Response:
+            branch = self.branch(request)
+            try:
+                one = self.find(branch, request.path_params["name"])
+            except ApiError:
+                return common.nothing()
+            operations = [views.operation(o) for o in self.delete(self.service, branch, one)]
+            return common.answer({self.name: self.show(one), "operations": operations})
+
+        return [
+            Route(f"{_BRANCH}/{self.name}s", index, methods=["GET"]),
+            Route(f"{_BRANCH}/{self.name}s", create, methods=["POST"]),
+            Route(self.path, show, methods=["GET"]),
+            Route(self.path, delete, methods=["DELETE"]),
+        ]
 
 
 def routes(service: Service) -> list[Route]:
     """The routes of roles and databases."""
 
-    def branch_of(request: Request) -> Branch:
-        return service.branch(request.path_params["project"], request.path_params["branch"])
+    def create_role(branch: Branch, body: bytes) -> tuple[Role, list[Operation]]:
+        return work.create_role(service, branch, parse(RoleCreate, body).role)
 
-    def role_of(request: Request) -> tuple[Branch, Role]:
-        branch = branch_of(request)
-        return branch, service.role(branch, request.path_params["role"])
+    def create_database(branch: Branch, body: bytes) -> tuple[Database, list[Operation]]:
+        return work.create_database(service, branch, parse(DatabaseCreate, body).database)
 
-    def database_of(request: Request) -> tuple[Branch, Database]:
-        branch = branch_of(request)
-        return branch, service.database(branch, request.path_params["database"])
-
-    async def roles(request: Request) -> Response:
-        branch = branch_of(request)
-        return common.answer({"roles": [views.role(r) for r in service.store.roles(branch.id)]})
-
-    async def create_role(request: Request) -> Response:
-        wanted = parse(RoleCreate, await request.body())
-        return _role(*work.create_role(service, branch_of(request), wanted.role), status=201)
-
-    async def show_role(request: Request) -> Response:
-        return common.answer({"role": views.role(role_of(request)[1])})
-
-    async def delete_role(request: Request) -> Response:
-        branch = branch_of(request)
-        try:
-            role = service.role(branch, request.path_params["role"])
-        except ApiError:
-            return common.nothing()
-        return _role(role, work.delete_role(service, branch, role), password=False)
+    roles = _Kind[Role](
+        service, "role", service.store.roles, service.role, create_role, work.delete_role, views.role,
+        lambda role: views.role(role, with_password=True),
+    )  # fmt: skip
+    databases = _Kind[Database](
+        service, "database", service.store.databases, service.database, create_database, work.delete_database,
+        views.database, views.database,
+    )  # fmt: skip
 
     async def reveal_password(request: Request) -> Response:
-        _, role = role_of(request)
+        _, role = roles.found(request)
         if role.password is None:
             raise ApiError(412, f"the password of role {role.name} is not stored")
         return common.answer({"password": role.password})
 
     async def reset_password(request: Request) -> Response:
-        return _role(*work.reset_password(service, *role_of(request)))
-
-    async def databases(request: Request) -> Response:
-        branch = branch_of(request)
-        return common.answer({"databases": [views.database(d) for d in service.store.databases(branch.id)]})
-
-    async def create_database(request: Request) -> Response:
-        wanted = parse(DatabaseCreate, await request.body())
-        return _database(*work.create_database(service, branch_of(request), wanted.database), status=201)
-
-    async def show_database(request: Request) -> Response:
-        return common.answer({"database": views.database(database_of(request)[1])})
+        return roles.changed(*work.reset_password(service, *roles.found(request)))
 
     async def update_database(request: Request) -> Response:
         wanted = parse(DatabaseUpdate, await request.body())
-        return _database(*work.update_database(service, *database_of(request), wanted.database))
+        return databases.changed(*work.update_database(service, *databases.found(request), wanted.database))
 
-    async def delete_database(request: Request) -> Response:
-        branch = branch_of(request)
-        try:
-            database = service.database(branch, request.path_params["database"])
-        except ApiError:
-            return common.nothing()
-        return _database(database, work.delete_database(service, branch, database))
-
-    branch = "/projects/{project}/branches/{branch}"
-    role, database = f"{branch}/roles/{{role}}", f"{branch}/databases/{{database}}"
     return [
-        Route(f"{branch}/roles", roles, methods=["GET"]),
-        Route(f"{branch}/roles", create_role, methods=["POST"]),
-        Route(role, show_role, methods=["GET"]),
-        Route(role, delete_role, methods=["DELETE"]),
-        Route(f"{role}/reveal_password", reveal_password, methods=["GET"]),
-        Route(f"{role}/reset_password", reset_password, methods=["POST"]),
-        Route(f"{branch}/databases", databases, methods=["GET"]),
-        Route(f"{branch}/databases", create_database, methods=["POST"]),
-        Route(database, show_database, methods=["GET"]),
-        Route(database, update_database, methods=["PATCH"]),
-        Route(database, delete_database, methods=["DELETE"]),
+        *roles.routes(),
+        Route(f"{roles.path}/reveal_password", reveal_password, methods=["GET"]),
+        Route(f"{roles.path}/reset_password", reset_password, methods=["POST"]),
+        *databases.routes(),
+        Route(databases.path, update_database, methods=["PATCH"]),
     ]

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from .. import branches as work
 from .. import schemas, views
 from ..errors import ApiError
+from ..history import Moment, visiting
 from ..identifiers import rfc3339_micro
 from ..records import Branch
 from ..requests import BranchCreate, BranchRestore, BranchUpdate, parse
@@ -20,10 +21,9 @@ _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 10000
 
 
-def _no_history(request: Request, *parameters: str) -> None:
-    for name in parameters:
-        if common.text(request, name) is not None:
-            raise ApiError(422, f"{name}: the local service keeps no history")
+def _moment(request: Request, prefix: str = "") -> Moment | None:
+    lsn, timestamp = (common.text(request, prefix + name) for name in ("lsn", "timestamp"))
+    return Moment.of(lsn, timestamp, prefix)
 
 
 def created(service: Service, made: work.Created) -> Response:
@@ -131,21 +131,26 @@ def routes(service: Service) -> list[Route]:
     async def schema(request: Request) -> Response:
         branch = found(request)
         database = service.database(branch, common.required(request, "db_name"))
-        _no_history(request, "lsn", "timestamp")
-        if common.choice(request, "format", ("sql", "json"), "sql") == "json":
-            return common.answer({"json": await schemas.schema_json(service, branch, database.name)})
-        return common.answer({"sql": await schemas.schema_sql(service, branch, database.name)})
+        form = common.choice(request, "format", ("sql", "json"), "sql")
+        read = schemas.schema_json if form == "json" else schemas.schema_sql
+        async with visiting(service, branch, _moment(request)) as visited:
+            return common.answer({form: await read(service, visited, database.name)})
 
     async def compare_schema(request: Request) -> Response:
         branch = found(request)
         database = service.database(branch, common.required(request, "db_name"))
-        _no_history(request, "lsn", "timestamp", "base_lsn", "base_timestamp")
         base_id = common.text(request, "base_branch_id") or branch.parent_id
         if base_id is None:
             raise ApiError(400, f"branch {branch.id} has no parent: base_branch_id is required")
         base = service.branch(branch.project_id, base_id)
         service.database(base, database.name)
-        return common.answer({"diff": await schemas.compare(service, base, branch, database.name)})
+        async with (
+            visiting(service, branch, _moment(request)) as visited,
+            visiting(service, base, _moment(request, "base_")) as visited_base,
+        ):
+            return common.answer(
+                {"diff": await schemas.compare(service, visited_base, visited, database.name)}
+            )
 
     one = "/projects/{project}/branches/{branch}"
     return [

@@ -1,0 +1,32 @@
+"""The rules of kardinal-infra over the resources of a stack.
+
+`KARDINAL_TOPOLOGY` names a file with the baseline's topology:
+`pulumi stack output topology --stack baseline --json > topology.json`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kardinal_infra.cluster import read_live
+from kardinal_infra.live import flow_of
+from kardinal_infra.safety import case_of_manifests, prove
+from kardinal_infra.topology import Topology
+
+
+def validate(args: Any, report: Callable[[str], None]) -> None:
+    """Reports every error of every flow in a stack."""
+    manifests = [item.props for item in args.resources if item.resource_type.startswith("kubernetes:")]
+    flows = {flow for flow in map(flow_of, manifests) if flow is not None}
+    if not flows:
+        return
+    topology = Topology.from_plain(json.loads(Path(os.environ["KARDINAL_TOPOLOGY"]).read_text()), "baseline")
+    live = read_live(topology.namespace)
+    for flow in sorted(flows):
+        for finding in prove(case_of_manifests(manifests, live, topology, flow)):
+            if finding.severity == "error":
+                report(f"{finding.path}: {finding}")

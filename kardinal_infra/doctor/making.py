@@ -1,0 +1,174 @@
+"""A probe's objects on the cluster: made, waited for, and removed whatever happens."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from lightkube import Client
+from lightkube.generic_resource import create_namespaced_resource
+
+from kardinal_infra.cluster import ask
+from kardinal_infra.doctor.marks import dead_probes, probe_owner
+from kardinal_infra.doctor.plan import ProbePlan
+from kardinal_infra.errors import ClusterError
+from kardinal_infra.kinds import GRPC_ROUTES, HTTP_ROUTES, JOBS, SERVICES, VIRTUAL_SERVICES
+from kardinal_infra.live import Object, name_of
+from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY, Owner
+from kardinal_infra.sweep import sweep
+
+PODS = create_namespaced_resource("", "v1", "Pod", "pods")
+
+KINDS: Mapping[str, type[Any]] = {
+    "Job": JOBS,
+    "Service": SERVICES,
+    "HTTPRoute": HTTP_ROUTES,
+    "GRPCRoute": GRPC_ROUTES,
+    "VirtualService": VIRTUAL_SERVICES,
+}
+"""Everything that a probe makes."""
+
+T = TypeVar("T")
+
+READY_SECONDS = 60.0
+"""Longest wait for the collector, and for the routes' acceptance."""
+
+PAUSE_SECONDS = 0.2
+
+_NOT_FOUND = 404
+
+
+@contextmanager
+def made(client: Client, plan: ProbePlan) -> Iterator[str]:
+    """Makes a probe's objects, and removes them at the end.
+
+    Args:
+        client: The cluster.
+        plan: The probe.
+
+    Yields:
+        Name of the collector's pod.
+
+    Raises:
+        ClusterError: The cluster refuses, or the collector or the routes do not become ready.
+    """
+    namespace = plan.owner.namespace
+    try:
+        job = _create(client, plan.job)
+        # When this run is killed, the Job ends and deletes itself, and the cluster all that belongs to it.
+        reference = {
+            "apiVersion": plan.job["apiVersion"],
+            "kind": plan.job["kind"],
+            "name": name_of(job),
+            "uid": job["metadata"]["uid"],
+        }
+        service, *routes = plan.objects
+        _create(client, service, reference)
+        pod = _wait("the collector did not start", lambda: _ready_pod(client, plan.owner))
+        for manifest in routes:
+            _create(client, manifest, reference)
+        _wait("the routes of the probe were not accepted", lambda: _accepted(client, plan.owner))
+        yield pod
+    finally:
+        sweep(client, namespace, plan.key, plan.owner.stack)
+
+
+def remove_dead(client: Client, namespace: str, *, now: datetime | None = None) -> list[str]:
+    """Removes what killed runs have left.
+
+    Args:
+        client: The cluster.
+        namespace: Namespace of the application.
+        now: The present, with a time zone; default: the clock's.
+
+    Returns:
+        What was deleted, as `Kind name`.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or refuses.
+    """
+    items = [
+        {**item, "kind": kind}
+        for kind, resource in KINDS.items()
+        for item in list_objects(
+            client, resource, namespace, {LABEL_FLOW: None, LABEL_MANAGED_BY: MANAGED_BY}
+        )
+    ]
+    return [
+        text
+        for key in dead_probes(items, now or datetime.now(UTC))
+        for text in sweep(client, namespace, key, probe_owner(namespace, key).stack)
+    ]
+
+
+def list_objects(
+    client: Client, kind: type[Any], namespace: str, labels: Mapping[str, str | None] | None = None
+) -> list[Object]:
+    """Lists a kind; empty where it is not served.
+
+    Args:
+        client: The cluster.
+        kind: The resource.
+        namespace: Namespace.
+        labels: Values by label; None stands for any value.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or refuses.
+    """
+    wanted: Any = labels
+    found = ask(
+        client,
+        f"list {kind._api_info.plural}",
+        lambda: [item.to_dict() for item in client.list(kind, namespace=namespace, labels=wanted)],
+        tolerate={_NOT_FOUND},
+    )
+    return found or []
+
+
+def _create(client: Client, manifest: Object, owner: Mapping[str, str] | None = None) -> Object:
+    body = deepcopy(dict(manifest))
+    if owner is not None:
+        body["metadata"]["ownerReferences"] = [dict(owner)]
+    resource = KINDS[body["kind"]].from_dict(body)
+    made: Object | None = ask(
+        client, f"create {body['kind']} {name_of(body)}", lambda: client.create(resource).to_dict()
+    )
+    assert made is not None
+    return made
+
+
+def _wait(problem: str, look: Callable[[], T | None]) -> T:
+    deadline = time.monotonic() + READY_SECONDS
+    while (found := look()) is None:
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{problem} within {READY_SECONDS:g} s")
+        time.sleep(PAUSE_SECONDS)
+    return found
+
+
+def _ready_pod(client: Client, owner: Owner) -> str | None:
+    for pod in list_objects(client, PODS, owner.namespace, {LABEL_FLOW: owner.flow}):
+        conditions = (pod.get("status") or {}).get("conditions") or ()
+        if any(item["type"] == "Ready" and item["status"] == "True" for item in conditions):
+            return name_of(pod)
+    return None
+
+
+def _accepted(client: Client, owner: Owner) -> bool | None:
+    routes = [
+        route
+        for kind in (HTTP_ROUTES, GRPC_ROUTES)
+        for route in list_objects(client, kind, owner.namespace, {LABEL_FLOW: owner.flow})
+    ]
+    return True if all(map(_is_accepted, routes)) else None
+
+
+def _is_accepted(route: Object) -> bool:
+    parents = (route.get("status") or {}).get("parents") or ()
+    return any(
+        item["type"] == "Accepted" and item["status"] == "True"
+        for parent in parents
+        for item in parent.get("conditions") or ()
+    )

@@ -1,0 +1,156 @@
+"""What a probe makes, decided before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kardinal_infra.doctor.collector import collector_job, collector_service
+from kardinal_infra.doctor.marks import probe_owner
+from kardinal_infra.doctor.routes import probe_routes
+from kardinal_infra.doctor.verdict import callees
+from kardinal_infra.errors import ConfigError, Problem
+from kardinal_infra.live import LiveObjects
+from kardinal_infra.names import Owner
+from kardinal_infra.routing import Targets, entry_route
+from kardinal_infra.routing.conflicts import fork_conflicts
+from kardinal_infra.routing.dialect import dialect_conflicts
+from kardinal_infra.routing.edge import own_routes
+from kardinal_infra.routing.mesh_hosts import claiming
+from kardinal_infra.topology import Entry, Topology
+
+
+@dataclass(frozen=True)
+class ProbePlan:
+    """A probe.
+
+    Attributes:
+        owner: Whose its objects are; `owner.flow` is the key.
+        entry: Where its request enters.
+        host: Its own host at the Gateway.
+        job: The collector, which owns everything else.
+        objects: Manifests of everything else, what leads requests to the collector last.
+        mute: Why calls of a service cannot be seen, by the called service.
+    """
+
+    owner: Owner
+    entry: Entry
+    host: str
+    job: Mapping[str, Any] = field(repr=False)
+    objects: tuple[Mapping[str, Any], ...] = field(repr=False)
+    mute: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """The key that the probe's request carries."""
+        return str(self.owner.flow)
+
+
+def plan_probe(
+    topology: Topology,
+    live: LiveObjects,
+    key: str,
+    image: str,
+    *,
+    forks: Mapping[str, str] | None = None,
+    entry: str | None = None,
+    baggage: bool = False,
+) -> ProbePlan:
+    """Plans a probe.
+
+    Args:
+        topology: The application.
+        live: What is on the cluster.
+        key: A new key (`marks.new_key`).
+        image: Image of the mesh's proxies, for the collector.
+        forks: Fork by service, of the flow to look at; default: the baseline is looked at.
+        entry: Service to enter by; default: the topology's first entry.
+        baggage: Whether the baggage is watched too.
+
+    Returns:
+        The plan. A Service whose requests without a key would be touched by a route of ours is left alone and
+        is in `mute`.
+
+    Raises:
+        ConfigError: The application has no such entry, or its host cannot be routed.
+    """
+    owner = probe_owner(topology.namespace, key)
+    chosen = _entry(topology, entry)
+    routes: list[dict[str, Any]] = []
+    mute: dict[str, str] = {}
+    for name in sorted(topology.downstream([chosen.service])):
+        if not any(name in callees(topology, caller) for caller in topology.services):
+            continue
+        if problem := next(_obstacles(topology, name, live), None):
+            mute[name] = problem
+            continue
+        targets = Targets(owner, name, forks or {}, topology.services)
+        try:
+            made = [
+                route
+                for port in topology.services[name].routed_ports
+                for route in probe_routes(targets, port.port, live.routes, baggage=baggage)
+            ]
+        except ValueError as error:
+            mute[name] = f"its routes cannot be copied: {error}"
+            continue
+        routes += made
+    host = topology.flow_host(chosen, key)
+    return ProbePlan(
+        owner=owner,
+        entry=chosen,
+        host=host,
+        job=collector_job(owner, image, baggage=baggage),
+        objects=(
+            collector_service(owner),
+            *routes,
+            _entry_route(topology, live, owner, chosen, host, forks or {}),
+        ),
+        mute=mute,
+    )
+
+
+def _entry(topology: Topology, service: str | None) -> Entry:
+    for entry in topology.entries:
+        if service in (None, entry.service):
+            return entry
+    known = ", ".join(dict.fromkeys(entry.service for entry in topology.entries)) or "none"
+    wanted = f'no entry at service "{service}"' if service else "no entry to send a request through"
+    raise ConfigError(
+        [Problem("topology.entries", f"{topology.application} has {wanted}; its entries: {known}")]
+    )
+
+
+def _obstacles(topology: Topology, name: str, live: LiveObjects) -> Iterator[str]:
+    """Why a route on a Service would touch requests without the key, or would not see those with it."""
+    namespace = topology.namespace
+    for conflict in fork_conflicts(namespace, name, topology.services[name], live):
+        yield conflict.message
+    for conflict in dialect_conflicts(namespace, name, live):
+        yield conflict.message
+    if claiming(live.virtual_services, namespace, name):
+        yield "a VirtualService takes its requests in the mesh, and a route of ours would switch it off"
+
+
+def _entry_route(
+    topology: Topology, live: LiveObjects, owner: Owner, entry: Entry, host: str, forks: Mapping[str, str]
+) -> dict[str, Any]:
+    gateway, index = topology.gateway, topology.entries.index(entry)
+    existing = live.virtual_services if gateway.kind == "istio" else live.http_routes
+    try:
+        return entry_route(
+            owner,
+            gateway,
+            entry.service,
+            host,
+            topology.entry_port(entry),
+            forks.get(entry.service),
+            topology.entry_part(index),
+            production=own_routes(existing, topology.namespace, entry.host),
+            forks=forks,
+        )
+    except ValueError as error:
+        raise ConfigError(
+            [Problem(f"topology.entries[{index}]", f'host "{host}" cannot be routed: {error}')]
+        ) from error

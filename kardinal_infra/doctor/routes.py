@@ -1,0 +1,92 @@
+"""The routes of a probe: as a flow's, but they lead where requests go anyway, and mirror what meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from kardinal_infra.doctor.collector import HEADER_HOP, PORT, baggage_pattern
+from kardinal_infra.live import Object
+from kardinal_infra.names import route_name
+from kardinal_infra.routing import Targets, baseline_routes
+from kardinal_infra.routing.derive import with_key
+from kardinal_infra.routing.filters import MIRROR, REQUEST_HEADERS, for_flow, merge_filter
+from kardinal_infra.routing.manifest import MAX_HEADERS, route, service_backend, service_parent
+from kardinal_infra.routing.parents import kind_of, matches_of, rules_of
+from kardinal_infra.routing.split import split
+
+
+def probe_routes(
+    targets: Targets, port: int, routes: Iterable[Object], *, baggage: bool
+) -> list[dict[str, Any]]:
+    """Derives the routes of a probe on one port of one Service.
+
+    Args:
+        targets: The Service; forks are those of the flow that is looked at, none for the baseline.
+        port: The Service's port.
+        routes: Live HTTPRoutes and GRPCRoutes.
+        baggage: Whether requests with the key in the baggage alone are seen too.
+
+    Returns:
+        Manifests.
+
+    Raises:
+        ValueError: As `flow_routes`.
+    """
+    owner, service = targets.owner, targets.service
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for item in baseline_routes(routes, owner.namespace, service, port):
+        for rule in rules_of(item):
+            by_kind.setdefault(kind_of(item), []).append(_watched(rule, port, targets, baggage=baggage))
+    return [
+        route(
+            kind,
+            owner,
+            route_name(service, str(owner.flow), port, part),
+            service,
+            {"parentRefs": [service_parent(service, port)], "rules": chunk},
+        )
+        for kind, rules in by_kind.items()
+        for part, chunk in enumerate(split(rules), start=1)
+    ]
+
+
+def _watched(rule: Mapping[str, Any], port: int, targets: Targets, *, baggage: bool) -> dict[str, Any]:
+    key = str(targets.owner.flow)
+    copy = {name: deepcopy(value) for name, value in rule.items() if name not in {"name", "filters"}}
+    copy.pop("sessionPersistence", None)  # a probe must not take part in production's sessions
+    copy["matches"] = [
+        marked for match in matches_of(rule) for marked in _with_carriers(match, key, baggage=baggage)
+    ]
+    filters = for_flow(rule.get("filters") or (), lambda _: None)
+    if backends := copy.get("backendRefs"):
+        copy["backendRefs"] = [_backend(item, port, targets) for item in backends]
+        hop = {"name": HEADER_HOP, "value": targets.service}
+        filters = merge_filter(filters, REQUEST_HEADERS, "set", hop)
+        filters.append({"type": MIRROR, "requestMirror": {"backendRef": service_backend(key, PORT)}})
+    if filters:
+        copy["filters"] = filters
+    return copy
+
+
+def _with_carriers(match: Mapping[str, Any], key: str, *, baggage: bool) -> Iterator[dict[str, Any]]:
+    yield with_key(match, key)
+    headers = list(match.get("headers") or ())
+    if baggage and len(headers) < MAX_HEADERS:
+        pattern = {"type": "RegularExpression", "name": "baggage", "value": baggage_pattern(key)}
+        yield {**deepcopy(dict(match)), "headers": [*headers, pattern]}
+
+
+def _backend(backend: Mapping[str, Any], port: int, targets: Targets) -> dict[str, Any]:
+    copy = {name: value for name, value in backend.items() if name != "filters"}
+    if filters := for_flow(backend.get("filters") or (), lambda _: None):
+        copy["filters"] = filters
+    if backend.get("kind", "Service") != "Service" or backend.get("group", "") != "":
+        return copy
+    fork = targets.fork_of(backend["name"], backend.get("namespace") or targets.owner.namespace)
+    if fork is not None:
+        copy["name"] = fork
+        # As a flow's: a version of the service may listen elsewhere, its fork has the service's port.
+        copy["port"] = backend.get("port", port) if backend["name"] in targets.declared else port
+    return copy

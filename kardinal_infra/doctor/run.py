@@ -1,0 +1,181 @@
+"""Asks an application with a key of its own, and tells how far the key came."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lightkube import Client
+
+from kardinal_infra.cluster import ask, connect, read_live
+from kardinal_infra.doctor.collector import Sighting, read_log
+from kardinal_infra.doctor.making import PODS, list_objects, made, remove_dead
+from kardinal_infra.doctor.marks import new_key
+from kardinal_infra.doctor.plan import ProbePlan, plan_probe
+from kardinal_infra.doctor.pods import addresses, proxy_image, service_of, without_sidecar
+from kardinal_infra.doctor.verdict import Diagnosis, Trace, callees, seen_calls, trace, undeclared_calls
+from kardinal_infra.errors import ClusterError
+from kardinal_infra.live import LiveObjects, Object
+from kardinal_infra.names import HEADER_FLOW
+from kardinal_infra.probe import ProbeCheck, run_probe
+from kardinal_infra.topology import Topology
+
+ENTRY_SECONDS = 30.0
+"""Longest wait until the probe's host answers."""
+
+PAUSE_SECONDS = 0.5
+"""From an answer to the look at the collector, which writes its log every 0.1 s."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to look at.
+
+    Attributes:
+        topology: The application.
+        forks: Fork by service, of the flow to look at; none for the baseline.
+        entry: Service to enter by; default: the topology's first entry.
+        paths: Paths to ask for, each with its query.
+        seconds: How long to ask again while a declared call has not been seen with the key.
+        baggage: Whether the baggage is watched too.
+    """
+
+    topology: Topology
+    forks: Mapping[str, str] = field(default_factory=dict)
+    entry: str | None = None
+    paths: Sequence[str] = ("/",)
+    seconds: float = 8.0
+    baggage: bool = False
+
+
+def diagnose(question: Question, *, kubeconfig: str | None = None, context: str | None = None) -> Diagnosis:
+    """Sends a tagged request through an application and tells how far its key came.
+
+    Only GET requests are sent, all with a key that no flow has. What is made for them is removed at the end,
+    also after an error; what killed runs have left is removed first.
+
+    Args:
+        question: What to look at.
+        kubeconfig: As for `read_live`.
+        context: As for `read_live`.
+
+    Returns:
+        The diagnosis.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or refuses, or no pod of the application has a sidecar.
+        ConfigError: There is no such entry, or its host cannot be routed.
+        ProbeError: The probe's host does not answer.
+    """
+    topology = question.topology
+    namespace = topology.namespace
+    with connect(namespace, kubeconfig=kubeconfig, context=context) as client:
+        remove_dead(client, namespace)
+        live = read_live(namespace, kubeconfig=kubeconfig, context=context)
+        pods = _by_service(list_objects(client, PODS, namespace), question, live)
+        image = proxy_image(pod for group in pods.values() for pod in group)
+        if image is None:
+            raise ClusterError(
+                f"no service in namespace {namespace} has a pod with a sidecar: nothing to see"
+            )
+        plan = plan_probe(
+            topology,
+            live,
+            new_key(),
+            image,
+            forks=question.forks,
+            entry=question.entry,
+            baggage=question.baggage,
+        )
+        with made(client, plan) as collector:
+            return _Watch(client, plan, question, pods, collector).diagnosis()
+
+
+class _Watch:
+    """Asks until every declared call has been seen with the key, or the time is over."""
+
+    def __init__(
+        self,
+        client: Client,
+        plan: ProbePlan,
+        question: Question,
+        pods: Mapping[str, Sequence[Object]],
+        collector: str,
+    ) -> None:
+        self._client = client
+        self._plan = plan
+        self._question = question
+        self._services = addresses(pods)
+        self._collector = collector
+        self._deaf = {
+            name: f"pods without a sidecar: {', '.join(found)}"
+            for name, group in pods.items()
+            if (found := without_sidecar(group))
+        }
+
+    def diagnosis(self) -> Diagnosis:
+        gateway = self._question.topology.gateway
+        url = gateway.url(self._plan.host)
+        marks = {HEADER_FLOW: self._plan.key}
+        checks = [
+            ProbeCheck(url + path, address=gateway.address or "", headers=marks)
+            for path in self._question.paths
+        ]
+        requests = 0
+        deadline: float | None = None
+        while True:
+            run_probe(checks, ENTRY_SECONDS)
+            requests += len(checks)
+            # The time counts from the first answer: the way through the Gateway is in effect.
+            deadline = deadline or time.monotonic() + self._question.seconds
+            time.sleep(PAUSE_SECONDS)
+            sightings = self._sightings()
+            traces = tuple(self._trace(sightings, carrier) for carrier in self._carriers())
+            if all(found.state == "passed" for found in traces) or time.monotonic() > deadline:
+                break
+        topology = self._question.topology
+        calls = {call for name in self._carriers() for call in seen_calls(sightings, self._services, name)}
+        reached = topology.downstream([self._plan.entry.service])
+        unseen = {
+            **{name: reason for name, reason in self._deaf.items() if callees(topology, name)},
+            **self._plan.mute,
+        }
+        return Diagnosis(
+            key=self._plan.key,
+            url=url,
+            entry=self._plan.entry.service,
+            requests=requests,
+            traces=traces,
+            unseen={name: reason for name, reason in sorted(unseen.items()) if name in reached},
+            undeclared=undeclared_calls(topology, calls),
+        )
+
+    def _carriers(self) -> tuple[Literal["header", "baggage"], ...]:
+        return ("header", "baggage") if self._question.baggage else ("header",)
+
+    def _trace(self, sightings: Iterable[Sighting], carrier: Literal["header", "baggage"]) -> Trace:
+        return trace(
+            self._question.topology,
+            self._plan.entry.service,
+            seen_calls(sightings, self._services, carrier),
+            carrier=carrier,
+            deaf=self._deaf,
+            mute=self._plan.mute,
+        )
+
+    def _sightings(self) -> list[Sighting]:
+        lines = ask(
+            self._client,
+            "read the collector's log",
+            lambda: list(self._client.log(self._collector, namespace=self._plan.owner.namespace)),
+        )
+        return list(read_log(lines or (), self._plan.key))
+
+
+def _by_service(pods: Iterable[Object], question: Question, live: LiveObjects) -> dict[str, list[Object]]:
+    found: dict[str, list[Object]] = {}
+    for pod in pods:
+        service = service_of(pod, question.topology, live, question.forks)
+        if service is not None:
+            found.setdefault(service, []).append(pod)
+    return found

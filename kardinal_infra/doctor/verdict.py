@@ -1,0 +1,167 @@
+"""From what was seen to a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from kardinal_infra.doctor.collector import Sighting
+from kardinal_infra.topology import Topology
+
+EdgeState = Literal["passed", "missing", "unseen", "unreached"]
+State = Literal["passed", "dropped", "unclear"]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A declared call of one service by another.
+
+    Attributes:
+        caller: The calling service.
+        callee: The called service.
+        state: `passed`: it carried the key. `missing`: the caller got the key, and this call did not carry
+            it or was not made. `unseen`: it cannot be watched. `unreached`: the caller never got the key.
+    """
+
+    caller: str
+    callee: str
+    state: EdgeState
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How far the key came in one carrier.
+
+    Attributes:
+        carrier: `header` or `baggage`.
+        state: `passed`: every declared call carried the key. `dropped`: a service got it and sent it to none
+            of those that it calls. `unclear`: some declared calls carried it, others did not or cannot be
+            watched.
+        first_drop: The dropping service next to the entry.
+        edges: The declared calls, from the entry on.
+    """
+
+    carrier: Literal["header", "baggage"]
+    state: State
+    first_drop: str | None
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a probe has shown.
+
+    Attributes:
+        key: The probe's key.
+        url: What was asked, without its path.
+        entry: The service that the request entered by.
+        requests: How many requests were sent.
+        traces: One for each carrier; the first is the header's, by which flows are routed.
+        unseen: Why calls of or to a service cannot be watched, by service.
+        undeclared: Calls with the key that the topology does not declare, `(caller, callee)`; a caller that
+            is no service is named by its address.
+    """
+
+    key: str
+    url: str
+    entry: str
+    requests: int
+    traces: tuple[Trace, ...]
+    unseen: Mapping[str, str]
+    undeclared: tuple[tuple[str, str], ...]
+
+
+def callees(topology: Topology, service: str) -> list[str]:
+    """Services that a service declares to call by http or grpc, sorted.
+
+    Args:
+        topology: The application.
+        service: Key in its services.
+    """
+    names = set(topology.services[service].depends_on) & topology.services.keys()
+    return sorted(name for name in names if topology.services[name].routed_ports)
+
+
+def trace(
+    topology: Topology,
+    entry: str,
+    calls: Collection[tuple[str, str]],
+    *,
+    carrier: Literal["header", "baggage"] = "header",
+    deaf: Collection[str] = (),
+    mute: Collection[str] = (),
+) -> Trace:
+    """Judges the calls that carried the key.
+
+    Args:
+        topology: The application.
+        entry: Service that the request entered by.
+        calls: Caller and callee of each.
+        carrier: What carried it.
+        deaf: Services whose own calls cannot be seen (no sidecar).
+        mute: Services on whose Service no probe route can be.
+    """
+    reached = {entry} | {callee for _, callee in calls}
+    edges: list[Edge] = []
+    first: str | None = None
+    for service in _in_order(topology, entry):
+        states: dict[str, EdgeState] = {}
+        for callee in callees(topology, service):
+            if (service, callee) in calls:
+                states[callee] = "passed"
+            elif service in deaf or callee in mute:
+                states[callee] = "unseen"
+            else:
+                states[callee] = "missing" if service in reached else "unreached"
+        edges += [Edge(service, callee, state) for callee, state in states.items()]
+        if first is None and "missing" in states.values() and "passed" not in states.values():
+            first = service
+    state: State = "passed"
+    if any(edge.state != "passed" for edge in edges):
+        state = "dropped" if first is not None else "unclear"
+    return Trace(carrier, state, first, tuple(edges))
+
+
+def seen_calls(
+    sightings: Iterable[Sighting], services: Mapping[str, str], carrier: Literal["header", "baggage"]
+) -> set[tuple[str, str]]:
+    """Names who called whom with the key.
+
+    Args:
+        sightings: The collector's.
+        services: Service by address of a pod.
+        carrier: What must have carried it.
+
+    Returns:
+        Caller and callee; a caller that is no service of the application by its address.
+    """
+    return {
+        (services.get(item.address, item.address or "unknown"), item.service)
+        for item in sightings
+        if (item.header if carrier == "header" else item.baggage)
+    }
+
+
+def undeclared_calls(topology: Topology, calls: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Picks the calls that the topology does not declare.
+
+    Args:
+        topology: The application.
+        calls: Caller and callee of each.
+    """
+    return tuple(
+        sorted(
+            (caller, callee)
+            for caller, callee in calls
+            if caller not in topology.services or callee not in topology.services[caller].depends_on
+        )
+    )
+
+
+def _in_order(topology: Topology, entry: str) -> list[str]:
+    """Services behind an entry, the nearest first."""
+    order = [entry]
+    for service in order:
+        order += [name for name in callees(topology, service) if name not in order]
+    return order

@@ -1,0 +1,87 @@
+"""What the user's own routes say about a public host, and what a flow's host makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from kardinal_infra.live import Object, flow_of, namespace_of
+from kardinal_infra.names import HEADER_FORK, LABEL_MANAGED_BY, MANAGED_BY
+from kardinal_infra.routing.filters import RESPONSE_HEADERS, for_flow, merge_filter
+from kardinal_infra.routing.parents import age, rules_of
+
+REDIRECT = "RequestRedirect"
+
+
+def own_routes(items: Iterable[Object], namespace: str, host: str) -> list[Object]:
+    """Finds the user's own routes of a public host, beside which none of ours must stand.
+
+    Args:
+        items: HTTPRoutes, or VirtualServices of an Istio Gateway.
+        namespace: Namespace of the application; routes of others cannot be copied into it.
+        host: The production host.
+
+    Returns:
+        Those that name exactly this host, oldest first.
+    """
+    found = (
+        item
+        for item in items
+        if flow_of(item) is None
+        and (item.get("metadata", {}).get("labels") or {}).get(LABEL_MANAGED_BY) != MANAGED_BY
+        and namespace_of(item) == namespace
+        and host in (_spec(item).get("hostnames") or _spec(item).get("hosts") or ())
+    )
+    return sorted(found, key=age)
+
+
+def flow_rules(routes: Iterable[Object], namespace: str, forks: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Copies the rules of a production host for a flow's host.
+
+    Args:
+        routes: The user's HTTPRoutes of the host.
+        namespace: Their namespace.
+        forks: Fork by service.
+
+    Returns:
+        Rules that lead to forks where there are some, and to production's services everywhere else.
+    """
+    return [_flow_rule(rule, namespace, forks) for route in routes for rule in rules_of(route)]
+
+
+def _flow_rule(rule: Mapping[str, Any], namespace: str, forks: Mapping[str, str]) -> dict[str, Any]:
+    def forked(backend: Mapping[str, Any]) -> dict[str, Any] | None:
+        plain = backend.get("kind", "Service") == "Service" and backend.get("group", "") == ""
+        here = (backend.get("namespace") or namespace) == namespace
+        fork = forks.get(backend["name"]) if plain and here else None
+        return {**deepcopy(dict(backend)), "name": fork} if fork is not None else None
+
+    copy = {key: deepcopy(value) for key, value in rule.items() if key not in {"name", "filters"}}
+    filters = for_flow(rule.get("filters") or (), forked)
+    backends = [
+        found
+        for backend in rule.get("backendRefs") or ()
+        if backend.get("weight", 1) > 0 and (found := forked(backend)) is not None
+    ]
+    if backends:
+        copy["backendRefs"] = backends
+        mark = {"name": HEADER_FORK, "value": backends[0]["name"]}
+        filters = merge_filter(filters, RESPONSE_HEADERS, "set", mark)
+    if filters:
+        copy["filters"] = filters
+    return copy
+
+
+def is_redirect(rule: Mapping[str, Any]) -> bool:
+    """Says whether a rule answers by itself, so that nothing is passed on.
+
+    Args:
+        rule: A rule of an HTTPRoute.
+    """
+    return any(item.get("type") == REDIRECT for item in rule.get("filters") or ())
+
+
+def _spec(item: Object) -> Mapping[str, Any]:
+    spec: Mapping[str, Any] = item.get("spec", {})
+    return spec

@@ -1,0 +1,110 @@
+"""The safety proof without a plan: from the manifests of a flow's stack, as a policy pack sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from kardinal_infra.forking import DatabaseEnv
+from kardinal_infra.forking.policies import RECREATED
+from kardinal_infra.forking.workloads import find_workload
+from kardinal_infra.live import LiveObjects, Object, containers, flow_of, matches, name_of, pod_template
+from kardinal_infra.names import LABEL_SERVICE
+from kardinal_infra.safety.case import Case, ProposedFork
+from kardinal_infra.topology import Service, Topology
+
+_WORKLOADS = frozenset({"Deployment", "StatefulSet"})
+_ROUTES = frozenset({"HTTPRoute", "GRPCRoute"})
+_POOLER = "kardinal-pgbouncer"
+
+
+def case_of_manifests(manifests: Iterable[Object], live: LiveObjects, topology: Topology, flow: str) -> Case:
+    """Makes a case for `prove` from plain manifests.
+
+    Args:
+        manifests: Objects of a stack, with kind, metadata and spec; those of other flows are left out.
+        live: What is on the cluster.
+        topology: The application.
+        flow: Flow id.
+
+    Returns:
+        The case. Which databases are branched is told by what differs from the baseline's variables.
+    """
+    own = [item for item in manifests if flow_of(item) == flow]
+    forks = tuple(_forks(own, live, topology))
+    routes = [item for item in own if item.get("kind") in _ROUTES]
+    return Case(
+        live=live,
+        topology=topology,
+        flow=flow,
+        forks=forks,
+        routes=tuple(item for item in routes if _parent_kinds(item) == {"Service"}),
+        entries=tuple(item for item in routes if "Gateway" in _parent_kinds(item)),
+        key="stack",
+        locked=frozenset(fork.service for fork in forks if any(_locks(item, fork) for item in own)),
+    )
+
+
+def _forks(own: Sequence[Object], live: LiveObjects, topology: Topology) -> Iterator[ProposedFork]:
+    for item in own:
+        name = (item.get("metadata", {}).get("labels") or {}).get(LABEL_SERVICE)
+        if item.get("kind") not in _WORKLOADS or name not in topology.services:
+            continue
+        service = topology.services[name]
+        try:
+            baseline = find_workload(live, name, service)
+        except ValueError:
+            continue  # nothing to compare it with
+        changed = _changed(baseline, item)
+        yield ProposedFork(
+            service=name,
+            path=f"stack.{item['kind']}.{name_of(item)}",
+            baseline=baseline,
+            workload=item,
+            service_manifest=next(
+                (one for one in own if one.get("kind") == "Service" and name_of(one) == name_of(item)), None
+            ),
+            databases=tuple(_branched(service, item, changed)),
+            requested_env=changed,
+            policies=tuple(
+                one
+                for one in own
+                if one.get("kind") in RECREATED and one["metadata"]["labels"].get(LABEL_SERVICE) == name
+            ),
+        )
+
+
+def _changed(baseline: Object, fork: Object) -> frozenset[str]:
+    """Variables of a fork that its baseline does not have, or has otherwise."""
+    before = {
+        (container["name"], entry["name"]): entry
+        for container in containers(pod_template(baseline))
+        for entry in container.get("env") or ()
+    }
+    return frozenset(
+        entry["name"]
+        for container in containers(pod_template(fork))
+        for entry in container.get("env") or ()
+        if before.get((container["name"], entry["name"])) != entry
+    )
+
+
+def _branched(service: Service, fork: Object, changed: frozenset[str]) -> Iterator[DatabaseEnv]:
+    pooled = any(item["name"].startswith(_POOLER) for item in containers(pod_template(fork)))
+    for use in service.uses:
+        if pooled or changed.intersection(use.environment):
+            yield DatabaseEnv(use.database, "sidecar" if pooled else "env", use.environment)
+
+
+def _parent_kinds(route: Object) -> set[Any]:
+    parents = route.get("spec", {}).get("parentRefs") or ()
+    return {parent.get("kind", "Gateway") for parent in parents}
+
+
+def _locks(item: Object, fork: ProposedFork) -> bool:
+    spec = item.get("spec", {})
+    if item.get("kind") != "Sidecar":
+        return False
+    closed = (spec.get("outboundTrafficPolicy") or {}).get("mode") == "REGISTRY_ONLY"
+    selected = (spec.get("workloadSelector") or {}).get("labels") or {}
+    return closed and bool(selected) and matches({"matchLabels": selected}, fork.labels)

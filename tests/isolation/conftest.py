@@ -1,0 +1,84 @@
+"""What the tests of isolation on the lab share: its image, and its programs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from lab.containers import import_image
+from lab.images import build_image
+from lab.settings import Lab, from_environment
+from lab.variables import is_running
+
+IMAGE = "kardinal.lab/isolation:1"
+"""Listens on 7001 and 7002 and says which."""
+
+SERVER = """
+import socket, threading
+def serve(port):
+    server = socket.create_server(("", port))
+    while True:
+        client, _ = server.accept()
+        client.sendall(str(port).encode())
+        client.close()
+for port in (7001, 7002):
+    threading.Thread(target=serve, args=(port,)).start()
+"""
+
+Kubectl = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def running() -> Lab:
+    """The running lab, with the tests' image."""
+    lab = from_environment()
+    if not is_running(lab):
+        pytest.skip("the lab is not running: python -m lab up")
+    archive = build_image(
+        IMAGE,
+        packages=["python3-minimal"],
+        files={"/app/server.py": SERVER},
+        entrypoint=["python3", "/app/server.py"],
+        user="1000:1000",
+        lab=lab,
+    )
+    import_image(lab, archive)
+    return lab
+
+
+@pytest.fixture(scope="module")
+def namespace(running: Lab) -> Iterator[str]:
+    """A namespace whose pods get a sidecar; removed at the end."""
+    name = f"isolation-{uuid.uuid4().hex[:8]}"
+    ask(running, "kubectl", "create", "namespace", name)
+    ask(running, "kubectl", "label", "namespace", name, "istio-injection=enabled")
+    yield name
+    ask(running, "kubectl", "delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def kubectl(running: Lab, namespace: str) -> Kubectl:
+    """Asks kubectl in the namespace; `text` goes to its standard input."""
+
+    def call(*arguments: str, text: str = "") -> str:
+        return ask(running, "kubectl", "-n", namespace, *arguments, text=text)
+
+    return call
+
+
+def ask(lab: Lab, program: str, *arguments: str, text: str = "") -> str:
+    """Runs one of the lab's programs, which must succeed."""
+    command = [str(lab.programs / program), f"--kubeconfig={lab.kubeconfig}", *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def apply(kubectl: Kubectl, *objects: Mapping[str, Any]) -> None:
+    """Makes objects."""
+    kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
