@@ -81,15 +81,16 @@ class LeftoversProvider(Provider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compares what identifies the flow's objects."""
         keys = ("namespace", "flow", "stack", "branches", "kubeconfig", "context")
-        # Of another flow id or namespace everything is replaced, and so the sweep of the old one takes place.
-        replaces = [key for key in ("namespace", "flow", "stack") if _olds.get(key) != _news.get(key)]
+        # Of another flow id everything is replaced, and so the sweep of the old one takes place. Another
+        # namespace is no reason: the branches keep their marks, and the old guard would delete them.
+        replaces = [key for key in ("flow", "stack") if _olds.get(key) != _news.get(key)]
         changed = any(_olds.get(key) != _news.get(key) for key in keys)
         return DiffResult(changes=changed, replaces=replaces)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Remembers what is to be looked for, and what was: an update that was killed may have made it."""
-        former = _former(_olds, _news)
-        return UpdateResult(outs={**_news, **({"former": former} if former else {})})
+        remembered = {"former": _former(_olds, _news), "former_namespaces": _former_namespaces(_olds, _news)}
+        return UpdateResult(outs={**_news, **{key: value for key, value in remembered.items() if value}})
 
     @one_line_errors
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
@@ -100,12 +101,12 @@ class LeftoversProvider(Provider):
             BranchingError: A branch cannot be removed.
         """
         if not cluster_is_gone():
-            namespace = _props["namespace"]
-            with connect(
-                namespace, kubeconfig=_props.get("kubeconfig"), context=_props.get("context")
-            ) as client:
-                for item in sweep(client, namespace, _props["flow"], _props["stack"]):
-                    print(f"kardinal: removed {item}, which the stack's state did not know")  # noqa: T201
+            for namespace in [_props["namespace"], *_props.get("former_namespaces", ())]:
+                with connect(
+                    namespace, kubeconfig=_props.get("kubeconfig"), context=_props.get("context")
+                ) as client:
+                    for item in sweep(client, namespace, _props["flow"], _props["stack"]):
+                        print(f"kardinal: removed {item}, which the stack's state did not know")  # noqa: T201
         for mark in [*_props["branches"], *_props.get("former", ())]:
             request = BranchRequest.from_plain(mark["request"])
             if backend(mark["backend"]).discard(request, self.config.get):
@@ -117,6 +118,12 @@ def _former(olds: dict[str, Any], news: dict[str, Any]) -> list[dict[str, Any]]:
     former = {_identity(mark): mark for mark in [*olds.get("former", ()), *olds["branches"]]}
     present = {_identity(mark) for mark in news["branches"]}
     return [mark for identity, mark in former.items() if identity not in present]
+
+
+def _former_namespaces(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
+    """The namespaces of earlier programs, without the present one, each once."""
+    former = dict.fromkeys([*olds.get("former_namespaces", ()), olds["namespace"]])
+    return [namespace for namespace in former if namespace != news["namespace"]]
 
 
 def _identity(mark: dict[str, Any]) -> str:

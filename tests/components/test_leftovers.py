@@ -180,7 +180,9 @@ def test_making_the_guard_does_nothing(provider: LeftoversProvider) -> None:
     [
         ({}, False, []),
         ({"flow": "dev2"}, True, ["flow"]),
-        ({"namespace": "b", "stack": OTHER}, True, ["namespace", "stack"]),
+        ({"namespace": "b", "stack": OTHER}, True, ["stack"]),
+        # The branches stay under the same marks; a replaced guard would delete them.
+        ({"namespace": "b"}, True, []),
         ({"branches": [{"backend": "neon", "request": {}}]}, True, []),
         ({"context": "staging"}, True, []),
     ],
@@ -229,6 +231,20 @@ def test_deleting_the_guard_sweeps_and_says_so(
     said = capsys.readouterr().out.splitlines()
     assert "kardinal: removed Job left-jobs, which the stack's state did not know" in said
     assert len(said) == 5
+
+
+def test_a_guard_that_moved_sweeps_where_it_was_too(
+    provider: LeftoversProvider, full: KubernetesApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = {**PROPS, "kubeconfig": full.kubeconfig()}
+    there = {**here, "namespace": "elsewhere"}
+    moved = provider.update("leftovers", here, there).outs or {}
+    again = provider.update("leftovers", moved, there).outs or {}
+    assert not provider.diff("leftovers", again, there).changes
+
+    provider.delete("leftovers", again)
+
+    assert len(capsys.readouterr().out.splitlines()) == 5
 
 
 def test_a_cluster_that_is_gone_stops_it_unless_told(
