@@ -37,6 +37,7 @@ _SKIPPED_CONTENT = {
 }  # fmt: skip
 _SKIPPED_FILES = {"postmaster.pid", "postmaster.opts", "backup_label", "tablespace_map", "pg_internal.init"}
 _CONTROL = Path("global/pg_control")
+_OLD_WAL = "pg_wal.old"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -141,6 +142,27 @@ def _backup(connection: Connection, source: Path, target: Path, method: Method, 
     account.own(label)
 
 
+def _set_old_wal_aside(directory: Path, first: str, account: Account) -> None:
+    """Take the WAL before a segment out of the server's sight.
+
+    A source that keeps its history has any amount of it. The server would delete it all before it answers
+    for the first time; set aside in one step it can go while the branch is in use.
+    """
+    wal, old = directory / "pg_wal", directory / _OLD_WAL
+    wal.rename(old)
+    wal.mkdir(mode=0o700)
+    account.own(wal)
+    for entry in os.scandir(old):
+        # A segment's name begins with its time line, 8 digits that are no part of the position.
+        if len(entry.name) != 24 or entry.name[8:] >= first[8:]:
+            (old / entry.name).rename(wal / entry.name)
+
+
+def drop_old_wal(directory: Path) -> None:
+    """Delete what :func:`clone` set aside in a data directory; there may be nothing."""
+    shutil.rmtree(directory / _OLD_WAL, ignore_errors=True)
+
+
 def make_directory(path: Path, method: Method, account: Account) -> None:
     """Make an empty data directory: a subvolume where snapshots are used."""
     if method is Method.SNAPSHOT:
@@ -183,7 +205,12 @@ def clone(
         with connect() as connection:
             if method is Method.SNAPSHOT:
                 connection.execute("CHECKPOINT")  # keeps the replay at the clone's start short
+                redo = connection.execute(
+                    "SELECT pg_walfile_name(redo_lsn) FROM pg_control_checkpoint()"
+                ).fetchone()
+                assert redo is not None
                 _snapshot(source, unfinished)
+                _set_old_wal_aside(unfinished, redo[0], account)
                 for name in ("postmaster.pid", "postmaster.opts"):
                     (unfinished / name).unlink(missing_ok=True)
                 for slot in (unfinished / "pg_replslot").iterdir():  # would keep the copy's WAL for ever

@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from .cloning import Method, clone, copy_resting, make_directory, remove_directory, size_of
+from .cloning import (
+    Method,
+    clone,
+    copy_resting,
+    drop_old_wal,
+    make_directory,
+    remove_directory,
+    size_of,
+)
 from .errors import ApiError
 from .postmaster import Places, Postmaster
 from .programs import Account, Programs
@@ -67,6 +75,7 @@ class Instances:
         self._password = admin_password
         self._options = options
         self._instances: dict[str, Instance] = {}
+        self._chores: set[asyncio.Task[None]] = set()
 
     def get(self, branch: Branch) -> Instance:
         """The run-time state of a branch."""
@@ -142,6 +151,9 @@ class Instances:
                     clone, postmaster.directory, destination.postmaster.directory, self.method,
                     self._account, postmaster.connect,
                 )  # fmt: skip
+                chore = asyncio.create_task(asyncio.to_thread(drop_old_wal, destination.postmaster.directory))
+                self._chores.add(chore)
+                chore.add_done_callback(self._chores.discard)
 
     async def require_space(self, source: Branch) -> None:
         """Refuse a copy that the disk has no room for.
@@ -167,6 +179,7 @@ class Instances:
             await asyncio.to_thread(
                 clone, postmaster.directory, target, self.method, self._account, postmaster.connect
             )
+            await asyncio.to_thread(drop_old_wal, target)
 
     async def remove_copy(self, copy: Path) -> None:
         """Remove what :meth:`copy_to` made."""
@@ -280,8 +293,10 @@ class Instances:
         )
 
     async def remove_unknown(self, known: set[str]) -> list[str]:
-        """Remove everything under ``instances/`` that no branch owns; returns the names."""
+        """Remove everything under ``instances/`` that no branch owns or needs; returns the former."""
         unknown = [entry.name for entry in self._places.instances.iterdir() if entry.name not in known]
         for name in unknown:
             await self.remove(name)
+        for directory in self._places.instances.iterdir():
+            await asyncio.to_thread(drop_old_wal, directory)
         return unknown

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from .cloning import drop_old_wal
 from .errors import LocalNeonError
 from .programs import Account, Programs
 
@@ -245,6 +246,7 @@ class Postmaster:
             LocalNeonError: It could not be stopped cleanly.
         """
         self.stop()
+        drop_old_wal(self.directory)
         self._run("pg_resetwal", "--pgdata", str(self.directory))  # refuses after anything but a clean end
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,28 @@ def test_rung_is_found_and_its_branches_cost_what_they_should(rung: tuple[str, S
         assert cost > MEGABYTES << 20
     else:
         assert cost < (MEGABYTES << 20) / 2
+
+
+def segments(server: Server, branch: str) -> int:
+    return sum(len(path.name) == 24 for path in (server.data / "instances" / branch).glob("pg_wal*/*"))
+
+
+def test_branch_does_not_carry_the_wal_that_its_parent_keeps(rung: tuple[str, Server]) -> None:
+    """Or its server would delete all of it before it answers for the first time."""
+    name, server = rung
+    main = server.main()
+    for _ in range(6):
+        server.sql(main, "CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 16000)")
+        server.sql(main, "DROP TABLE filler")
+    branch = server.branch("light")
+    assert server.sql(branch, "SELECT 1") == [(1,)]
+    instances = server.data / "instances"
+    deadline = time.monotonic() + 60
+    while (instances / branch / "pg_wal.old").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not list(instances.glob("*/pg_wal.old"))
+    if name != "copy":  # which keeps no history unless told
+        assert segments(server, branch) < segments(server, main) / 2
 
 
 def test_copies_of_a_busy_parent_are_consistent(rung: tuple[str, Server]) -> None:
