@@ -3,6 +3,8 @@
 # make test        every test; starts the lab if it does not run, and leaves it as it was found
 # make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL
 # make properties  the properties of routing on 10,000 random clusters each (some minutes)
+# make faults      500 schedules of faults and crashes on the local Neon service (FAULTS="--count 2000 --workers 3")
+# make bench-branch  create to first query by size and file system, and twenty stacks at once (root; btrfs-progs, xfsprogs)
 # make lint        style, types, layers
 # make shell       a shell with the lab's programs and variables
 # Another Python: make PYTHON=python3.12 demo
@@ -13,6 +15,8 @@ BIN := .venv/bin
 READY := .venv/ready
 PYTEST := $(BIN)/python -m pytest
 DEMO ?=
+FAULTS ?=
+BENCH ?=
 
 # Every ring in a process of its own: Pulumi's runtime, its mocks and the dynamic providers keep state in the
 # interpreter. Exit code 5 says that a ring has no test of the kind that is asked for.
@@ -20,7 +24,7 @@ RINGS := pure package components cli demo neon plugins voting_app lab neon_local
 rings = for ring in $(RINGS); do echo "== tests/$$ring: $(1)"; \
   $(PYTEST) tests/$$ring -m "$(1)" || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; done
 
-.PHONY: help demo demo-down test test-fast test-postgres test-lab lint properties shell
+.PHONY: help demo demo-down test test-fast test-postgres test-lab lint properties faults bench-branch shell
 
 help:
 	@sed -n "s/^# make /make /p" Makefile
@@ -60,6 +64,13 @@ lint: $(READY)
 
 properties: $(READY)
 	KARDINAL_EXAMPLES=10000 $(PYTEST) tests/pure/test_routing_properties.py tests/pure/test_virtual_service_properties.py
+
+faults: $(READY)
+	$(BIN)/python -m tests.neon.faults --count 500 --workers 3 $(FAULTS)
+
+bench-branch: $(READY)
+	$(BIN)/python -m benchmarks.branches $(BENCH)
+	$(BIN)/python -m tests.neon.many_stacks --stacks 20
 
 shell: $(READY)
 	@eval "$$($(BIN)/python -m lab env)" && PATH="$$PWD/$(BIN):$$PATH" $${SHELL_PROGRAM:-bash}

@@ -109,9 +109,10 @@ def _measure(
     backend: str, rung: str, sizes: list[int], repeat: int, under: Path, console: Console
 ) -> list[Result]:
     found = []
-    # The databases, their log, one branch that shares nothing, and room for the file system itself.
+    # The databases, what copy-on-write keeps of their older blocks, their log, and one branch that shares
+    # nothing. The image is sparse.
     with (
-        volume(rung, 3 * sum(sizes) + 4 * 10**9, under) as place,
+        volume(rung, 6 * sum(sizes) + 4 * 10**9, under) as place,
         BACKENDS[backend](place) as running,
         console.status(f"{backend} on {rung}") as status,
     ):

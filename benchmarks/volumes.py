@@ -52,9 +52,6 @@ def used(place: Path, rung: str) -> int:
         place: A directory that `volume` gave.
         rung: Its rung.
     """
-    if rung == "btrfs":
-        # Deleted snapshots give their blocks back some time later.
-        subprocess.run(["btrfs", "subvolume", "sync", str(place)], check=True, stdout=subprocess.DEVNULL)
     os.sync()
     if rung in MAKE:
         state = os.statvfs(place)
