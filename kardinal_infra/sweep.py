@@ -5,7 +5,7 @@ object over; a `destroy` finds it only by its marks, which is what happens here.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lightkube import Client
@@ -70,6 +70,7 @@ def sweep(
     flow: str,
     stack: str,
     *,
+    kinds: Sequence[type[Any]] = KINDS,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
@@ -80,6 +81,7 @@ def sweep(
         namespace: The flow's namespace.
         flow: Flow id.
         stack: `organization/project/stack`; objects of another stack are never touched.
+        kinds: What to look for.
         clock: Monotonic seconds.
         sleep: Pauses between two looks.
 
@@ -91,7 +93,7 @@ def sweep(
     """
     deleted: list[str] = sweep_entries(client, namespace, flow)
     deadline = clock() + DEADLINE_SECONDS
-    for kind in KINDS:
+    for kind in kinds:
         while left := _owned(client, kind, namespace, flow, stack):
             for name in left:
                 text = f"{kind._api_info.resource.kind} {name}"

@@ -14,6 +14,7 @@ from rich.text import Text
 from kardinal_infra.automation import Project
 from kardinal_infra.cli.common import Baseline, ProjectDir, UsageError, project_folder
 from kardinal_infra.doctor import Diagnosis, Question, Trace, diagnose
+from kardinal_infra.topology import Topology
 
 DROPPED = 3
 """Exit code when a service got the key and sent it to none of those that it calls."""
@@ -58,8 +59,9 @@ def doctor(
     if wrong := [text for text in paths if not text.startswith("/")]:
         raise UsageError(f"--path {wrong[0]}: a path starts with /")
     project = Project(project_folder(project_dir))
-    forks = {name: item.fork for name, item in project.flow(flow).services.items()} if flow else {}
-    question = Question(project.topology(baseline), forks, entry, paths, wait, baggage)
+    topology = project.topology(baseline)
+    forks = _forks(project, flow, topology) if flow else {}
+    question = Question(topology, forks, entry, paths, wait, baggage)
     config = project.settings(baseline)
     # Ended politely, for example by a CI job's time limit, it still removes what it has made.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -69,11 +71,26 @@ def doctor(
     if as_json:
         typer.echo(json.dumps(_plain(found, flow), indent=2))
     else:
-        _print(found)
+        tell(found)
     raise typer.Exit(EXIT_CODES[found.traces[0].state])
 
 
-def _print(found: Diagnosis) -> None:
+def _forks(project: Project, flow: str, topology: Topology) -> dict[str, str]:
+    outputs = project.flow(flow)
+    application = outputs.topology["application"]
+    if application != topology.application:
+        raise UsageError(
+            f'flow "{flow}" is one of {application}, not of {topology.application}: give its --baseline'
+        )
+    return {name: service.fork for name, service in outputs.services.items()}
+
+
+def tell(found: Diagnosis) -> None:
+    """Prints a diagnosis.
+
+    Args:
+        found: The diagnosis.
+    """
     console = Console()
     for item in found.traces:
         table = Table(box=None, title=f"The key in the {item.carrier}", title_justify="left")

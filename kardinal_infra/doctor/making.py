@@ -22,13 +22,13 @@ from kardinal_infra.sweep import sweep
 PODS = create_namespaced_resource("", "v1", "Pod", "pods")
 
 KINDS: Mapping[str, type[Any]] = {
-    "Job": JOBS,
-    "Service": SERVICES,
     "HTTPRoute": HTTP_ROUTES,
     "GRPCRoute": GRPC_ROUTES,
     "VirtualService": VIRTUAL_SERVICES,
+    "Service": SERVICES,
+    "Job": JOBS,
 }
-"""Everything that a probe makes."""
+"""Everything that a probe makes, in the order of its removal."""
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def made(client: Client, plan: ProbePlan) -> Iterator[str]:
         _wait("the routes of the probe were not accepted", lambda: _accepted(client, plan.owner))
         yield pod
     finally:
-        sweep(client, namespace, plan.key, plan.owner.stack)
+        _remove(client, namespace, plan.key)
 
 
 def remove_dead(client: Client, namespace: str, *, now: datetime | None = None) -> list[str]:
@@ -99,7 +99,7 @@ def remove_dead(client: Client, namespace: str, *, now: datetime | None = None) 
     return [
         text
         for key in dead_probes(items, now or datetime.now(UTC))
-        for text in sweep(client, namespace, key, probe_owner(namespace, key).stack)
+        for text in _remove(client, namespace, key)
     ]
 
 
@@ -125,6 +125,10 @@ def list_objects(
         tolerate={_NOT_FOUND},
     )
     return found or []
+
+
+def _remove(client: Client, namespace: str, key: str) -> list[str]:
+    return sweep(client, namespace, key, probe_owner(namespace, key).stack, kinds=[*KINDS.values()])
 
 
 def _create(client: Client, manifest: Object, owner: Mapping[str, str] | None = None) -> Object:

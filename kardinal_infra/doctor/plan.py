@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kardinal_infra.doctor.collector import collector_job, collector_service
+from kardinal_infra.doctor.entry import watched_entry
 from kardinal_infra.doctor.marks import probe_owner
 from kardinal_infra.doctor.routes import probe_routes
 from kardinal_infra.doctor.verdict import callees
@@ -139,7 +140,7 @@ def _entry_route(
     gateway, index = topology.gateway, topology.entries.index(entry)
     existing = live.virtual_services if gateway.kind == "istio" else live.http_routes
     try:
-        return entry_route(
+        made = entry_route(
             owner,
             gateway,
             entry.service,
@@ -154,3 +155,4 @@ def _entry_route(
         raise ConfigError(
             [Problem(f"topology.entries[{index}]", f'host "{host}" cannot be routed: {error}')]
         ) from error
+    return watched_entry(made, str(owner.flow))

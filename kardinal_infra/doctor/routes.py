@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from kardinal_infra.doctor.collector import HEADER_HOP, PORT, baggage_pattern
+from kardinal_infra.doctor.collector import baggage_pattern
+from kardinal_infra.doctor.entry import mirrored
 from kardinal_infra.live import Object
 from kardinal_infra.names import route_name
 from kardinal_infra.routing import Targets, baseline_routes
-from kardinal_infra.routing.derive import with_key
-from kardinal_infra.routing.filters import MIRROR, REQUEST_HEADERS, for_flow, merge_filter
-from kardinal_infra.routing.manifest import MAX_HEADERS, route, service_backend, service_parent
+from kardinal_infra.routing.derive import is_service, with_key
+from kardinal_infra.routing.filters import for_flow
+from kardinal_infra.routing.manifest import MAX_HEADERS, route, service_parent
 from kardinal_infra.routing.parents import kind_of, matches_of, rules_of
 from kardinal_infra.routing.split import split
 
@@ -61,10 +62,11 @@ def _watched(rule: Mapping[str, Any], port: int, targets: Targets, *, baggage: b
     ]
     filters = for_flow(rule.get("filters") or (), lambda _: None)
     if backends := copy.get("backendRefs"):
-        copy["backendRefs"] = [_backend(item, port, targets) for item in backends]
-        hop = {"name": HEADER_HOP, "value": targets.service}
-        filters = merge_filter(filters, REQUEST_HEADERS, "set", hop)
-        filters.append({"type": MIRROR, "requestMirror": {"backendRef": service_backend(key, PORT)}})
+        made = [_backend(item, port, targets) for item in backends]
+        forked = [backend for backend, is_fork in made if is_fork]
+        # As a flow's: where some of a rule's backends are forked, its requests go to the forks alone.
+        copy["backendRefs"] = forked or [backend for backend, _ in made]
+        filters = mirrored(filters, targets.service, key)
     if filters:
         copy["filters"] = filters
     return copy
@@ -78,15 +80,17 @@ def _with_carriers(match: Mapping[str, Any], key: str, *, baggage: bool) -> Iter
         yield {**deepcopy(dict(match)), "headers": [*headers, pattern]}
 
 
-def _backend(backend: Mapping[str, Any], port: int, targets: Targets) -> dict[str, Any]:
+def _backend(backend: Mapping[str, Any], port: int, targets: Targets) -> tuple[dict[str, Any], bool]:
+    """Where a backend's requests go, and whether that is a fork."""
     copy = {name: value for name, value in backend.items() if name != "filters"}
     if filters := for_flow(backend.get("filters") or (), lambda _: None):
         copy["filters"] = filters
-    if backend.get("kind", "Service") != "Service" or backend.get("group", "") != "":
-        return copy
+    if not is_service(backend) or backend.get("weight", 1) == 0:
+        return copy, False
     fork = targets.fork_of(backend["name"], backend.get("namespace") or targets.owner.namespace)
-    if fork is not None:
-        copy["name"] = fork
-        # As a flow's: a version of the service may listen elsewhere, its fork has the service's port.
-        copy["port"] = backend.get("port", port) if backend["name"] in targets.declared else port
-    return copy
+    if fork is None:
+        return copy, False
+    # A version of the service may listen elsewhere, its fork has the service's port.
+    copy["port"] = backend.get("port", port) if backend["name"] in targets.declared else port
+    copy["name"] = fork
+    return copy, True

@@ -9,6 +9,7 @@ from lightkube import Client
 
 from kardinal_infra.cluster import ask, connect, read_live
 from kardinal_infra.doctor.collector import Sighting, read_log
+from kardinal_infra.doctor.entry import GATEWAY, calls_only
 from kardinal_infra.doctor.making import PODS, list_objects, made, remove_dead
 from kardinal_infra.doctor.marks import new_key
 from kardinal_infra.doctor.plan import ProbePlan, plan_probe
@@ -63,7 +64,8 @@ def diagnose(question: Question, *, kubeconfig: str | None = None, context: str 
         The diagnosis.
 
     Raises:
-        ClusterError: The cluster cannot be reached or refuses, or no pod of the application has a sidecar.
+        ClusterError: The cluster cannot be reached or refuses, no pod of the application has a sidecar, or
+            mirrored requests do not reach the collector.
         ConfigError: There is no such entry, or its host cannot be routed.
         ProbeError: The probe's host does not answer.
     """
@@ -75,9 +77,7 @@ def diagnose(question: Question, *, kubeconfig: str | None = None, context: str 
         pods = _by_service(list_objects(client, PODS, namespace), question, live)
         image = proxy_image(pod for group in pods.values() for pod in group)
         if image is None:
-            raise ClusterError(
-                f"no service in namespace {namespace} has a pod with a sidecar: nothing to see"
-            )
+            raise ClusterError(f"no pod of the application in namespace {namespace} has a sidecar")
         plan = plan_probe(
             topology,
             live,
@@ -133,8 +133,14 @@ class _Watch:
             traces = tuple(self._trace(sightings, carrier) for carrier in self._carriers())
             if all(found.state == "passed" for found in traces) or time.monotonic() > deadline:
                 break
+        if not any(item.service == GATEWAY for item in sightings):
+            raise ClusterError(
+                f"nothing can be told: what the Gateway mirrors for {url} does not reach the collector; a"
+                " redirect of the Gateway's own answers there, or a NetworkPolicy or DestinationRule is in"
+                " the way"
+            )
         topology = self._question.topology
-        calls = {call for name in self._carriers() for call in seen_calls(sightings, self._services, name)}
+        calls = {call for name in self._carriers() for call in self._calls(sightings, name)}
         reached = topology.downstream([self._plan.entry.service])
         unseen = {
             **{name: reason for name, reason in self._deaf.items() if callees(topology, name)},
@@ -153,15 +159,20 @@ class _Watch:
     def _carriers(self) -> tuple[Literal["header", "baggage"], ...]:
         return ("header", "baggage") if self._question.baggage else ("header",)
 
-    def _trace(self, sightings: Iterable[Sighting], carrier: Literal["header", "baggage"]) -> Trace:
+    def _trace(self, sightings: Sequence[Sighting], carrier: Literal["header", "baggage"]) -> Trace:
         return trace(
             self._question.topology,
             self._plan.entry.service,
-            seen_calls(sightings, self._services, carrier),
+            self._calls(sightings, carrier),
             carrier=carrier,
             deaf=self._deaf,
             mute=self._plan.mute,
         )
+
+    def _calls(
+        self, sightings: Sequence[Sighting], carrier: Literal["header", "baggage"]
+    ) -> set[tuple[str, str]]:
+        return seen_calls(calls_only(sightings), self._services, carrier)
 
     def _sightings(self) -> list[Sighting]:
         lines = ask(

@@ -189,17 +189,22 @@ def with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
 
 
 def _fork_of(backend: Mapping[str, Any], targets: Targets) -> str | None:
-    if not _is_service(backend):
+    if not is_service(backend):
         return None
     return targets.fork_of(backend["name"], backend.get("namespace") or targets.owner.namespace)
 
 
 def _mirrored(backend: Mapping[str, Any], targets: Targets) -> dict[str, Any] | None:
     fork = targets.mirror_fork(backend["name"], backend.get("namespace") or targets.owner.namespace)
-    return {**backend, "name": fork} if fork is not None and _is_service(backend) else None
+    return {**backend, "name": fork} if fork is not None and is_service(backend) else None
 
 
-def _is_service(backend: Mapping[str, Any]) -> bool:
+def is_service(backend: Mapping[str, Any]) -> bool:
+    """Says whether a backendRef is one to a Service.
+
+    Args:
+        backend: Of a rule or a mirror.
+    """
     return bool(backend.get("kind", "Service") == "Service" and backend.get("group", "") == "")
 
 
