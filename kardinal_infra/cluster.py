@@ -12,6 +12,7 @@ import httpx
 from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError as KubeConfigError
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Secret
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import (
@@ -159,7 +160,7 @@ def ask(client: Client, what: str, call: Callable[[], T], *, tolerate: Collectio
     """
     server = client.config.cluster.server
     try:
-        return call()
+        return _connected(call)
     except httpx.HTTPStatusError as error:
         if error.response.status_code in tolerate:
             return None
@@ -177,6 +178,13 @@ def ask(client: Client, what: str, call: Callable[[], T], *, tolerate: Collectio
         raise ClusterError(
             f"cannot {what} on the cluster: what {server} answers is not Kubernetes' ({type(error).__name__})"
         ) from error
+
+
+# Threads that open connections of one client at the same time can spoil each other's TLS hello: httpcore sets
+# ALPN on the shared context for every connection. What was never connected was never sent.
+@retry(retry=retry_if_exception_type(httpx.ConnectError), stop=stop_after_attempt(3), reraise=True)
+def _connected(call: Callable[[], T]) -> T:
+    return call()
 
 
 class _Reader:

@@ -244,9 +244,7 @@ def register_backend(name: str, path: str) -> None:
     _BACKENDS[name] = path
 
 
-def unsupported(
-    request: BranchRequest, capabilities: Capabilities, name: str | None = None
-) -> list[Problem]:
+def unsupported(request: BranchRequest, capabilities: Capabilities, name: str | None = None) -> list[Problem]:
     """Lists what a request asks for and a backend cannot do.
 
     Args:

@@ -6,9 +6,10 @@ import socket
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
-from kardinal_infra.cluster import connect, read_live
+from kardinal_infra.cluster import ask, connect, read_live
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.live import LiveObjects
 from tests.components.kubernetes_api import (
@@ -239,6 +240,19 @@ def test_a_server_that_is_not_there_is_named() -> None:
             read_live(NAMESPACE, kubeconfig=kubeconfig(url))
 
     assert str(caught.value) == f"the cluster at {url} cannot be reached: [Errno 111] Connection refused"
+
+
+def test_a_connection_that_could_not_be_made_is_tried_again(kubernetes: KubernetesApi) -> None:
+    failures = [httpx.ConnectError("[SSL: TLSV1_ALERT_DECODE_ERROR]"), httpx.ConnectError("again")]
+
+    def call() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    with connect(NAMESPACE, kubeconfig=kubernetes.kubeconfig()) as client:
+        assert ask(client, "list services", call) == "done"
+    assert failures == []
 
 
 def test_it_only_reads(kubernetes: KubernetesApi) -> None:

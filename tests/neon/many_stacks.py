@@ -84,7 +84,7 @@ def inputs(number: int) -> Props:
 @contextlib.contextmanager
 def busy_service() -> Iterator[Server]:
     """A service whose operations take their time."""
-    with running(**{"operation-delay": OPERATION_SECONDS}) as server:
+    with running(None, **{"operation-delay": OPERATION_SECONDS}) as server:
         # Contract checks of a hundred thousand polls are no part of the measurement.
         server.http.event_hooks["response"].clear()
         yield server
@@ -139,7 +139,7 @@ def with_providers(server: Server, count: int) -> tuple[Measured, dict[str, str]
         for number in range(count):
             place = folder / str(number)
             place.mkdir()
-            started.append(stack.enter_context(plugin(place, **_variables(server))))
+            started.append(stack.enter_context(plugin(place, None, **_variables(server))))
         return measure(server, [partial(create, n, provider) for n, provider in enumerate(started)]), made
 
 
@@ -156,7 +156,7 @@ def with_engines(server: Server, count: int) -> Measured:
             place = Path(folder) / str(number)
             place.mkdir()
             program = PROGRAM.format(args=inputs(number))
-            projects.append(engine_project(place, program, **_variables(server)))
+            projects.append(engine_project(place, program, plugins=False, **_variables(server)))
         measured = measure(server, [partial(p.pulumi, "up", "--yes", "--skip-preview") for p in projects])
         for project in projects:
             project.pulumi("destroy", "--yes", "--skip-preview")

