@@ -20,11 +20,12 @@ from kardinal_infra.config import read_flow
 from kardinal_infra.config.flow import KEY
 from kardinal_infra.databases.branching import BranchRequest
 from kardinal_infra.databases.sidecar import DEFAULT_POOLER_IMAGE, SECRET_KEYS, add_pooler
-from kardinal_infra.errors import ConfigError
+from kardinal_infra.errors import ConfigError, OutputsError
 from kardinal_infra.hook import HookMoment
 from kardinal_infra.live import LiveObjects, pod_template
 from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
 from kardinal_infra.plan import BranchPlan, FlowPlan, ForkPlan, make_plan
+from kardinal_infra.plan.drift import drift, template_versions
 from kardinal_infra.program_errors import message_alone
 from kardinal_infra.stack_outputs import FLOW_SCHEMA_VERSION, qualified_stack_name, read_stack_outputs
 from kardinal_infra.topology import Topology
@@ -114,7 +115,7 @@ class Flow(pulumi.ComponentResource):
         self.plan: FlowPlan = plan
         super().__init__("kardinal:index:Flow", name, None, opts)
         if pulumi.runtime.is_dry_run():
-            pulumi.log.info(plan.describe(), self)
+            pulumi.log.info("\n".join([plan.describe(), *drift(_earlier_outputs(stack), plan)]), self)
         requests = branch_requests(plan.databases)
         self._leftovers = Leftovers(
             name,
@@ -189,6 +190,7 @@ class Flow(pulumi.ComponentResource):
             "topology": plan.to_contract(),
             **({"expiresAt": _earliest([branches[key].expires_at for key in expiring])} if expiring else {}),
             "baselineVersion": plan.baseline_version,
+            "baselineTemplates": template_versions(plan),
             **({"acknowledged": [item.to_plain() for item in plan.accepted]} if plan.accepted else {}),
         }
 
@@ -299,6 +301,14 @@ def read_topology(stack: str) -> Topology:
     """
     outputs = read_stack_outputs(stack)
     return Topology.from_plain(outputs.require("topology"), outputs.stack)
+
+
+def _earlier_outputs(stack: str) -> Mapping[str, Any]:
+    """What this stack exported at its last `up`; nothing before the first one."""
+    try:
+        return read_stack_outputs(stack).values
+    except OutputsError:
+        return {}
 
 
 def _secret_keys(fork: ForkPlan, database: str) -> dict[str, str]:

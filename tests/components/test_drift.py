@@ -1,0 +1,113 @@
+"""What of the baseline has moved since a flow was last brought up."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from kardinal_infra import Flow
+from kardinal_infra.live import LiveObjects
+from kardinal_infra.plan import FlowPlan
+from kardinal_infra.plan.drift import drift, template_versions
+from tests.components.recorder import run
+from tests.engine import engine_project
+from tests.pure import samples
+from tests.pure.samples import FLOW, live, plan
+
+OWN = "organization/kardinal/dev"
+
+
+def exported(made: FlowPlan) -> dict[str, Any]:
+    """What a flow's stack remembers of a plan."""
+    return {
+        "baselineVersion": made.baseline_version,
+        "baselineTemplates": template_versions(made),
+        "topology": made.to_contract(),
+    }
+
+
+def moved(image: str = "voting-app-ui:1.0", **labels: str) -> LiveObjects:
+    """The application after somebody has worked on its user interface."""
+    ui, api = deepcopy(live().deployments)
+    template = ui["spec"]["template"]
+    template["spec"]["containers"][0]["image"] = image
+    template["metadata"]["labels"].update(labels)
+    return live(deployments=[ui, api])
+
+
+def test_nothing_is_said_before_the_first_up_and_when_nothing_has_moved() -> None:
+    assert drift({}, plan()) == []
+    assert drift(exported(plan()), plan()) == []
+
+
+def test_a_moved_image_is_told_once() -> None:
+    first, image = drift(exported(plan()), plan(live=moved("voting-app-ui:2.0")))
+    assert plan().baseline_version in first
+    assert image == "  voting-app-ui: image voting-app-ui:1.0 -> voting-app-ui:2.0"
+
+
+def test_a_moved_pod_template_is_told_by_its_service_and_not_by_its_content() -> None:
+    now = plan(live=moved(secret="hidden-word"))
+    lines = drift(exported(plan()), now)
+    assert lines[1:] == ["  voting-app-ui: its pod template, besides the images"]
+    assert "hidden-word" not in str([lines, exported(now)["baselineTemplates"]])
+
+
+def test_what_an_earlier_version_of_the_package_did_not_remember_is_not_made_up() -> None:
+    earlier = exported(plan())
+    del earlier["baselineTemplates"]
+    [line] = drift(earlier, plan(live=moved(tier="front")))
+    assert "has moved" in line
+
+
+def test_only_a_preview_tells_it(capfd: pytest.CaptureFixture[str], preview: bool) -> None:
+    told: list[str] = []
+
+    def program() -> None:
+        info, pulumi.log.info = pulumi.log.info, lambda text, *_, **__: told.append(text)
+        try:
+            args: Any = deepcopy(FLOW)
+            Flow("dev", args, topology=samples.topology(), live=moved("voting-app-ui:2.0"))
+        finally:
+            pulumi.log.info = info
+
+    run(program, preview=preview, stacks={OWN: exported(plan())})
+    assert ("voting-app-ui:1.0 -> voting-app-ui:2.0" in "".join(told)) is preview
+
+
+PROGRAM = """
+import pulumi
+from kardinal_infra.plan.drift import drift
+from kardinal_infra.stack_outputs import qualified_stack_name, read_stack_outputs
+from tests.components.test_drift import exported, moved
+from tests.pure.samples import plan
+
+now = plan(live=moved("voting-app-ui:" + pulumi.Config().require("version")))
+earlier = read_stack_outputs(qualified_stack_name(pulumi.get_stack())).values
+pulumi.log.info("DRIFT " + str(drift(earlier, now)))
+for name, value in exported(now).items():
+    pulumi.export(name, value)
+"""
+
+
+@pytest.mark.engine
+def test_a_program_reads_what_its_own_stack_remembers(tmp_path: Path) -> None:
+    project = engine_project(tmp_path, PROGRAM)
+
+    def told(*command: str, version: str) -> str:
+        project.pulumi("config", "set", "version", version)
+        output = project.pulumi(*command).output
+        # The engine shows a message more than once: as it comes, and at the end.
+        [text] = {line.partition("DRIFT ")[2].strip() for line in output.splitlines() if "DRIFT " in line}
+        return text
+
+    up = ("up", "--yes", "--skip-preview")
+    assert told("preview", version="1.0") == "[]"
+    assert told(*up, version="1.0") == "[]"
+    assert "voting-app-ui: image voting-app-ui:1.0 -> voting-app-ui:2.0" in told("preview", version="2.0")
+    told(*up, version="2.0")
+    assert told("preview", version="2.0") == "[]"
