@@ -15,6 +15,14 @@ from lab.toolchain import ensure_pulumi
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True)
+def whole_tracebacks() -> Iterator[None]:
+    """Short errors of providers are a setting of the whole process; with it Pulumi's SDK finds no caller."""
+    yield
+    if hasattr(sys, "tracebacklimit"):
+        del sys.tracebacklimit
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """The running lab; taken down at the end if it did not run before."""
