@@ -61,6 +61,21 @@ def test_requests_without_the_probes_key_go_where_they_went(
     assert all(flow_of(item) == key for item in made)
 
 
+def test_a_rule_that_a_flow_takes_to_its_forks_alone_leads_the_probe_there_too() -> None:
+    rule = {"backendRefs": [{"name": "votes", "port": 80, "weight": 9}, {"name": "cart", "port": 80}]}
+    parents = [{"group": "", "kind": "Service", "name": "votes", "port": 80}]
+    live = {
+        "metadata": {"name": "own", "namespace": NAMESPACE},
+        "spec": {"parentRefs": parents, "rules": [rule]},
+    }
+    for forks, names in (({"votes": "votes-dev"}, ["votes-dev"]), ({}, ["votes", "cart"])):
+        targets = Targets(probe_owner(NAMESPACE, "doctor-a1"), "votes", forks, ("votes", "cart"))
+        [route] = probe_routes(targets, 80, [live], baggage=True)
+        [made] = route["spec"]["rules"]
+        assert [backend["name"] for backend in made["backendRefs"]] == names
+        assert [match["headers"][0]["name"] for match in made["matches"]] == [HEADER_FLOW, "baggage"]
+
+
 def tagged(request: Request, value: str | None) -> Request:
     return replace(request, headers={**request.headers, **({HEADER_FLOW: value} if value else {})})
 
