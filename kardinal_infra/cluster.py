@@ -180,8 +180,8 @@ def ask(client: Client, what: str, call: Callable[[], T], *, tolerate: Collectio
         ) from error
 
 
-# Seen once with several threads of one client: a TLS alert while connecting (perhaps because httpcore sets ALPN
-# on their shared context). What was never connected was never sent, so it may be tried again.
+# Seen once with several threads of one client: a TLS alert while connecting (perhaps as httpcore sets ALPN on
+# their shared context). What was never connected was never sent, so it may be tried again.
 @retry(retry=retry_if_exception_type(httpx.ConnectError), stop=stop_after_attempt(3), reraise=True)
 def _connected(call: Callable[[], T]) -> T:
     return call()
