@@ -31,24 +31,37 @@ else:
 """
 
 
-def kubectl(*arguments: str, text: str | None = None) -> str:
+def kubectl(production: Production, *arguments: str, text: str | None = None) -> str:
     command = ["kubectl", "-n", NAMESPACE, *arguments]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=production.project.environment,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def connects(deployment: str, uri: str = "") -> str:
+def connects(production: Production, deployment: str, uri: str = "") -> str:
     """What an application's container finds behind a connection string, its own when there is none."""
     script = ("python3", "-c", TRY, uri)
-    return kubectl("exec", f"deployment/{deployment}", "-c", "votes-api", "--", *script).strip()
+    return kubectl(production, "exec", f"deployment/{deployment}", "-c", "votes-api", "--", *script).strip()
 
 
 @pytest.fixture
 def parent(production: Production) -> Iterator[tuple[str, str]]:
     """Connection strings of production's database: by its address, and by a name in the cluster."""
     encoded = kubectl(
-        "get", "secret", "votes-database", "-o", "go-template={{.data.DATABASE_URL | base64decode}}"
+        production,
+        "get",
+        "secret",
+        "votes-database",
+        "-o",
+        "go-template={{.data.DATABASE_URL | base64decode}}",
     )
     uri = urlsplit(encoded)
     objects = [
@@ -67,25 +80,31 @@ def parent(production: Production) -> Iterator[tuple[str, str]]:
             "endpoints": [{"addresses": [uri.hostname]}],
         },
     ]
-    kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    kubectl(
+        production,
+        "apply",
+        "-f",
+        "-",
+        text=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+    )
     credentials = uri.netloc.rpartition("@")[0]
     yield encoded, uri._replace(netloc=f"{credentials}@{ALIAS}:5432").geturl()
-    kubectl("delete", "service/" + ALIAS, "endpointslice/" + ALIAS, "--ignore-not-found")
+    kubectl(production, "delete", "service/" + ALIAS, "endpointslice/" + ALIAS, "--ignore-not-found")
 
 
 def test_a_locked_fork_reaches_its_branch_and_never_the_parent(
     production: Production, flow: Callable[..., str], parent: tuple[str, str]
 ) -> None:
     name = flow("locked", egress="locked")
-    open_to_baseline = [connects("votes-api", uri) for uri in parent]
+    open_to_baseline = [connects(production, "votes-api", uri) for uri in parent]
     assert all(answer.startswith("open") for answer in open_to_baseline), open_to_baseline
 
     production.up(name)
 
     fork = f"votes-api-{name}"
-    assert [connects(fork, uri) for uri in parent] == ["closed", "closed"]
-    assert connects(fork).startswith("open")
-    assert [connects("votes-api", uri) for uri in parent] == open_to_baseline
+    assert [connects(production, fork, uri) for uri in parent] == ["closed", "closed"]
+    assert connects(production, fork).startswith("open")
+    assert [connects(production, "votes-api", uri) for uri in parent] == open_to_baseline
     # Everything that the flow needs goes on working, and lands on the branch.
     page, counts = production.flow_page(name), production.page.look().counts
     before = page.look().counts
