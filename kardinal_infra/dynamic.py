@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from pulumi.dynamic import ConfigureRequest, ResourceProvider
+from pulumi.output import Unknown
+from pulumi.runtime.rpc import UNKNOWN
 
 from kardinal_infra.engine_watch import exit_with_engine
 
@@ -31,6 +33,20 @@ class Provider(ResourceProvider):
         """
         self.config = req.config
         exit_with_engine()
+
+
+def is_unknown(value: object) -> bool:
+    """Says whether an input, or a part of it, is known after the update only.
+
+    Args:
+        value: As the engine hands it to a provider.
+    """
+    if isinstance(value, dict):
+        return any(map(is_unknown, value.values()))
+    if isinstance(value, list):
+        return any(map(is_unknown, value))
+    # The SDK has used both forms of "known after the update".
+    return isinstance(value, Unknown) or value == UNKNOWN
 
 
 def one_line_errors(method: Callable[P, R]) -> Callable[P, R]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kardinal_infra.databases.branch_inputs import replacing
 from kardinal_infra.databases.branching import BranchRequest, backend
 from kardinal_infra.databases.postgres import inputs
 from kardinal_infra.databases.postgres.address import Address, parse_address
@@ -177,4 +178,4 @@ def test_all_mistakes_come_at_once() -> None:
 def test_what_a_change_means(news: dict[str, object], changes: list[str], replaces: list[str]) -> None:
     olds = {**GOOD, "uri": "x"}
     assert inputs.changed(olds, {**GOOD, **news}, NOW) == changes
-    assert inputs.replacing(olds, changes, set(), NOW) == replaces
+    assert replacing(inputs.INPUTS, olds, changes, set(), NOW) == replaces

@@ -32,8 +32,8 @@ from kardinal_infra.databases.neon.parent import (
 )
 from kardinal_infra.databases.neon.removal import is_going, remove_branch
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView
-from kardinal_infra.databases.neon.ttl import expiry
 from kardinal_infra.databases.neon.uris import connection
+from kardinal_infra.databases.ttl import expiry
 from kardinal_infra.errors import (
     BranchingError,
     NeonConflictError,

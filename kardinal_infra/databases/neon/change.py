@@ -17,8 +17,8 @@ from kardinal_infra.databases.neon.masking import is_masked, mask
 from kardinal_infra.databases.neon.models import Branch
 from kardinal_infra.databases.neon.removal import is_going, require_project
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView, Former
-from kardinal_infra.databases.neon.ttl import expiry, timestamp
 from kardinal_infra.databases.neon.uris import connection
+from kardinal_infra.databases.ttl import expiry, timestamp
 from kardinal_infra.errors import BranchingError, NeonError, NeonNotFoundError
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from kardinal_infra.databases.neon.models import AnnotatedBranch, Branch, BranchOptions, body
 from kardinal_infra.databases.neon.spec import BranchSpec
-from kardinal_infra.databases.neon.ttl import utc_text
+from kardinal_infra.databases.ttl import utc_text
 from kardinal_infra.errors import OwnershipError
 
 CONTENT_ANNOTATION = "kardinal-content"

@@ -5,19 +5,19 @@ Everything here is plain data in and out; nothing asks Neon, because previews ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from kardinal_infra.config.branch_rules import NEVER, combination_problems, parse_moment, suspend_seconds
-from kardinal_infra.databases.neon import checks
+from kardinal_infra.databases import branch_inputs, checks
+from kardinal_infra.databases.branch_inputs import Input, Props
 from kardinal_infra.databases.neon.compute import size_of
 from kardinal_infra.databases.neon.models import Endpoint, EndpointOptions, MaskingRule
+from kardinal_infra.databases.neon.settings import normal_host
 from kardinal_infra.databases.neon.spec import BranchSpec, Former
-from kardinal_infra.databases.neon.ttl import is_due
-
-Props = Mapping[str, Any]
+from kardinal_infra.databases.ttl import is_due
+from kardinal_infra.errors import NeonSettingsError
 
 OUTPUTS = (
     "branch_id",
@@ -41,19 +41,12 @@ OUTPUTS = (
 SECRET_OUTPUTS = ("password", "uri", "pooled_uri", "role_passwords")
 
 
-@dataclass(frozen=True)
-class Input:
-    """One input of the resource.
-
-    Attributes:
-        problem: Says what is wrong with a value, or None.
-        required: It must be given.
-        replaces: A change needs a new branch.
-    """
-
-    problem: checks.Check
-    required: bool = False
-    replaces: bool = False
+def _host(value: object, _now: datetime) -> str | None:
+    try:
+        normal_host(str(value))
+    except NeonSettingsError as error:
+        return str(error)
+    return None
 
 
 COMPUTE_FIELDS = {
@@ -71,22 +64,22 @@ INPUTS: dict[str, Input] = {
     "parent": Input(checks.text, replaces=True),
     "parent_timestamp": Input(checks.parent_timestamp, replaces=True),
     "parent_lsn": Input(checks.parent_lsn, replaces=True),
-    "init": Input(checks.init, replaces=True),
+    "init": Input(checks.init, replaces=True, default="data"),
     # A branch is masked once: other rules need the unmasked data again.
-    "masking_rules": Input(checks.masking_rules, replaces=True),
+    "masking_rules": Input(checks.masking_rules, replaces=True, default=[]),
     "database": Input(checks.identifier, required=True),
     "role": Input(checks.identifier, required=True),
     # Neon sets annotations at creation only.
     "annotations": Input(checks.marks, required=True, replaces=True),
     "ttl": Input(checks.ttl),
     "expires_at": Input(checks.expires_at),
-    "protected": Input(checks.boolean),
-    "compute": Input(checks.compute),
-    "databases": Input(checks.databases),
-    "roles": Input(checks.roles),
-    "rotate_password": Input(checks.boolean),
-    "delete_children": Input(checks.boolean),
-    "api_host": Input(checks.host, replaces=True),
+    "protected": Input(checks.boolean, default=False),
+    "compute": Input(checks.compute, default={}),
+    "databases": Input(checks.databases, default={}),
+    "roles": Input(checks.roles, default=[]),
+    "rotate_password": Input(checks.boolean, default=True),
+    "delete_children": Input(checks.boolean, default=False),
+    "api_host": Input(_host, replaces=True),
 }
 
 
@@ -98,21 +91,10 @@ def problems(props: Props, unknown: Callable[[object], bool], now: datetime) -> 
         unknown: Tells values that are not known yet.
         now: Time of day.
     """
-    found: list[tuple[str, str]] = []
-    for name in sorted(set(props) - set(INPUTS) - set(OUTPUTS) - {"__provider"}):
-        found.append((name, f"is no input of a Neon branch; there are {', '.join(INPUTS)}"))
-    usable: dict[str, Any] = {}
-    for name, rule in INPUTS.items():
-        value = props.get(name)
-        if value is None:
-            if rule.required:
-                found.append((name, "is required"))
-        elif not unknown(value):
-            if reason := rule.problem(value, now):
-                found.append((name, reason))
-            # What has no readable parts cannot be held against anything else.
-            if reason is None or name not in _WITH_PARTS:
-                usable[name] = value
+    found, known = branch_inputs.single_problems(INPUTS, OUTPUTS, "Neon branch", props, unknown, now)
+    wrong = {name for name, _ in found}
+    # What has no readable parts cannot be held against anything else.
+    usable = {name: value for name, value in known.items() if name not in wrong & _WITH_PARTS}
     together = ("init", "masking_rules")
     if not all(name in usable or props.get(name) is None for name in together):
         # One is unreadable or not known yet: whether they go together is not known either.
@@ -142,25 +124,6 @@ def changed(olds: Props, news: Props, now: datetime) -> list[str]:
     if isinstance(ttl, str) and "ttl" not in found and expires_at and is_due(ttl, expires_at, now):
         found.append("ttl")
     found.extend(name for name in ("endpoint_id", "uri") if olds.get(name) is None)
-    return found
-
-
-def replacing(olds: Props, changes: list[str], unknown_names: set[str], now: datetime) -> list[str]:
-    """Lists the changes that need a new branch.
-
-    Args:
-        olds: State.
-        changes: What `changed` found.
-        unknown_names: Inputs not known yet: whether those need a new branch shows at the update.
-        now: Time of day.
-    """
-    found = [
-        name for name in changes if name in INPUTS and INPUTS[name].replaces and name not in unknown_names
-    ]
-    expires_at = olds.get("expires_at")
-    if expires_at and datetime.fromisoformat(expires_at) <= now:
-        # Neon has deleted it or is about to: it cannot be renewed any more.
-        found.append("expires_at")
     return found
 
 
@@ -249,17 +212,6 @@ def _compute(props: Props) -> EndpointOptions:
     )
 
 
-_DEFAULTS: dict[str, Any] = {
-    "protected": False,
-    "rotate_password": True,
-    "delete_children": False,
-    "init": "data",
-    "masking_rules": [],
-    "compute": {},
-    "databases": {},
-    "roles": [],
-}
-
 _FORMS: dict[str, Callable[[Props], Any]] = {
     "masking_rules": lambda props: sorted(map(repr, _rules(props))),
     "roles": lambda props: sorted(props["roles"]),
@@ -281,8 +233,9 @@ def _same(name: str, olds: Props, news: Props) -> bool:
 def _normal(name: str, props: Props) -> Any:
     """A value in the one form in which it is compared."""
     value = props.get(name)
-    if value is None or value == _DEFAULTS.get(name):
-        return _DEFAULTS.get(name)
+    default = INPUTS[name].default
+    if value is None or value == default:
+        return default
     try:
         return _FORMS[name](props) if name in _FORMS else value
     except (ValueError, TypeError, AttributeError):

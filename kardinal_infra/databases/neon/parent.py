@@ -9,7 +9,7 @@ from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.models import Branch, Project
 from kardinal_infra.databases.neon.removal import is_going
 from kardinal_infra.databases.neon.spec import BranchSpec
-from kardinal_infra.databases.neon.ttl import timestamp
+from kardinal_infra.databases.ttl import timestamp
 from kardinal_infra.errors import BranchingError, NeonPreconditionError
 
 

@@ -23,9 +23,8 @@ from pulumi.dynamic import (
     ReadResult,
     UpdateResult,
 )
-from pulumi.output import Unknown
-from pulumi.runtime.rpc import UNKNOWN
 
+from kardinal_infra.databases.branch_inputs import replacing
 from kardinal_infra.databases.neon import inputs
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
@@ -40,19 +39,10 @@ from kardinal_infra.databases.neon.settings import (
     resolve_settings,
 )
 from kardinal_infra.databases.neon.state import branch_ids, drifted_inputs, outputs
-from kardinal_infra.dynamic import Provider, one_line_errors
+from kardinal_infra.dynamic import Provider, is_unknown, one_line_errors
 from kardinal_infra.errors import BranchingError, NeonNotFoundError
 
 Props = dict[str, Any]
-
-
-def _is_unknown(value: object) -> bool:
-    if isinstance(value, dict):
-        return any(map(_is_unknown, value.values()))
-    if isinstance(value, list):
-        return any(map(_is_unknown, value))
-    # The SDK has used both forms of "known after the update".
-    return isinstance(value, Unknown) or value == UNKNOWN
 
 
 class NeonBranchProvider(Provider):
@@ -79,7 +69,7 @@ class NeonBranchProvider(Provider):
             _olds: Inputs of the last update.
             news: Wanted inputs; those that are not known yet hold a marker and pass.
         """
-        problems = inputs.problems(news, _is_unknown, self.clock.utc_now())
+        problems = inputs.problems(news, is_unknown, self.clock.utc_now())
         failures = [CheckFailure(name, reason) for name, reason in problems]
         return CheckResult(news, failures)
 
@@ -94,8 +84,8 @@ class NeonBranchProvider(Provider):
         """
         now = self.clock.utc_now()
         changes = inputs.changed(_olds, _news, now)
-        unknown = {name for name, value in _news.items() if _is_unknown(value)}
-        replaces = inputs.replacing(_olds, changes, unknown, now)
+        unknown = {name for name, value in _news.items() if is_unknown(value)}
+        replaces = replacing(inputs.INPUTS, _olds, changes, unknown, now)
         return DiffResult(
             changes=bool(changes or replaces), replaces=replaces, delete_before_replace=bool(replaces)
         )

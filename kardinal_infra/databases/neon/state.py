@@ -10,7 +10,7 @@ from typing import Any
 from kardinal_infra.config.branch_rules import parse_moment
 from kardinal_infra.databases.neon.inputs import INPUTS, drifted_compute
 from kardinal_infra.databases.neon.spec import BranchView
-from kardinal_infra.databases.neon.ttl import timestamp
+from kardinal_infra.databases.ttl import timestamp
 from kardinal_infra.errors import BranchingError
 
 _ID = re.compile(r"([a-z0-9-]{1,60})/([a-z0-9-]{1,60})")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 from datetime import datetime
 
-from kardinal_infra.databases.neon.ttl import timestamp
 from kardinal_infra.databases.postgres.access import create_role, finish, open_database, require_separation
 from kardinal_infra.databases.postgres.copying import copy, restore
 from kardinal_infra.databases.postgres.identifiers import identifier
@@ -32,6 +31,7 @@ from kardinal_infra.databases.postgres.session import Connection, session
 from kardinal_infra.databases.postgres.settings import PostgresSettings
 from kardinal_infra.databases.postgres.spec import BranchSpec, BranchView
 from kardinal_infra.databases.postgres.transfer import copy_settings, transfer_ownership
+from kardinal_infra.databases.ttl import timestamp
 from kardinal_infra.errors import BranchingError, OwnershipError
 
 

@@ -5,18 +5,16 @@ Everything here is plain data in and out; nothing asks a server, because preview
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from kardinal_infra.config.branch_rules import combination_problems, parse_moment
-from kardinal_infra.databases.neon import checks
-from kardinal_infra.databases.neon.ttl import expiry, is_due
+from kardinal_infra.databases import branch_inputs, checks
+from kardinal_infra.databases.branch_inputs import Input, Props
 from kardinal_infra.databases.postgres.address import parse_address
 from kardinal_infra.databases.postgres.identifiers import identifier
-
-Props = Mapping[str, Any]
+from kardinal_infra.databases.ttl import expiry, is_due
 
 OUTPUTS = (
     "branch_id",
@@ -57,23 +55,6 @@ def _address(value: object, now: datetime) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Input:
-    """One input of the resource.
-
-    Attributes:
-        problem: Says what is wrong with a value, or None.
-        required: It must be given.
-        replaces: A change needs a new branch.
-        default: What None stands for.
-    """
-
-    problem: checks.Check
-    required: bool = False
-    replaces: bool = False
-    default: object = None
-
-
 INPUTS: dict[str, Input] = {
     "project": Input(_address, required=True, replaces=True),
     # A database cannot be renamed while somebody is connected to it.
@@ -100,20 +81,9 @@ def problems(props: Props, unknown: Callable[[object], bool], now: datetime) -> 
         unknown: Tells values that are not known yet.
         now: Time of day.
     """
-    found: list[tuple[str, str]] = []
-    for name in sorted(set(props) - set(INPUTS) - set(OUTPUTS) - {"__provider"}):
-        found.append((name, f"is no input of a PostgreSQL branch; there are {', '.join(INPUTS)}"))
-    usable: dict[str, Any] = {}
-    for name, rule in INPUTS.items():
-        value = props.get(name)
-        if value is None:
-            if rule.required:
-                found.append((name, "is required"))
-        elif not unknown(value):
-            if reason := rule.problem(value, now):
-                found.append((name, reason))
-            else:
-                usable[name] = value
+    found, known = branch_inputs.single_problems(INPUTS, OUTPUTS, "PostgreSQL branch", props, unknown, now)
+    wrong = {name for name, _ in found}
+    usable = {name: value for name, value in known.items() if name not in wrong}
     found.extend(combination_problems({**usable, "init": None}))
     if "name" in usable and identifier(usable["name"]) in (usable.get("database"), usable.get("parent")):
         found.append(("name", "is the name of the database to copy: choose another"))
@@ -146,25 +116,6 @@ def changed(olds: Props, news: Props, now: datetime) -> list[str]:
         found.append("ttl")
     if olds.get("uri") is None:
         found.append("uri")
-    return found
-
-
-def replacing(olds: Props, changes: list[str], unknown_names: set[str], now: datetime) -> list[str]:
-    """Lists the changes that need a new branch.
-
-    Args:
-        olds: State.
-        changes: What `changed` found.
-        unknown_names: Inputs not known yet: whether those need a new branch shows at the update.
-        now: Time of day.
-    """
-    found = [
-        name for name in changes if name in INPUTS and INPUTS[name].replaces and name not in unknown_names
-    ]
-    expires_at = olds.get("expires_at")
-    if expires_at and datetime.fromisoformat(expires_at) <= now:
-        # Its time is over: whoever cleans up may take it away at any moment.
-        found.append("expires_at")
     return found
 
 

@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, UpdateResult
-from pulumi.output import Unknown
-from pulumi.runtime.rpc import UNKNOWN
 
+from kardinal_infra.databases.branch_inputs import replacing
 from kardinal_infra.databases.postgres import inputs
 from kardinal_infra.databases.postgres.address import parse_address
 from kardinal_infra.databases.postgres.settings import (
@@ -25,7 +24,7 @@ from kardinal_infra.databases.postgres.settings import (
     require_driver,
     resolve_settings,
 )
-from kardinal_infra.dynamic import Provider, one_line_errors
+from kardinal_infra.dynamic import Provider, is_unknown, one_line_errors
 from kardinal_infra.errors import BranchingError
 
 if TYPE_CHECKING:
@@ -36,13 +35,6 @@ Props = dict[str, Any]
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _is_unknown(value: object) -> bool:
-    if isinstance(value, dict):
-        return any(map(_is_unknown, value.values()))
-    # The SDK has used both forms of "known after the update".
-    return isinstance(value, Unknown) or value == UNKNOWN
 
 
 class PostgresBranchProvider(Provider):
@@ -57,7 +49,7 @@ class PostgresBranchProvider(Provider):
             _olds: Inputs of the last update.
             news: Wanted inputs; those that are not known yet hold a marker and pass.
         """
-        problems = inputs.problems(news, _is_unknown, self.now())
+        problems = inputs.problems(news, is_unknown, self.now())
         return CheckResult(news, [CheckFailure(name, reason) for name, reason in problems])
 
     @one_line_errors
@@ -71,8 +63,8 @@ class PostgresBranchProvider(Provider):
         """
         now = self.now()
         changes = inputs.changed(_olds, _news, now)
-        unknown = {name for name, value in _news.items() if _is_unknown(value)}
-        replaces = inputs.replacing(_olds, changes, unknown, now)
+        unknown = {name for name, value in _news.items() if is_unknown(value)}
+        replaces = replacing(inputs.INPUTS, _olds, changes, unknown, now)
         return DiffResult(
             changes=bool(changes or replaces), replaces=replaces, delete_before_replace=bool(replaces)
         )

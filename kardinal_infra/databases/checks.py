@@ -1,4 +1,4 @@
-"""What is wrong with single inputs of a Neon branch; plain data in, one sentence out."""
+"""What is wrong with single inputs of a branch, whichever backend; plain data in, one sentence out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from kardinal_infra.config.branch_rules import (
     rule_problem,
 )
 from kardinal_infra.config.ttl import parse_ttl
-from kardinal_infra.databases.neon.settings import normal_host
 from kardinal_infra.databases.request import BranchInit
-from kardinal_infra.errors import NeonSettingsError
 from kardinal_infra.names import branch_name_problem
 
 Check = Callable[[object, datetime], str | None]
@@ -71,15 +69,6 @@ def parent_timestamp(value: object, now: datetime) -> str | None:
 def parent_lsn(value: object, now: datetime) -> str | None:
     """A position to branch from."""
     return text(value, now) or lsn_problem(str(value))
-
-
-def host(value: object, _now: datetime) -> str | None:
-    """Address of an API."""
-    try:
-        normal_host(str(value))
-    except NeonSettingsError as error:
-        return str(error)
-    return None
 
 
 def marks(value: object, _now: datetime) -> str | None:

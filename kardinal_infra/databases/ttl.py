@@ -1,7 +1,7 @@
-"""How long a branch lives: from the `ttl` text to the expiry time that Neon is told.
+"""How long a branch lives: from the `ttl` text to the expiry time.
 
-Neon deletes an expired branch in the background. Limits (neon.com/docs/guides/branch-expiration): in the
-future, at most 30 days ahead, whole seconds, not on protected, default or parent branches.
+All backends keep to Neon's limits (neon.com/docs/guides/branch-expiration): in the future, at most 30 days
+ahead, whole seconds, not on protected, default or parent branches.
 """
 
 from __future__ import annotations
