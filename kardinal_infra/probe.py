@@ -6,13 +6,17 @@ flow, and production's host must still be answered without it. Flow routes set t
 `x-kardinal-flow`, and fork routes `x-kardinal-fork`, for this purpose.
 """
 
+import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from kardinal_infra.certificates import refusal
 from kardinal_infra.errors import ProbeError
 from kardinal_infra.names import address_problem
 
@@ -22,6 +26,7 @@ RETRY_SECONDS = 0.2
 REQUEST_TIMEOUT_SECONDS = 5.0
 """Longest wait for one answer."""
 
+HTTPS_PORT = 443
 
 UPSTREAM_TIME = "x-envoy-upstream-service-time"
 """Header that Envoy adds to an application's answers, and not to its own."""
@@ -71,6 +76,7 @@ def run_probe(
     checks: Sequence[ProbeCheck],
     timeout: float,
     *,
+    authority: str = "",
     transport: httpx.BaseTransport | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -80,6 +86,8 @@ def run_probe(
     Args:
         checks: The questions, asked in order.
         timeout: Seconds for all of them together.
+        authority: PEM text of certificate authorities that sign the hosts' certificates, besides those that
+            are known everywhere.
         transport: Replaces the network in unit tests.
         clock: Monotonic seconds.
         sleep: Pauses between tries.
@@ -92,10 +100,12 @@ def run_probe(
         if check.address and (problem := address_problem(check.address)):
             raise ProbeError(f"{check.url} cannot be asked: {problem}")
     deadline = clock() + timeout
-    with httpx.Client(transport=transport, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False) as client:
+    with httpx.Client(
+        transport=transport, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False, verify=trusted(authority)
+    ) as client:
         for check in checks:
             while True:
-                problem = _ask(client, check)
+                problem = _ask(client, check, authority)
                 if problem is None:
                     break
                 if clock() >= deadline:
@@ -106,16 +116,54 @@ def run_probe(
                 sleep(RETRY_SECONDS)
 
 
-def _ask(client: httpx.Client, check: ProbeCheck) -> str | None:
+def trusted(authority: str = "") -> ssl.SSLContext:
+    """Makes the client's side of TLS.
+
+    Args:
+        authority: PEM text of further certificate authorities.
+
+    Returns:
+        It trusts the authorities that browsers do (as `httpx`), the system's own, and these.
+    """
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    if authority:
+        context.load_verify_locations(cadata=authority)
+    return context
+
+
+def _ask(client: httpx.Client, check: ProbeCheck, authority: str) -> str | None:
     parts = urlsplit(check.url)
-    target = check.url
-    extensions: dict[str, str] = {}
-    if check.address:
-        target = parts._replace(netloc=check.address).geturl()
-        if parts.scheme == "https":
-            extensions["sni_hostname"] = parts.hostname or ""
+    target = parts._replace(netloc=check.address) if check.address else parts
+    # The certificate is that of the URL's host, wherever it is connected to.
+    extensions = {"sni_hostname": parts.hostname or ""} if check.address and parts.scheme == "https" else {}
     try:
-        response = client.get(target, headers={"host": parts.netloc}, extensions=extensions)
+        response = client.get(target.geturl(), headers={"host": parts.netloc}, extensions=extensions)
     except httpx.HTTPError as error:
+        if parts.scheme == "https" and (cause := _tls_error(error)):
+            host = parts.hostname or ""
+            return refusal(cause, host, lambda: _certificate_names(target, host, authority))
         return f"{type(error).__name__}: {error}"
     return check.problem(response)
+
+
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _certificate_names(target: SplitResult, host: str, authority: str) -> list[str]:
+    """Names in a certificate whose only mistake is that the host is not among them; none if unreadable."""
+    context = trusted(authority)
+    context.check_hostname = False
+    address = (target.hostname or "", target.port or HTTPS_PORT)
+    try:
+        with (
+            socket.create_connection(address, REQUEST_TIMEOUT_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host) as encrypted,
+        ):
+            names: Any = (encrypted.getpeercert() or {}).get("subjectAltName", ())
+    except OSError:
+        return []
+    return [str(value) for _, value in names]

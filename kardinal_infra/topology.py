@@ -6,7 +6,7 @@ changes; a flow refuses a baseline of another version.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError
@@ -15,6 +15,7 @@ from kardinal_infra.branch_options import BranchOptions
 from kardinal_infra.errors import OutputsError
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import ConnectionField, DatabaseUse, StrictModel, Text
+from kardinal_infra.store import Store, StoreUse, Use
 
 SCHEMA_VERSION = 1
 """Version of the contract that this package writes and reads."""
@@ -54,7 +55,7 @@ class Service(StrictModel):
     Attributes:
         ports: Ports that callers use; none for a worker.
         depends_on: Services that it calls.
-        uses: Databases that it connects to.
+        uses: Databases and stores that it connects to.
         workload: Deployment or StatefulSet behind it; default: found by the Service's selector, for a worker
             the one of the same name.
         container: Container that a flow's image goes into; default: the only one, or the one named like the
@@ -62,20 +63,40 @@ class Service(StrictModel):
         queues: Environment variables that name the queues, topics or consumer groups that it takes work from;
             a fork must not take production's. Empty: it takes none; None: not known.
         propagates: It passes the routing key of a request on to the services that it calls.
+        namespace: Namespace of its Service and workload; default: the application's.
     """
 
     ports: tuple[Port, ...] = ()
     depends_on: tuple[Text, ...] = ()
-    uses: tuple[DatabaseUse, ...] = ()
+    uses: tuple[Use, ...] = ()
     workload: Workload | None = None
     container: Text | None = None
     queues: tuple[Text, ...] | None = None
     propagates: bool = True
+    namespace: Text | None = None
 
     @property
     def routed_ports(self) -> tuple[Port, ...]:
         """Ports whose requests carry headers."""
         return tuple(port for port in self.ports if port.protocol != "tcp")
+
+    @property
+    def databases(self) -> tuple[DatabaseUse, ...]:
+        """Databases among what it uses."""
+        return tuple(use for use in self.uses if isinstance(use, DatabaseUse))
+
+    @property
+    def stores(self) -> tuple[StoreUse, ...]:
+        """Stores among what it uses."""
+        return tuple(use for use in self.uses if isinstance(use, StoreUse))
+
+    def works_on(self, fresh: Collection[str]) -> bool:
+        """Says whether all stores that it may take work from are a flow's own.
+
+        Args:
+            fresh: Stores of which the flow has a fresh one.
+        """
+        return bool(self.stores) and all(use.store in fresh for use in self.stores)
 
 
 class Entry(StrictModel):
@@ -148,6 +169,8 @@ class Gateway(StrictModel):
         scheme: As in URLs.
         port: As in URLs.
         address: `host:port` that a probe connects to; default: the URL's own host.
+        certificate_authority: PEM text of the authorities that sign the hosts' certificates, trusted by
+            probes besides those that are known everywhere.
     """
 
     kind: GatewayKind | None = None
@@ -157,6 +180,7 @@ class Gateway(StrictModel):
     scheme: Literal["http", "https"] = "http"
     port: int = Field(default=80, ge=1, le=65535)
     address: Text | None = None
+    certificate_authority: Text | None = None
 
     def url(self, host: str) -> str:
         """Returns the URL of a host behind this Gateway.
@@ -174,12 +198,13 @@ class Topology(StrictModel):
     Attributes:
         schema_version: Version of this contract.
         application: Name of the application, a DNS label.
-        namespace: Namespace of all its services.
+        namespace: Namespace of all its services that name no other.
         domain: Flow hosts are made below it.
         gateway: Where its entries are.
         services: By name of the Service.
         entries: Services reached from outside; the first one is a flow's main URL.
         databases: By a name of the config's own.
+        stores: What keeps state and cannot be branched, by a name of the config's own.
         hooks: Commands of every flow; a flow may replace or skip them by name.
     """
 
@@ -191,6 +216,7 @@ class Topology(StrictModel):
     services: dict[str, Service]
     entries: tuple[Entry, ...] = ()
     databases: dict[str, Database] = Field(default_factory=dict)
+    stores: dict[str, Store] = Field(default_factory=dict)
     hooks: tuple[Hook, ...] = ()
 
     @classmethod
@@ -228,6 +254,16 @@ class Topology(StrictModel):
                 " run `pulumi up` on it with this version of kardinal-infra"
             ) from None
 
+    @property
+    def homes(self) -> dict[str, str]:
+        """Namespace by service."""
+        return {name: service.namespace or self.namespace for name, service in self.services.items()}
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """All namespaces of the application, its own first."""
+        return tuple(dict.fromkeys((self.namespace, *sorted(self.homes.values()))))
+
     def downstream(self, start: Iterable[str]) -> frozenset[str]:
         """Services that requests to some services can reach, themselves included; cycles are allowed.
 
@@ -255,8 +291,37 @@ class Topology(StrictModel):
         return frozenset(
             name
             for name, service in self.services.items()
-            if any(use.database == database for use in service.uses)
+            if any(use.database == database for use in service.databases)
         )
+
+    def store_users(self, store: str) -> frozenset[str]:
+        """Services that connect to a store.
+
+        Args:
+            store: Key in `stores`.
+        """
+        return frozenset(
+            name
+            for name, service in self.services.items()
+            if any(use.store == store for use in service.stores)
+        )
+
+    def store_service(self, store: str) -> str:
+        """Service behind which a store runs.
+
+        Args:
+            store: Key in `stores`.
+        """
+        return self.stores[store].service or store
+
+    def store_port(self, store: str) -> int:
+        """Port of a store's service: the one it names, else the service's first tcp port.
+
+        Args:
+            store: Key in `stores`.
+        """
+        ports = self.services[self.store_service(store)].ports
+        return self.stores[store].port or next(port.port for port in ports if port.protocol == "tcp")
 
     def entry_port(self, entry: Entry) -> int:
         """Port of an entry's service: the one it names, else the service's first http or grpc port.

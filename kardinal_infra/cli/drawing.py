@@ -41,7 +41,7 @@ def overview(topology: Topology, flows: Iterable[Graph]) -> dict[str, Any]:
     for name, service in sorted(topology.services.items()):
         nodes.append(_node("service", name, {}))
         edges += [_edge(f"service/{name}", f"service/{other}", "calls") for other in service.depends_on]
-        edges += [_edge(f"service/{name}", f"database/{use.database}", "uses") for use in service.uses]
+        edges += [_edge(f"service/{name}", f"database/{use.database}", "uses") for use in service.databases]
     for name, database in sorted(topology.databases.items()):
         nodes.append(_node("database", name, {"branch": database.parent or ""}))
     for node in nodes:

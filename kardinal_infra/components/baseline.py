@@ -36,7 +36,7 @@ class BaselineArgs(TypedDict):
     """Name of the application; default: the namespace."""
 
     gateway: NotRequired[Mapping[str, Any]]
-    """Scheme, port and address of the entries; `existing` names a Gateway of the user's own."""
+    """Scheme, port, address and certificateAuthority of the entries; `existing` names the user's Gateway."""
 
     entries: NotRequired[Sequence[Mapping[str, Any]]]
     """Services reached from outside, with their production hosts."""
@@ -108,15 +108,12 @@ class Baseline(pulumi.ComponentResource):
             )
         ]
         if routes:
+            gateway = topology.gateway
             checks = [
-                {
-                    "url": topology.gateway.url(entry.host),
-                    "address": topology.gateway.address or "",
-                    "absent": [HEADER_FLOW],
-                }
-                for entry in topology.entries
+                {"url": gateway.url(entry.host), "absent": [HEADER_FLOW]} for entry in topology.entries
             ]
-            probe_hosts(name, checks, [cast("Any", route).metadata for route in routes], self, routes)
+            metadata = [cast("Any", route).metadata for route in routes]
+            probe_hosts(name, gateway, checks, metadata, self, routes)
         self.register_outputs({"topology": topology.to_plain()})
 
     def _gateway(self, owner: Owner, opts: pulumi.ResourceOptions) -> k8s.apiextensions.CustomResource:

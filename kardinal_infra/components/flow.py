@@ -275,19 +275,16 @@ class Flow(pulumi.ComponentResource):
         plan = self.plan
         if not plan.entries:
             return None
-        address = plan.topology.gateway.address or ""
         checks: list[dict[str, Any]] = []
         for entry in plan.entries:
             marks = {HEADER_FLOW: plan.flow, **({HEADER_FORK: entry.fork} if entry.fork else {})}
-            checks.append({"url": entry.url, "address": address, "headers": marks})
-            checks.append(
-                {"url": entry.production_url, "address": address, "absent": [HEADER_FLOW, HEADER_FORK]}
-            )
+            checks.append({"url": entry.url, "headers": marks})
+            checks.append({"url": entry.production_url, "absent": [HEADER_FLOW, HEADER_FORK]})
         metadata = [
             *(cast("Any", route).metadata for route in self.routes.routes),
             *(fork.workload.metadata for fork in self.forks.values()),
         ]
-        return probe_hosts(name, checks, metadata, self, [self.routes])
+        return probe_hosts(name, plan.topology.gateway, checks, metadata, self, [self.routes])
 
 
 def read_topology(stack: str) -> Topology:

@@ -6,13 +6,14 @@ interpreter path of one machine is stored in the state that another machine read
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
 from kardinal_infra.dynamic import Provider, one_line_errors
 from kardinal_infra.probe import ProbeCheck, run_probe
+from kardinal_infra.topology import Gateway
 
 PROBE_TIMEOUT_SECONDS = 60.0
 """How long a host may take to answer as expected after its routes were accepted."""
@@ -26,6 +27,9 @@ class ProbeArgs(TypedDict):
 
     timeout: float
     """Seconds for all checks together."""
+
+    authority: NotRequired[str]
+    """PEM text of certificate authorities that are trusted besides those that are known everywhere."""
 
     triggers: pulumi.Input[list[pulumi.Input[str]]]
     """The probe runs again when one of these values changes."""
@@ -49,7 +53,7 @@ class ProbeProvider(Provider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compares checks and triggers."""
-        keys = ("checks", "timeout", "triggers")
+        keys = ("checks", "timeout", "authority", "triggers")
         changed = any(
             json.dumps(_olds.get(k), sort_keys=True) != json.dumps(_news.get(k), sort_keys=True) for k in keys
         )
@@ -67,7 +71,8 @@ class ProbeProvider(Provider):
 
     @staticmethod
     def _run(props: dict[str, Any]) -> None:
-        run_probe([ProbeCheck(**check) for check in props["checks"]], float(props["timeout"]))
+        checks = [ProbeCheck(**check) for check in props["checks"]]
+        run_probe(checks, float(props["timeout"]), authority=props.get("authority") or "")
 
 
 class Probe(Resource, module="probe", name="Probe"):
@@ -86,7 +91,8 @@ class Probe(Resource, module="probe", name="Probe"):
 
 def probe_hosts(
     name: str,
-    checks: list[dict[str, Any]],
+    gateway: Gateway,
+    checks: Sequence[Mapping[str, Any]],
     metadata: Sequence[pulumi.Output[Any]],
     parent: pulumi.Resource,
     after: Sequence[pulumi.Resource],
@@ -95,7 +101,8 @@ def probe_hosts(
 
     Args:
         name: Pulumi name.
-        checks: Fields of `kardinal_infra.probe.ProbeCheck`, one mapping per check.
+        gateway: Where the hosts are.
+        checks: Fields of `kardinal_infra.probe.ProbeCheck` without the address, one mapping per check.
         metadata: Metadata of the objects.
         parent: Component that the probe belongs to.
         after: What must be there before.
@@ -104,11 +111,14 @@ def probe_hosts(
         The probe.
     """
     triggers: list[pulumi.Input[str]] = [item.apply(_generation) for item in metadata]
-    return Probe(
-        name,
-        {"checks": checks, "timeout": PROBE_TIMEOUT_SECONDS, "triggers": triggers},
-        pulumi.ResourceOptions(parent=parent, depends_on=list(after)),
-    )
+    args: ProbeArgs = {
+        "checks": [{**check, "address": gateway.address or ""} for check in checks],
+        "timeout": PROBE_TIMEOUT_SECONDS,
+        "triggers": triggers,
+    }
+    if gateway.certificate_authority:
+        args["authority"] = gateway.certificate_authority
+    return Probe(name, args, pulumi.ResourceOptions(parent=parent, depends_on=list(after)))
 
 
 def _generation(metadata: Mapping[str, Any]) -> str:

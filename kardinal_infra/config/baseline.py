@@ -8,13 +8,16 @@ from typing import Literal
 
 from pydantic import Field
 
+from kardinal_infra.certificates import authority_problem
 from kardinal_infra.config.branches import option_problems, together_problems
 from kardinal_infra.config.hooks import hook_problems
 from kardinal_infra.config.reading import did_you_mean, dotted, read_model
+from kardinal_infra.config.stores import store_problems, template_problems
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.hook import Hook
-from kardinal_infra.models import StrictModel, Text
+from kardinal_infra.models import DatabaseUse, StrictModel, Text
 from kardinal_infra.names import DEFAULT_GATEWAY, address_problem, host_problem, label_problem
+from kardinal_infra.store import Store
 from kardinal_infra.topology import Database, Entry, Gateway, GatewayKind, Service, Topology
 
 KEY = "kardinal:baseline"
@@ -48,12 +51,14 @@ class GatewayConfig(StrictModel):
         scheme: As in URLs.
         port: As in URLs.
         address: `host:port` that a probe connects to; default: the URL's own host.
+        certificate_authority: PEM text of a private authority that signs the hosts' certificates.
         existing: The user's Gateway.
     """
 
     scheme: Literal["http", "https"] = "http"
     port: int = Field(default=80, ge=1, le=65535)
     address: Text | None = None
+    certificate_authority: Text | None = None
     existing: ExistingGateway | None = None
 
 
@@ -62,12 +67,13 @@ class BaselineConfig(StrictModel):
 
     Attributes:
         application: Name of the application, a DNS label; default: the namespace.
-        namespace: Namespace of all its services.
+        namespace: Namespace of all its services that name no other.
         domain: Flow hosts are made below it.
         gateway: Where its entries are.
         services: By name of the Service.
         entries: Services reached from outside; the first one is a flow's main URL.
         databases: By a name of the config's own.
+        stores: What keeps state and cannot be branched, by a name of the config's own.
         hooks: Commands that every flow runs on the machine that runs Pulumi.
     """
 
@@ -78,6 +84,7 @@ class BaselineConfig(StrictModel):
     services: dict[str, Service]
     entries: tuple[Entry, ...] = ()
     databases: dict[str, Database] = Field(default_factory=dict)
+    stores: dict[str, Store] = Field(default_factory=dict)
     hooks: tuple[Hook, ...] = ()
 
     def to_topology(self) -> Topology:
@@ -96,10 +103,12 @@ class BaselineConfig(StrictModel):
                 scheme=gateway.scheme,
                 port=gateway.port,
                 address=gateway.address,
+                certificate_authority=gateway.certificate_authority,
             ),
             services=self.services,
             entries=self.entries,
             databases=self.databases,
+            stores=self.stores,
             hooks=self.hooks,
         )
 
@@ -120,7 +129,7 @@ def load_baseline(value: object, key: str = KEY) -> BaselineConfig:
     config, problems = read_model(BaselineConfig, value, key)
     if config is not None:
         # Names that could not be read are still names: a reference to them is no second mistake.
-        names = {part: _keys(value, part) for part in ("services", "databases")}
+        names = {part: _keys(value, part) for part in ("services", "databases", "stores")}
         problems += _cross_checks(config, key, names)
     if problems or config is None:
         raise ConfigError(problems)
@@ -139,6 +148,7 @@ def _cross_checks(config: BaselineConfig, key: str, names: Mapping[str, set[str]
     yield from _check_entries(config, key, names["services"])
     for name, database in config.databases.items():
         yield from _check_database(database, dotted(key, ["databases", name]), names["services"])
+    yield from store_problems(config.stores, config.services, key)
     yield from hook_problems(config.hooks, f"{key}.hooks", names["databases"])
 
 
@@ -151,10 +161,17 @@ def _check_names(config: BaselineConfig, key: str) -> Iterator[Problem]:
         yield Problem(f"{key}.domain", problem)
     if config.gateway.address and (problem := address_problem(config.gateway.address)):
         yield Problem(f"{key}.gateway.address", problem)
+    if config.gateway.certificate_authority and (
+        problem := authority_problem(config.gateway.certificate_authority)
+    ):
+        yield Problem(f"{key}.gateway.certificateAuthority", problem)
     for part in ("services", "databases"):
         for name in getattr(config, part):
             if problem := label_problem(name):
                 yield Problem(dotted(key, [part, name]), f"the name {problem}")
+    for name, service in config.services.items():
+        if service.namespace is not None and (problem := label_problem(service.namespace)):
+            yield Problem(dotted(key, ["services", name, "namespace"]), problem)
     if not config.services:
         yield Problem(f"{key}.services", "at least one service is needed")
 
@@ -167,16 +184,21 @@ def _check_service(service: Service, path: str, names: Mapping[str, set[str]]) -
     for index, other in enumerate(service.depends_on):
         yield from _reference(f"{path}.dependsOn[{index}]", other, names["services"], "service")
     variables: set[str] = set()
-    databases: set[str] = set()
+    used: set[tuple[str, str]] = set()
     for index, use in enumerate(service.uses):
         where = f"{path}.uses[{index}]"
-        yield from _reference(f"{where}.database", use.database, names["databases"], "database")
-        if use.database in databases:
-            yield Problem(f"{where}.database", f'database "{use.database}" is listed twice')
-        databases.add(use.database)
+        if isinstance(use, DatabaseUse):
+            what, name = "database", use.database
+        else:
+            what, name = "store", use.store
+            yield from template_problems(use, where)
+        yield from _reference(f"{where}.{what}", name, names[f"{what}s"], what)
+        if (what, name) in used:
+            yield Problem(f"{where}.{what}", f'{what} "{name}" is listed twice')
+        used.add((what, name))
         for variable in sorted(variables & use.environment.keys()):
             yield Problem(
-                f"{where}.environment.{variable}", "the variable is already used for another database"
+                f"{where}.environment.{variable}", f"the variable is already used for another {what}"
             )
         variables |= use.environment.keys()
 

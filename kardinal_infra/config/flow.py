@@ -17,6 +17,7 @@ from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import StrictModel, Text
 from kardinal_infra.names import FlowId, label_problem
+from kardinal_infra.store import StoreMode
 from kardinal_infra.topology import Handover, Migrations
 
 KEY = "kardinal:flow"
@@ -34,7 +35,7 @@ class FlowService(StrictModel):
     """A service that the flow requests.
 
     Attributes:
-        image: Image of the fork.
+        image: Image of the fork; default: the baseline's.
         env: Environment variables to add or replace: texts, which are kept secret, or references to a Secret
             or ConfigMap of the namespace.
         command: Replaces the container's command and drops its arguments.
@@ -44,7 +45,7 @@ class FlowService(StrictModel):
         volumes: What the fork gets instead of volumes of the baseline, by the volume's name.
     """
 
-    image: Image
+    image: Image | None = None
     env: dict[str, EnvValue] = Field(default_factory=dict, repr=False)
     command: tuple[Text, ...] | None = Field(default=None, min_length=1)
     replicas: int | None = Field(default=None, ge=0, le=100)
@@ -82,6 +83,7 @@ class FlowConfig(StrictModel):
         id: Flow id; after `load_flow` never empty.
         services: Requested services by name.
         databases: Databases to branch besides those that the requested services reach, and settings.
+        stores: What this flow does with stores: its own, new and empty (`fresh`), or production's (`share`).
         isolation: What is kept apart.
         hooks: Commands on the machine that runs Pulumi; one of the same name replaces the baseline's.
         skip_hooks: Names of the baseline's hooks that this flow does without.
@@ -93,6 +95,7 @@ class FlowConfig(StrictModel):
     id: Text = ""
     services: dict[str, FlowService] = Field(default_factory=dict)
     databases: dict[str, FlowDatabase] = Field(default_factory=dict)
+    stores: dict[str, StoreMode] = Field(default_factory=dict)
     isolation: Isolation = "data"
     hooks: tuple[Hook, ...] = ()
     skip_hooks: tuple[Text, ...] = ()
@@ -147,6 +150,15 @@ def read_flow(value: object, stack_name: str, key: str = KEY) -> LoadedFlow:
                 'isolation "services" shares all data; use isolation "data" to branch databases',
             )
         )
+    if config.isolation == "services":
+        problems += [
+            Problem(
+                dotted(key, ["stores", name]),
+                'isolation "services" shares all data; use isolation "data" for a fresh store',
+            )
+            for name, mode in config.stores.items()
+            if mode == "fresh"
+        ]
     if not config.services and config.isolation != "full" and not problems:
         problems.append(
             Problem(f"{key}.services", 'no service is requested; name one, or use isolation "full"')

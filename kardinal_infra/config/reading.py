@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from kardinal_infra.errors import Problem
+from kardinal_infra.store import USE_TAGS
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -81,7 +82,7 @@ def read_model(model: type[Model], value: object, key: str) -> tuple[Model | Non
     try:
         return model.model_validate(value), []
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
+        details = _details(error)
         problems = [_problem(model, detail, key) for detail in details]
         return _repaired(model, value, details), problems
 
@@ -133,8 +134,15 @@ def _repaired(model: type[Model], value: Mapping[str, Any], details: list[ErrorD
         try:
             return model.model_validate(plain)
         except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False)
+            details = _details(error)
     return None
+
+
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    details = error.errors(include_url=False, include_input=False)
+    for detail in details:
+        detail["loc"] = tuple(part for part in detail["loc"] if part not in USE_TAGS)
+    return details
 
 
 def _remove(plain: Any, location: Sequence[str | int], *, missing: bool) -> None:

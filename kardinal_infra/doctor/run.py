@@ -124,7 +124,7 @@ class _Watch:
         requests = 0
         deadline: float | None = None
         while True:
-            run_probe(checks, ENTRY_SECONDS)
+            run_probe(checks, ENTRY_SECONDS, authority=gateway.certificate_authority or "")
             requests += len(checks)
             # The time counts from the first answer: the way through the Gateway is in effect.
             deadline = deadline or time.monotonic() + self._question.seconds

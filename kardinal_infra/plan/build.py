@@ -140,5 +140,5 @@ def _sharing_warnings(topology: Topology, config: FlowConfig, selection: Selecti
     if config.isolation != "services":
         return
     for name in selection.forks:
-        for use in topology.services[name].uses:
+        for use in topology.services[name].databases:
             yield f'isolation "services": the fork of {name} writes to production\'s database {use.database}'

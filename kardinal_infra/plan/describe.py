@@ -145,7 +145,7 @@ def contract(plan: FlowPlan) -> dict[str, Any]:
             )
         nodes.append({"id": f"service/{name}", "kind": "service", "name": name, "versions": versions})
         edges.extend(_edge(f"service/{name}", f"service/{other}", "calls") for other in service.depends_on)
-        edges.extend(_edge(f"service/{name}", f"database/{use.database}", "uses") for use in service.uses)
+        edges.extend(_edge(f"service/{name}", f"database/{use.database}", "uses") for use in service.databases)
     for name, database in sorted(topology.databases.items()):
         versions = [{"version": "baseline", "branch": database.parent or ""}]
         if branch := branches.get(name):

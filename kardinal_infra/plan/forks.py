@@ -94,7 +94,7 @@ def _plan_fork(
         return None
     databases = tuple(
         DatabaseEnv(use.database, context.handovers[use.database], use.environment)
-        for use in service.uses
+        for use in service.databases
         if use.database in context.handovers
     )
     spec = ForkSpec(

@@ -23,7 +23,7 @@ def shared_host_problems(
         Sentences.
     """
     first: dict[str, str] = {}
-    for use in service.uses:
+    for use in service.databases:
         host = topology.databases[use.database].host if use.database in topology.databases else None
         if host is None or handovers.get(use.database) != "sidecar":
             continue

@@ -60,7 +60,7 @@ def select(topology: Topology, config: FlowConfig) -> Selection:
 
 
 def _used(topology: Topology, services: set[str] | frozenset[str]) -> set[str]:
-    return {use.database for name in services for use in topology.services[name].uses}
+    return {use.database for name in services for use in topology.services[name].databases}
 
 
 def _reason(
@@ -70,5 +70,5 @@ def _reason(
         return Reason("requested")
     if config.isolation == "full":
         return Reason("full")
-    used = {use.database for use in topology.services[name].uses} & databases
+    used = {use.database for use in topology.services[name].databases} & databases
     return Reason("uses-database", tuple(sorted(used)))

@@ -91,7 +91,7 @@ def _changed(baseline: Object, fork: Object) -> frozenset[str]:
 
 def _branched(service: Service, fork: Object, changed: frozenset[str]) -> Iterator[DatabaseEnv]:
     pooled = any(item["name"].startswith(_POOLER) for item in containers(pod_template(fork)))
-    for use in service.uses:
+    for use in service.databases:
         if pooled or changed.intersection(use.environment):
             yield DatabaseEnv(use.database, "sidecar" if pooled else "env", use.environment)
 

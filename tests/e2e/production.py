@@ -11,7 +11,6 @@ from lab.demo_cluster import Cluster, Object
 from lab.demo_project import Project, Ran
 
 NAMESPACE = "voting-e2e"
-DOMAIN = "voting-e2e.localhost"
 NEON_PROJECT = "kardinal-e2e"
 
 UI = {"voting-app-ui": {"image": "voting-app-ui-dev"}}
@@ -19,6 +18,11 @@ UI = {"voting-app-ui": {"image": "voting-app-ui-dev"}}
 
 UP = ("up", "--yes", "--skip-preview")
 DESTROY = ("destroy", "--yes", "--skip-preview")
+
+
+def domain_of(namespace: str) -> str:
+    """The public host of the application in a namespace."""
+    return f"{namespace}.localhost"
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,14 @@ class Production:
         cluster: The cluster.
         databases: The Neon project.
         page: Production's page.
+        namespace: Where it runs; also the application's name.
     """
 
     project: Project
     cluster: Cluster
     databases: Databases
     page: Page
+    namespace: str
 
     def declare_flow(self, name: str, **config: Any) -> None:
         """Makes the stack of a flow that requests the dev page, or what `config` says instead."""
@@ -80,11 +86,11 @@ class Production:
 
     def flow_page(self, name: str) -> Page:
         """The page of a flow."""
-        return Page(f"http://{name}.{DOMAIN}", self.page.address)
+        return Page(f"http://{name}.{domain_of(self.namespace)}", self.page.address)
 
     def objects(self) -> dict[str, Object]:
         """Every object of the namespace."""
-        return self.cluster.snapshot(NAMESPACE)
+        return self.cluster.snapshot(self.namespace)
 
     def left_of(self, flow: str) -> list[str]:
         """Objects that belong to a flow or bear its name, and its branch."""
@@ -102,8 +108,8 @@ class Production:
             "httproutes": "/apis/gateway.networking.k8s.io/v1",
             "virtualservices": "/apis/networking.istio.io/v1",
         }.get(kind, "/api/v1")
-        return f"{root}/namespaces/{NAMESPACE}/{kind}/{name}"
+        return f"{root}/namespaces/{self.namespace}/{kind}/{name}"
 
     def branch(self, flow: str) -> str:
         """Name of a flow's branch."""
-        return f"kardinal/voting-e2e/{flow}/votes"
+        return f"kardinal/{self.namespace}/{flow}/votes"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.conftest import NeonService
+from tests.e2e.bringup import NeonService
 from tests.e2e.production import Production
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]

@@ -1,0 +1,102 @@
+"""Creates and destroys flows with several engines at a time, in an order that a seed decides."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab.settings import LabError
+from tests.e2e.churn.load import LiveFlow, Load
+from tests.e2e.churn.relay import SERVICE
+from tests.e2e.churn.verdict import Verdict
+from tests.e2e.production import Production
+
+ENGINES = 4
+NAMES = tuple(f"churn-{letter}" for letter in "abcdefg")
+"""Ids of flows: a few, so that routes, forks and branches of one name come and go again and again."""
+
+RIPE = (3, 25)
+"""Fewest and most rounds of requests that a flow answers before it is destroyed."""
+
+LOOK_SECONDS = 0.2
+
+
+def flow_config(flow: LiveFlow) -> dict[str, Any]:
+    """A flow that forks the one service, with its mark in its branch."""
+    plant = {
+        "name": "plant",
+        "after": "databases",
+        "create": [sys.executable, str(Path(__file__).with_name("plant.py"))],
+        "environment": {"MARK": flow.mark},
+        "uses": [{"database": "votes", "environment": {"DATABASE_URL": "uri"}}],
+    }
+    return {"services": {SERVICE: {"image": "votes-api:1.0"}}, "hooks": [plant]}
+
+
+class Cycles:
+    """The engines' work.
+
+    Args:
+        production: The application.
+        load: Calls every flow from the start of its `up` to the end of its `destroy`.
+        verdict: Where cycles and failures are counted, and what says when it is enough.
+        dice: Decides what is done next.
+        say: Takes a line for the person who watches.
+    """
+
+    def __init__(
+        self,
+        production: Production,
+        load: Load,
+        verdict: Verdict,
+        dice: random.Random,
+        say: Callable[[str], None],
+    ) -> None:
+        self._production = production
+        self._load = load
+        self._verdict = verdict
+        self._dice = dice
+        self._say = say
+        self._made = 0
+
+    async def run(self) -> None:
+        """Works until enough was done and every flow is gone."""
+        async with asyncio.TaskGroup() as engines:
+            for _ in range(ENGINES):
+                engines.create_task(self._engine())
+
+    async def _engine(self) -> None:
+        while True:
+            ripe = [flow for flow in self._load.flows if flow.ripe]
+            free = [] if self._enough() else sorted(set(NAMES) - {flow.name for flow in self._load.flows})
+            if ripe and (not free or self._dice.random() < len(ripe) / len(NAMES)):
+                await self._destroy(self._dice.choice(ripe))
+            elif free:
+                await self._create(self._dice.choice(free))
+            elif self._load.flows:
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                return
+
+    def _enough(self) -> bool:
+        verdict = self._verdict
+        return self._made >= verdict.wanted_cycles and verdict.untagged >= verdict.wanted_untagged
+
+    async def _create(self, name: str) -> None:
+        flow = LiveFlow(name, self._made, self._dice.randint(*RIPE))
+        self._made += 1
+        self._load.flows.append(flow)
+        async with asyncio.TaskGroup() as together:
+            together.create_task(self._load.follow(flow))
+            together.create_task(self._up(flow))
+
+    async def _up(self, flow: LiveFlow) -> None:
+        pass
+
+    async def _destroy(self, flow: LiveFlow) -> None:
+        pass
