@@ -73,7 +73,7 @@ class ClusterFlows:
                 raise ClusterError(
                     f"flow {flow} is also one of stack {holder}: delete the older objects by hand"
                 )
-            return still(now) and bool(sweep(client, branch.project, flow, now.stack))
+            return still(now) and bool(sweep(client, [branch.project], flow, now.stack))
 
 
 def _client(namespace: str, config: Config) -> Client:

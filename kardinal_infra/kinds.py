@@ -18,7 +18,11 @@ AUTOSCALERS = create_namespaced_resource(
 NETWORK_POLICIES = create_namespaced_resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 HTTP_ROUTES = create_namespaced_resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 GRPC_ROUTES = create_namespaced_resource("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
+REFERENCE_GRANTS = create_namespaced_resource(
+    "gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants"
+)
 GATEWAYS = create_namespaced_resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+ISTIO_GATEWAYS = create_namespaced_resource("networking.istio.io", "v1", "Gateway", "gateways")
 VIRTUAL_SERVICES = create_namespaced_resource(
     "networking.istio.io", "v1", "VirtualService", "virtualservices"
 )

@@ -1,6 +1,6 @@
 """What is on the cluster, as plain data, and pure questions about it.
 
-`kardinal_infra.cluster` reads a snapshot once, at the start of a program; everything after works on it
+`kardinal_infra.snapshot` reads one once, at the start of a program; everything after works on it
 alone, so that a preview shows real values and finds every problem before anything is made. Objects are plain
 dicts as the API server serves them (camelCase). They hold env values: no repr here shows an object's content.
 """
@@ -42,6 +42,7 @@ class LiveObjects:
         http_routes: HTTPRoutes of all namespaces that may be read.
         grpc_routes: GRPCRoutes of all namespaces that may be read, with their `kind`.
         gateways: Gateways (gateway.networking.k8s.io) of all namespaces that may be read.
+        istio_gateways: Gateways of networking.istio.io of all namespaces; none where they may not be read.
         virtual_services: VirtualServices of all namespaces that may be read.
         config_map_keys: Keys by ConfigMap of the namespace; None when they may not be read.
         secret_keys: Keys by Secret of the namespace; None when they may not be read.
@@ -50,6 +51,9 @@ class LiveObjects:
         flow_objects: Further objects with the label `kardinal.dev/flow` (Secrets without their data, Jobs,
             ...).
         unread: Kinds that may not be read, of those that a plan can do without.
+        hidden: Groups of the Gateways that may not be read in every namespace.
+        others: Snapshots of the application's further namespaces, by namespace; what is of all namespaces is
+            the same in each.
     """
 
     namespace: str
@@ -65,6 +69,7 @@ class LiveObjects:
     http_routes: Sequence[Object] = field(default=(), repr=False)
     grpc_routes: Sequence[Object] = field(default=(), repr=False)
     gateways: Sequence[Object] = field(default=(), repr=False)
+    istio_gateways: Sequence[Object] = field(default=(), repr=False)
     virtual_services: Sequence[Object] = field(default=(), repr=False)
     config_map_keys: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
     secret_keys: Mapping[str, frozenset[str]] | None = field(default=None, repr=False)
@@ -72,6 +77,21 @@ class LiveObjects:
     injectors: Sequence[Object] = field(default=(), repr=False)
     flow_objects: Sequence[Object] = field(default=(), repr=False)
     unread: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    others: Mapping[str, LiveObjects] = field(default_factory=dict, repr=False)
+
+    def of(self, namespace: str | None) -> LiveObjects:
+        """Returns the snapshot of one of the application's namespaces.
+
+        Args:
+            namespace: The namespace; None for this snapshot's own.
+        """
+        return self if namespace in (None, self.namespace) else self.others[namespace]
+
+    def everywhere(self) -> Iterator[LiveObjects]:
+        """Yields the snapshots of all namespaces of the application."""
+        yield self
+        yield from self.others.values()
 
     @property
     def has_gateway_api(self) -> bool:
@@ -182,7 +202,9 @@ class LiveObjects:
         )
 
     def of_flow(self, flow: str) -> Iterator[Object]:
-        """Yields the known objects that carry a flow's label, each with its kind.
+        """Yields the known objects of the namespace that carry a flow's label, each with its kind.
+
+        Routes are known of all namespaces, and another application's flow may have the same id.
 
         Args:
             flow: Flow id.
@@ -199,7 +221,11 @@ class LiveObjects:
             ("object", self.flow_objects),
         )
         for kind, items in groups:
-            yield from ({"kind": kind, **item} for item in items if flow_of(item) == flow)
+            yield from (
+                {"kind": kind, **item}
+                for item in items
+                if flow_of(item) == flow and namespace_of(item) == self.namespace
+            )
 
 
 def name_of(item: Object) -> str:

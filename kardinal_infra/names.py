@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NewType
 from urllib.parse import urlsplit
 
@@ -72,6 +72,14 @@ class Owner:
     stack: str
     namespace: str
     flow: str | None = None
+
+    def at(self, namespace: str) -> Owner:
+        """Returns the same owner, of an object in another namespace.
+
+        Args:
+            namespace: Namespace of the object.
+        """
+        return replace(self, namespace=namespace)
 
     def labels(self, service: str | None = None) -> dict[str, str]:
         """Returns the labels of every object of the owner.

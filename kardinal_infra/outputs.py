@@ -26,7 +26,7 @@ class ServiceOutput:
     Attributes:
         image: Image of the fork.
         fork: Name of the fork's Deployment and Service.
-        reason: Why it was forked: `requested`, `uses-database` or `full`.
+        reason: Why it was forked: `requested`, `uses-database`, `uses-store`, `fresh-store` or `full`.
     """
 
     image: str
@@ -54,6 +54,23 @@ class DatabaseOutput:
 
 
 @dataclass(frozen=True)
+class StoreOutput:
+    """A store that a flow touches.
+
+    Attributes:
+        mode: `fresh`: the flow's own; `share`: production's.
+        host: Name under which the pods of the cluster reach it.
+        port: Its port.
+        fork: Name of the fork that is the fresh one, None for a shared one.
+    """
+
+    mode: str
+    host: str
+    port: int
+    fork: str | None
+
+
+@dataclass(frozen=True)
 class FlowOutputs:
     """What a flow's stack exports.
 
@@ -70,6 +87,7 @@ class FlowOutputs:
         baseline_version: What the baseline was when the flow was last brought up.
         connection_uris: Secret; the branch's connection URI per database.
         acknowledged: Names of the safety rules whose errors the flow accepts, sorted.
+        stores: Stores that the flow touches, by name.
     """
 
     flow: str
@@ -84,6 +102,7 @@ class FlowOutputs:
     baseline_version: str
     connection_uris: pulumi.Output[Mapping[str, str]] | None = field(repr=False, default=None)
     acknowledged: tuple[str, ...] = ()
+    stores: Mapping[str, StoreOutput] = field(default_factory=dict)
 
     @classmethod
     @message_alone
@@ -126,6 +145,7 @@ class FlowOutputs:
             baseline_version=outputs.require("baselineVersion"),
             connection_uris=uris,
             acknowledged=_acknowledged(outputs),
+            stores=_items(outputs, "stores", _store) if "stores" in outputs.values else {},
         )
 
 
@@ -188,6 +208,11 @@ def _database(value: Any) -> DatabaseOutput:
     return DatabaseOutput(
         value["branchId"], value["branchName"], value["parentId"], value["host"], value.get("expiresAt")
     )
+
+
+def _store(value: Any) -> StoreOutput:
+    # Pulumi's numbers are floats.
+    return StoreOutput(value["mode"], value["host"], int(value["port"]), value.get("fork"))
 
 
 def _check_version(outputs: StackOutputs, key: str) -> None:

@@ -22,6 +22,7 @@ from kardinal_infra.kinds import (
     JOBS,
     NETWORK_POLICIES,
     PEER_AUTHENTICATIONS,
+    REFERENCE_GRANTS,
     REQUEST_AUTHENTICATIONS,
     SERVICE_ENTRIES,
     SERVICES,
@@ -40,8 +41,9 @@ POLICIES: tuple[type[Any], ...] = (
     REQUEST_AUTHENTICATIONS,
     SIDECARS,
     SERVICE_ENTRIES,
+    REFERENCE_GRANTS,
 )
-"""What guards a flow's forks; whoever may not list a kind has made none of it."""
+"""What guards a flow's forks or opens them to Gateways; whoever may not list a kind has made none of it."""
 
 KINDS: tuple[type[Any], ...] = (
     HTTP_ROUTES,
@@ -66,7 +68,7 @@ PAUSE_SECONDS = 0.5
 
 def sweep(
     client: Client,
-    namespace: str,
+    namespaces: Sequence[str],
     flow: str,
     stack: str,
     *,
@@ -78,7 +80,7 @@ def sweep(
 
     Args:
         client: The cluster.
-        namespace: The flow's namespace.
+        namespaces: The flow's namespaces, all of them: of each kind everything goes before the next kind's.
         flow: Flow id.
         stack: `organization/project/stack`; objects of another stack are never touched.
         kinds: What to look for.
@@ -86,22 +88,32 @@ def sweep(
         sleep: Pauses between two looks.
 
     Returns:
-        What was deleted, as `Kind name`.
+        What was deleted, as `Kind name`, with its namespace where there are several.
 
     Raises:
         ClusterError: The cluster cannot be reached, refuses, or does not finish in time.
     """
-    deleted: list[str] = sweep_entries(client, namespace, flow)
+    where = {namespace: f" in {namespace}" if len(namespaces) > 1 else "" for namespace in namespaces}
+    deleted = [
+        f"{text}{where[namespace]}"
+        for namespace in namespaces
+        for text in sweep_entries(client, namespace, flow)
+    ]
     deadline = clock() + DEADLINE_SECONDS
     for kind in kinds:
-        while left := _owned(client, kind, namespace, flow, stack):
-            for name in left:
-                text = f"{kind._api_info.resource.kind} {name}"
+        while left := [
+            (namespace, name)
+            for namespace in namespaces
+            for name in _owned(client, kind, namespace, flow, stack)
+        ]:
+            for namespace, name in left:
+                text = f"{kind._api_info.resource.kind} {name}{where[namespace]}"
                 if text not in deleted:
                     _delete(client, kind, namespace, name)
                     deleted.append(text)
             if clock() >= deadline:
-                raise ClusterError(f"{', '.join(left)} in namespace {namespace} did not go away in time")
+                listed = ", ".join(f"{name} in namespace {namespace}" for namespace, name in left)
+                raise ClusterError(f"{listed} did not go away in time")
             sleep(PAUSE_SECONDS)
     return deleted
 

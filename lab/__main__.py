@@ -16,6 +16,7 @@ from lab import lifecycle
 from lab.build import build_everything
 from lab.containers import import_image
 from lab.demo import demo
+from lab.demo_images import SHOP_IMAGES, load_demo_images
 from lab.images import build_image
 from lab.report import Report
 from lab.settings import LabError, from_environment
@@ -108,6 +109,12 @@ def image_load(
     )
     import_image(lab, archive)
     report.line("images", f"{name} is in the lab")
+
+
+@image_app.command("shop")
+def image_shop() -> None:
+    """Build the images of examples/shop and import them into the lab."""
+    load_demo_images(from_environment(), Report(), SHOP_IMAGES)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""The images of the demo's voting app, made from the Dockerfiles that a user's own build follows.
+"""The images of the example applications, made from the Dockerfiles that a user's own build follows.
 
-The lab has no Docker. Of a Dockerfile it understands what the voting app's need: one `apt-get install`,
+The lab has no Docker. Of a Dockerfile it understands what these need: `ARG`, one `apt-get install`,
 `COPY folder/ target/`, `USER` and `CMD`.
 """
 
@@ -8,49 +8,77 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 
 from lab.containers import import_image
 from lab.images import build_image
 from lab.report import Report
 from lab.settings import Lab, from_environment
 
-VOTING_APP = Path(__file__).resolve().parent.parent / "examples" / "voting-app"
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+VOTING_APP, SHOP = EXAMPLES / "voting-app", EXAMPLES / "shop"
 
 
 @dataclass(frozen=True)
 class DemoImage:
-    """One image: its name and tag, the Dockerfile it follows, and the release baked in."""
+    """One image, as `docker build -f DOCKERFILE -t NAME --build-arg ... FOLDER` would make it.
+
+    Attributes:
+        name: Name and tag.
+        dockerfile: The Dockerfile it follows, in the folder.
+        arguments: Build arguments; those that are left out have the Dockerfile's defaults.
+        folder: What COPY copies from.
+    """
 
     name: str
     dockerfile: str
-    release: str = "1.0"
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = VOTING_APP
 
 
 DEMO_IMAGES = (
     DemoImage("voting-app-ui:1.0", "ui/Dockerfile"),
-    DemoImage("voting-app-ui-dev:latest", "ui/Dockerfile", release="dev"),
+    DemoImage("voting-app-ui-dev:latest", "ui/Dockerfile", {"RELEASE": "dev"}),
     DemoImage("votes-api:1.0", "api/Dockerfile"),
     DemoImage("kardinal-pgbouncer:lab", "../pooler/Dockerfile"),
 )
+"""What the demo needs."""
+
+SHOP_IMAGES = (
+    *(
+        DemoImage(f"shop-{service}:1.0", "Dockerfile", {"SERVICE": service}, SHOP)
+        for service in ("web", "admin", "orders", "catalog", "fulfilment")
+    ),
+    *(
+        DemoImage(f"shop-{service}:dev", "Dockerfile", {"SERVICE": service, "RELEASE": "dev"}, SHOP)
+        for service in ("catalog", "fulfilment")
+    ),
+    DemoImage("shop-queue:1.0", "queue/Dockerfile", folder=SHOP),
+)
+"""What examples/shop needs."""
 
 
-def build_demo_images(lab: Lab | None = None, report: Report | None = None) -> list[Path]:
-    """Builds the demo's images; those that are in the cache already cost nothing.
+def build_demo_images(
+    lab: Lab | None = None, report: Report | None = None, images: Sequence[DemoImage] = DEMO_IMAGES
+) -> list[Path]:
+    """Builds images; those that are in the cache already cost nothing.
 
     Args:
         lab: Whose cache is used; default: the environment's.
         report: Where progress goes.
+        images: Which; default: the demo's.
 
     Returns:
-        The archives, in the order of `DEMO_IMAGES`.
+        The archives, in the order of `images`.
 
     Raises:
         LabError: A package cannot be had.
     """
     archives = []
-    for image in DEMO_IMAGES:
+    for image in images:
         steps = dict(instructions(image))
         archives.append(
             build_image(
@@ -66,18 +94,21 @@ def build_demo_images(lab: Lab | None = None, report: Report | None = None) -> l
     return archives
 
 
-def load_demo_images(lab: Lab | None = None, report: Report | None = None) -> None:
-    """Builds the demo's images and imports them into the running lab; safe to run again.
+def load_demo_images(
+    lab: Lab | None = None, report: Report | None = None, images: Sequence[DemoImage] = DEMO_IMAGES
+) -> None:
+    """Builds images and imports them into the running lab; safe to run again.
 
     Args:
         lab: The lab; default: the environment's.
         report: Where progress goes.
+        images: Which; default: the demo's.
 
     Raises:
         LabError: A package cannot be had, or containerd refuses an image.
     """
     lab = lab or from_environment()
-    for archive in build_demo_images(lab, report):
+    for archive in build_demo_images(lab, report, images):
         import_image(lab, archive)
 
 
@@ -85,14 +116,22 @@ def instructions(image: DemoImage) -> list[tuple[str, str]]:
     """Reads an image's Dockerfile.
 
     Args:
-        image: One of the demo's images.
+        image: The image.
 
     Returns:
-        Its instructions in order, as (name, rest of the line), with the release put in.
+        Its instructions in order, as (name, rest of the line), with the build arguments put in.
     """
-    text = (VOTING_APP / image.dockerfile).read_text().replace("\\\n", " ")
-    lines = [line.partition(" ") for line in text.splitlines() if line and not line.startswith("#")]
-    return [(name, rest.strip().replace("${RELEASE}", image.release)) for name, _, rest in lines]
+    text = (image.folder / image.dockerfile).read_text().replace("\\\n", " ")
+    found: list[tuple[str, str]] = []
+    arguments: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition(" ")
+        if name == "ARG":
+            argument, _, default = rest.partition("=")
+            arguments[argument] = image.arguments.get(argument, default)
+        if line and not line.startswith("#"):
+            found.append((name, Template(rest.strip()).safe_substitute(arguments)))
+    return found
 
 
 def packages(image: DemoImage) -> list[str]:
@@ -106,7 +145,7 @@ def contents(image: DemoImage) -> dict[str, Path]:
     """Lists what an image's COPY instructions put into it.
 
     Args:
-        image: One of the demo's images.
+        image: The image.
 
     Returns:
         Path in the image -> the file here; later instructions win, as in the image.
@@ -115,7 +154,7 @@ def contents(image: DemoImage) -> dict[str, Path]:
     for name, rest in instructions(image):
         if name == "COPY":
             source, target = rest.split()
-            folder = VOTING_APP / source
+            folder = image.folder / source
             for file in sorted(folder.rglob("*")):
                 if file.is_file() and "__pycache__" not in file.parts:
                     found[target + file.relative_to(folder).as_posix()] = file

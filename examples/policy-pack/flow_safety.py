@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kardinal_infra.cluster import read_live
 from kardinal_infra.live import flow_of
 from kardinal_infra.safety import case_of_manifests, prove
+from kardinal_infra.snapshot import read_live
 from kardinal_infra.topology import Topology
 
 
@@ -25,7 +25,7 @@ def validate(args: Any, report: Callable[[str], None]) -> None:
     if not flows:
         return
     topology = Topology.from_plain(json.loads(Path(os.environ["KARDINAL_TOPOLOGY"]).read_text()), "baseline")
-    live = read_live(topology.namespace)
+    live = read_live(*topology.namespaces)
     for flow in sorted(flows):
         for finding in prove(case_of_manifests(manifests, live, topology, flow)):
             if finding.severity == "error":

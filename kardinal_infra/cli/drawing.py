@@ -42,6 +42,10 @@ def overview(topology: Topology, flows: Iterable[Graph]) -> dict[str, Any]:
         nodes.append(_node("service", name, {}))
         edges += [_edge(f"service/{name}", f"service/{other}", "calls") for other in service.depends_on]
         edges += [_edge(f"service/{name}", f"database/{use.database}", "uses") for use in service.databases]
+        edges += [
+            _edge(f"service/{name}", f"service/{topology.store_service(use.store)}", "uses")
+            for use in service.stores
+        ]
     for name, database in sorted(topology.databases.items()):
         nodes.append(_node("database", name, {"branch": database.parent or ""}))
     for node in nodes:

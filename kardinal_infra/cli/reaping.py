@@ -43,7 +43,7 @@ def reap(
         ),
     ] = None,
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Also flows in the application's namespace.")
+        bool, typer.Option("--cluster", help="Also flows in the application's namespaces.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     baseline: Baseline = "baseline",
@@ -103,7 +103,7 @@ def _targets(
         targets = [Target(backend(name), place) for name, place in places]
     if cluster:
         # First what uses the branches.
-        targets = [Target(ClusterFlows(), topology.namespace), *targets]
+        targets = [*(Target(ClusterFlows(), place) for place in topology.namespaces), *targets]
     return targets, project.settings(baseline)
 
 

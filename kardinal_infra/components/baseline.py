@@ -6,7 +6,6 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from kardinal_infra.cluster import read_live
 from kardinal_infra.components.manifests import custom_resource
 from kardinal_infra.components.probe import probe_hosts
 from kardinal_infra.config import load_baseline
@@ -16,6 +15,7 @@ from kardinal_infra.names import HEADER_FLOW, Owner
 from kardinal_infra.plan import baseline_problems
 from kardinal_infra.program_errors import message_alone
 from kardinal_infra.routing import catch_all_routes, production_routes
+from kardinal_infra.snapshot import read_live
 from kardinal_infra.stack_outputs import qualified_stack_name
 from kardinal_infra.topology import Topology
 
@@ -43,6 +43,9 @@ class BaselineArgs(TypedDict):
 
     databases: NotRequired[Mapping[str, Any]]
     """Databases that flows may branch."""
+
+    stores: NotRequired[Mapping[str, Any]]
+    """What keeps state and cannot be branched: service, port, flows (fresh or share)."""
 
     hooks: NotRequired[Sequence[Mapping[str, Any]]]
     """Commands that every flow runs on the machine that runs Pulumi; their `environment` is not secret."""
@@ -87,7 +90,7 @@ class Baseline(pulumi.ComponentResource):
         topology = config.to_topology()
         # Not declared on the class: what is declared there counts as an output of the component's schema.
         self.topology: Topology = topology
-        live = live or read_live(topology.namespace, kubeconfig=kubeconfig, context=context)
+        live = live or read_live(*topology.namespaces, kubeconfig=kubeconfig, context=context)
         problems = baseline_problems(topology, live)
         if problems:
             raise ConfigError(problems)
@@ -109,9 +112,7 @@ class Baseline(pulumi.ComponentResource):
         ]
         if routes:
             gateway = topology.gateway
-            checks = [
-                {"url": gateway.url(entry.host), "absent": [HEADER_FLOW]} for entry in topology.entries
-            ]
+            checks = [{"url": gateway.url(entry.host), "absent": [HEADER_FLOW]} for entry in topology.entries]
             metadata = [cast("Any", route).metadata for route in routes]
             probe_hosts(name, gateway, checks, metadata, self, routes)
         self.register_outputs({"topology": topology.to_plain()})

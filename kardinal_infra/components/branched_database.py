@@ -40,6 +40,9 @@ class MigrationArgs(TypedDict):
     image_pull_policy: NotRequired[str]
     """As in Kubernetes; default: its own."""
 
+    namespace: NotRequired[str]
+    """Where it runs; default: the metadata's namespace."""
+
 
 class BranchedDatabaseArgs(TypedDict):
     """Arguments of `BranchedDatabase`."""
@@ -53,6 +56,9 @@ class BranchedDatabaseArgs(TypedDict):
     consumers: Mapping[str, Mapping[str, str]]
     """One Secret per consumer: key of the Secret to part of the connection (uri, pooledUri, host, port, user,
     password, database, sslmode)."""
+
+    homes: NotRequired[Mapping[str, str]]
+    """Namespace by consumer; those that are not in it are in the metadata's namespace."""
 
     mesh_port: NotRequired[int]
     """Port that consumers connect to instead of the branch's own: under an egress lock the mesh leads it to
@@ -100,8 +106,9 @@ class BranchedDatabase(pulumi.ComponentResource):
         consumed = through_port(self._parts, mesh_port) if mesh_port is not None else self._parts
         self._metadata = owned(args["metadata"])
         # The dot keeps consumers apart from each other and from the migrations: their names have none.
+        homes = args.get("homes", {})
         self.secrets: dict[str, k8s.core.v1.Secret] = {
-            consumer: self._secret(f"{name}.{consumer}", keys, consumed)
+            consumer: self._secret(f"{name}.{consumer}", keys, consumed, homes.get(consumer))
             for consumer, keys in args["consumers"].items()
         }
         self.ready: pulumi.Resource = self.branch.resource
@@ -110,19 +117,26 @@ class BranchedDatabase(pulumi.ComponentResource):
         self.register_outputs({"branchId": self.branch.branch_id})
 
     def _secret(
-        self, name: str, keys: Mapping[str, str], parts: Mapping[str, pulumi.Output[str]]
+        self,
+        name: str,
+        keys: Mapping[str, str],
+        parts: Mapping[str, pulumi.Output[str]],
+        namespace: str | None = None,
     ) -> k8s.core.v1.Secret:
         data = {key: parts[part] for key, part in keys.items()}
         return k8s.core.v1.Secret(
             name,
-            metadata=cast("Any", {**self._metadata, "name": content_name(name, data)}),
+            metadata=cast("Any", {**self._metadata_in(namespace), "name": content_name(name, data)}),
             string_data=data,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
+    def _metadata_in(self, namespace: str | None) -> dict[str, Any]:
+        return {**self._metadata, "namespace": namespace} if namespace else self._metadata
+
     def _migrate(self, name: str, args: MigrationArgs) -> k8s.batch.v1.Job:
         # The Job has no sidecar that would lead it elsewhere.
-        secret = self._secret(name, args["environment"], self._parts)
+        secret = self._secret(name, args["environment"], self._parts, args.get("namespace"))
         environment = [
             {"name": key, "valueFrom": {"secretKeyRef": {"name": secret.metadata.name, "key": key}}}
             for key in args["environment"]
@@ -140,7 +154,7 @@ class BranchedDatabase(pulumi.ComponentResource):
             "metadata": {"labels": {**self._metadata["labels"], "sidecar.istio.io/inject": "false"}},
             "spec": {**args.get("pod", {}), "restartPolicy": "Never", "containers": [container]},
         }
-        metadata = {**self._metadata, "name": content_name(name, template)}
+        metadata = {**self._metadata_in(args.get("namespace")), "name": content_name(name, template)}
         # A failed Job stays failed: the next `up` makes a new one instead of waiting for it again.
         metadata["annotations"] = {**self._metadata["annotations"], "pulumi.com/replaceUnready": "true"}
         return k8s.batch.v1.Job(

@@ -33,11 +33,18 @@ def declare_egress(
         The resources; none without the lock.
     """
     manifests: list[dict[str, Any]] = list(plan.allowed_entries)
-    for name, port in plan.mesh_ports.items():
-        known = branch_entry(plan.owner, name, port, "", 0)
-        manifests.append({**known, "spec": _spec(plan.owner, name, port, branches[name])})
+    for owner in plan.owners:
+        for name, port in plan.mesh_ports.items():
+            known = branch_entry(owner, name, port, "", 0)
+            manifests.append({**known, "spec": _spec(owner, name, port, branches[name])})
     opts = pulumi.ResourceOptions(parent=parent, depends_on=list(after))
-    return [custom_resource(manifest, opts) for manifest in manifests]
+    return [custom_resource(manifest, opts, _pulumi_name(plan, manifest)) for manifest in manifests]
+
+
+def _pulumi_name(plan: FlowPlan, manifest: Mapping[str, Any]) -> str:
+    """Each namespace has entries of its own, of the same names."""
+    name, namespace = str(manifest["metadata"]["name"]), manifest["metadata"]["namespace"]
+    return name if namespace == plan.owner.namespace else f"{namespace}/{name}"
 
 
 def _spec(owner: Owner, name: str, port: int, branch: Branch) -> pulumi.Output[Any]:

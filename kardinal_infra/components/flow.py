@@ -1,15 +1,15 @@
 """A flow: everything that one ephemeral environment adds beside production."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 from pulumi_command import local
 
-from kardinal_infra.cluster import read_live
 from kardinal_infra.components.branch_requests import branch_requests
 from kardinal_infra.components.branched_database import BranchedDatabase, BranchedDatabaseArgs
 from kardinal_infra.components.egress import declare_egress
+from kardinal_infra.components.flow_outputs import flow_outputs
 from kardinal_infra.components.flow_routes import FlowRoutes
 from kardinal_infra.components.forked_workload import ForkedWorkload, ForkedWorkloadArgs
 from kardinal_infra.components.hooks import declare_hooks
@@ -25,9 +25,11 @@ from kardinal_infra.hook import HookMoment
 from kardinal_infra.live import LiveObjects, pod_template
 from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
 from kardinal_infra.plan import BranchPlan, FlowPlan, ForkPlan, make_plan
-from kardinal_infra.plan.drift import drift, template_versions
+from kardinal_infra.plan.drift import drift
+from kardinal_infra.plan.stores import starting_order
 from kardinal_infra.program_errors import message_alone
-from kardinal_infra.stack_outputs import FLOW_SCHEMA_VERSION, qualified_stack_name, read_stack_outputs
+from kardinal_infra.snapshot import read_live
+from kardinal_infra.stack_outputs import qualified_stack_name, read_stack_outputs
 from kardinal_infra.topology import Topology
 
 
@@ -38,7 +40,7 @@ class FlowArgs(TypedDict):
     """Stack that exports the application's topology."""
 
     services: NotRequired[Mapping[str, Any]]
-    """Requested services by name: image, env, command, replicas, container."""
+    """Requested services by name: image (default: the baseline's), env, command, replicas, container."""
 
     id: NotRequired[str]
     """Flow id, a DNS label; default: the stack's name."""
@@ -47,6 +49,9 @@ class FlowArgs(TypedDict):
     """Databases to branch besides those that the requested services reach, and their settings: handover,
     migrations, and how they are branched: init, maskingRules, parentTimestamp, parentLsn, ttl, protected,
     compute, extraDatabases, extraRoles."""
+
+    stores: NotRequired[Mapping[str, str]]
+    """What the flow does with stores: fresh or share, by name; default: the baseline's word."""
 
     isolation: NotRequired[str]
     """services, data (the default) or full."""
@@ -108,7 +113,7 @@ class Flow(pulumi.ComponentResource):
         if loaded.config is None or any(problem.path == f"{KEY}.baseline" for problem in loaded.problems):
             raise ConfigError(loaded.problems)
         topology = topology or read_topology(loaded.config.baseline)
-        live = live or read_live(topology.namespace, kubeconfig=kubeconfig, context=context)
+        live = live or read_live(*topology.namespaces, kubeconfig=kubeconfig, context=context)
         stack = qualified_stack_name(pulumi.get_stack())
         plan = make_plan(topology, loaded.config, live, stack=stack, problems=loaded.problems)
         # Not declared on the class: what is declared there counts as an output of the component's schema.
@@ -120,7 +125,7 @@ class Flow(pulumi.ComponentResource):
         self._leftovers = Leftovers(
             name,
             {
-                "namespace": topology.namespace,
+                "namespaces": topology.namespaces,
                 "flow": plan.flow,
                 "stack": stack,
                 "branches": [
@@ -142,11 +147,13 @@ class Flow(pulumi.ComponentResource):
         branched = {key: database.branch for key, database in self.databases.items()}
         egress = declare_egress(plan, branched, self, [self._leftovers])
         self._ready = [*ready, *self.hooks.values(), *egress]
-        self.forks: dict[str, ForkedWorkload] = {fork.service: self._fork(fork) for fork in plan.forks}
+        self.forks: dict[str, ForkedWorkload] = {}
+        for fork in starting_order(plan.forks, plan.stores):
+            self.forks[fork.service] = self._fork(fork)
         self.routes: FlowRoutes = FlowRoutes(
             name,
             {
-                "mesh": plan.routes,
+                "mesh": [*plan.routes, *plan.grants],
                 "insertions": plan.insertions,
                 "entries": [entry.route for entry in plan.entries],
                 "kubeconfig": kubeconfig,
@@ -161,38 +168,7 @@ class Flow(pulumi.ComponentResource):
 
     def outputs(self) -> dict[str, Any]:
         """Returns the flow's contract, to be exported by its stack (`kardinal_infra.outputs` reads it)."""
-        plan = self.plan
-        branches = {key: database.branch for key, database in self.databases.items()}
-        expiring = {branch.name for branch in plan.databases if branch.ttl is not None}
-        return {
-            "schemaVersion": FLOW_SCHEMA_VERSION,
-            "flow": plan.flow,
-            "url": plan.url,
-            "hosts": plan.hosts,
-            "header": plan.header,
-            "baggage": plan.baggage,
-            "services": {
-                fork.service: {"image": fork.image, "fork": fork.name, "reason": fork.reason.kind}
-                for fork in plan.forks
-            },
-            "databases": {
-                key: {
-                    "branchId": branch.branch_id,
-                    "branchName": branch.branch_name,
-                    "parentId": branch.parent_id,
-                    "host": branch.host,
-                    # Absent without a life time: an output that is None counts as unknown in every preview.
-                    **({"expiresAt": branch.expires_at} if key in expiring else {}),
-                }
-                for key, branch in branches.items()
-            },
-            "connectionUris": pulumi.Output.secret({key: branch.uri for key, branch in branches.items()}),
-            "topology": plan.to_contract(),
-            **({"expiresAt": _earliest([branches[key].expires_at for key in expiring])} if expiring else {}),
-            "baselineVersion": plan.baseline_version,
-            "baselineTemplates": template_versions(plan),
-            **({"acknowledged": [item.to_plain() for item in plan.accepted]} if plan.accepted else {}),
-        }
+        return flow_outputs(self.plan, {key: database.branch for key, database in self.databases.items()})
 
     def _database(self, branch: BranchPlan, request: BranchRequest) -> BranchedDatabase:
         plan, database = self.plan, branch.database
@@ -207,6 +183,7 @@ class Flow(pulumi.ComponentResource):
                 for fork in plan.forks
                 if _secret_keys(fork, branch.name)
             },
+            "homes": plan.topology.homes,
         }
         if branch.name in plan.mesh_ports:
             args["mesh_port"] = plan.mesh_ports[branch.name]
@@ -217,6 +194,7 @@ class Flow(pulumi.ComponentResource):
                 "command": list(branch.migrations.command),
                 "environment": branch.migrations.environment,
                 "pod": pod,
+                "namespace": plan.topology.homes[branch.migrations.service],
             }
             if "imagePullPolicy" in container:
                 args["migrations"]["image_pull_policy"] = container["imagePullPolicy"]
@@ -255,17 +233,21 @@ class Flow(pulumi.ComponentResource):
         args: ForkedWorkloadArgs = {"workload": with_secrets(deployment), "policies": fork.policies}
         if fork.service_manifest is not None:
             args["service"] = fork.service_manifest
-        return ForkedWorkload(fork.name, args, pulumi.ResourceOptions(parent=self, depends_on=self._ready))
+        fresh = [self.plan.topology.store_service(use.store) for use in fork.spec.stores]
+        after = [*self._ready, *self._forked_resources({*fresh} - {fork.service})]
+        return ForkedWorkload(fork.name, args, pulumi.ResourceOptions(parent=self, depends_on=after))
 
     def _hooks(self, moment: HookMoment, after: Sequence[pulumi.Resource]) -> dict[str, local.Command]:
         hooks = [hook for hook in self.plan.hooks if hook.after == moment]
         branches = {name: database.branch for name, database in self.databases.items()}
         return declare_hooks(self.plan, hooks, branches, self, after)
 
-    def _forked_resources(self) -> list[pulumi.Resource]:
+    def _forked_resources(self, services: Collection[str] | None = None) -> list[pulumi.Resource]:
+        """Workloads and Services of some forks, by default of all."""
         return [
             resource
-            for fork in self.forks.values()
+            for service, fork in self.forks.items()
+            if services is None or service in services
             for resource in (fork.workload, fork.service)
             if resource is not None
         ]
@@ -314,7 +296,3 @@ def _secret_keys(fork: ForkPlan, database: str) -> dict[str, str]:
         if use.database == database:
             return dict(use.environment) if use.handover == "env" else {key: key for key in SECRET_KEYS}
     return {}
-
-
-def _earliest(times: list[pulumi.Output[str | None]]) -> pulumi.Output[str | None]:
-    return pulumi.Output.all(*times).apply(lambda known: min((time for time in known if time), default=None))

@@ -28,7 +28,8 @@ class FlowRoutesArgs(TypedDict):
     """Arguments of `FlowRoutes`."""
 
     mesh: Sequence[Mapping[str, Any]]
-    """HTTPRoute and GRPCRoute manifests whose parent is a Service: the flow's requests to its forks."""
+    """HTTPRoute and GRPCRoute manifests whose parent is a Service: the flow's requests to its forks; and the
+    ReferenceGrants that the entries need."""
 
     entries: Sequence[Mapping[str, Any]]
     """Manifests of the flow's own public hosts: HTTPRoutes, or VirtualServices of an Istio Gateway."""

@@ -40,8 +40,8 @@ class BranchMark(TypedDict):
 class LeftoversArgs(TypedDict):
     """Arguments of `Leftovers`."""
 
-    namespace: str
-    """Namespace of the flow's objects."""
+    namespaces: Sequence[str]
+    """All namespaces of the application."""
 
     flow: str
     """Flow id."""
@@ -80,11 +80,12 @@ class LeftoversProvider(Provider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Compares what identifies the flow's objects."""
-        keys = ("namespace", "flow", "stack", "branches", "kubeconfig", "context")
+        keys = ("flow", "stack", "branches", "kubeconfig", "context")
         # Of another flow id everything is replaced, and so the sweep of the old one takes place. Another
         # namespace is no reason: the branches keep their marks, and the old guard would delete them.
         replaces = [key for key in ("flow", "stack") if _olds.get(key) != _news.get(key)]
         changed = any(_olds.get(key) != _news.get(key) for key in keys)
+        changed = changed or _namespaces(_olds) != _namespaces(_news)
         return DiffResult(changes=changed, replaces=replaces)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
@@ -101,12 +102,12 @@ class LeftoversProvider(Provider):
             BranchingError: A branch cannot be removed.
         """
         if not cluster_is_gone():
-            for namespace in [_props["namespace"], *_props.get("former_namespaces", ())]:
-                with connect(
-                    namespace, kubeconfig=_props.get("kubeconfig"), context=_props.get("context")
-                ) as client:
-                    for item in sweep(client, namespace, _props["flow"], _props["stack"]):
-                        print(f"kardinal: removed {item}, which the stack's state did not know")  # noqa: T201
+            namespaces = [*_namespaces(_props), *_props.get("former_namespaces", ())]
+            with connect(
+                namespaces[0], kubeconfig=_props.get("kubeconfig"), context=_props.get("context")
+            ) as client:
+                for item in sweep(client, namespaces, _props["flow"], _props["stack"]):
+                    print(f"kardinal: removed {item}, which the stack's state did not know")  # noqa: T201
         for mark in [*_props["branches"], *_props.get("former", ())]:
             request = BranchRequest.from_plain(mark["request"])
             if backend(mark["backend"]).discard(request, self.config.get):
@@ -120,10 +121,15 @@ def _former(olds: dict[str, Any], news: dict[str, Any]) -> list[dict[str, Any]]:
     return [mark for identity, mark in former.items() if identity not in present]
 
 
+def _namespaces(props: dict[str, Any]) -> list[str]:
+    """The namespaces to look at; what the first version of this package made knows one."""
+    return list(props["namespaces"]) if "namespaces" in props else [props["namespace"]]
+
+
 def _former_namespaces(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
-    """The namespaces of earlier programs, without the present one, each once."""
-    former = dict.fromkeys([*olds.get("former_namespaces", ()), olds["namespace"]])
-    return [namespace for namespace in former if namespace != news["namespace"]]
+    """The namespaces of earlier programs, without the present ones, each once."""
+    former = dict.fromkeys([*olds.get("former_namespaces", ()), *_namespaces(olds)])
+    return [namespace for namespace in former if namespace not in _namespaces(news)]
 
 
 def _identity(mark: dict[str, Any]) -> str:
@@ -145,7 +151,7 @@ class Leftovers(Resource, module="leftovers", name="Leftovers"):
         """
         kubeconfig = args.get("kubeconfig")
         props: dict[str, Any] = {
-            "namespace": args["namespace"],
+            "namespaces": list(args["namespaces"]),
             "flow": args["flow"],
             "stack": args["stack"],
             "branches": [

@@ -15,7 +15,9 @@ from kardinal_infra.topology import Service
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-def store_problems(stores: Mapping[str, Store], services: Mapping[str, Service], key: str) -> Iterator[Problem]:
+def store_problems(
+    stores: Mapping[str, Store], services: Mapping[str, Service], key: str
+) -> Iterator[Problem]:
     """Checks the stores of a baseline.
 
     Args:
@@ -73,8 +75,8 @@ def _port_problems(
         yield Problem(f"{path}.port", f'service "{service}" has no port {port}')
     elif protocols[port] != "tcp":
         message = (
-            f'port {port} of service "{service}" is declared as {protocols[port]}; declare the port of a store'
-            " as tcp"
+            f'port {port} of service "{service}" is declared as {protocols[port]}; declare a store\'s port as'
+            " tcp"
         )
         yield Problem(f"{path}.port", message)
 

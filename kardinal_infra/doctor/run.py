@@ -7,7 +7,7 @@ from typing import Literal
 
 from lightkube import Client
 
-from kardinal_infra.cluster import ask, connect, read_live
+from kardinal_infra.cluster import ask, connect
 from kardinal_infra.doctor.collector import Sighting, read_log
 from kardinal_infra.doctor.entry import GATEWAY, calls_only
 from kardinal_infra.doctor.making import PODS, list_objects, made, remove_dead
@@ -19,6 +19,7 @@ from kardinal_infra.errors import ClusterError
 from kardinal_infra.live import LiveObjects, Object
 from kardinal_infra.names import HEADER_FLOW
 from kardinal_infra.probe import ProbeCheck, run_probe
+from kardinal_infra.snapshot import read_live
 from kardinal_infra.topology import Topology
 
 ENTRY_SECONDS = 30.0

@@ -10,7 +10,7 @@ from kardinal_infra.forking.egress import (
 )
 from kardinal_infra.forking.policies import fork_policies, lost_policies
 from kardinal_infra.forking.service import fork_service
-from kardinal_infra.forking.spec import DatabaseEnv, ForkSpec, SecretText
+from kardinal_infra.forking.spec import DatabaseEnv, ForkSpec, SecretText, StoreEnv
 from kardinal_infra.forking.volumes import own_claims
 from kardinal_infra.forking.workload import fork_template, fork_workload
 
@@ -18,6 +18,7 @@ __all__ = [
     "DatabaseEnv",
     "ForkSpec",
     "SecretText",
+    "StoreEnv",
     "allowed_entries",
     "branch_entry",
     "branch_host",

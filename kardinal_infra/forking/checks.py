@@ -30,7 +30,7 @@ def fork_problems(spec: ForkSpec, live: LiveObjects) -> list[str]:
         Sentences, each naming the objects concerned.
     """
     return [
-        *_database_problems(spec, live),
+        *_environment_problems(spec, live),
         *_claim_problems(spec, live),
         *_reference_problems(spec, live),
         *_name_problems(spec),
@@ -72,27 +72,33 @@ def _title(spec: ForkSpec) -> str:
     return f"{spec.workload['kind']} {name_of(spec.workload)}"
 
 
-def _database_problems(spec: ForkSpec, live: LiveObjects) -> Iterator[str]:
+def _environment_problems(spec: ForkSpec, live: LiveObjects) -> Iterator[str]:
     template = pod_template(spec.workload)
     own = env_names(template)
     sources = [env_from_names(item, live.config_map_keys, live.secret_keys) for item in containers(template)]
     unknown = any(names is None for names in sources)
     known = own.union(*(names for names in sources if names is not None))
-    for use in spec.databases:
-        if use.handover != "env":
-            continue
-        if not use.environment:
+    for what, why, environment in _replaced(spec):
+        if not environment:
             yield (
-                f'service "{spec.service}" does not say which environment variables lead to database'
-                f' "{use.database}"; the hand-over "env" needs them (`uses[].environment` of the baseline)'
+                f'service "{spec.service}" does not say which environment variables lead to {what}; {why}'
+                " needs them (`uses[].environment` of the baseline)"
             )
-        for name in use.environment:
+        for name in environment:
             if name not in known and not unknown:
                 there = ", ".join(sorted(known)) or "none"
                 yield (
-                    f'{_title(spec)} has no environment variable "{name}", which should lead to database'
-                    f' "{use.database}" (it has: {there})'
+                    f'{_title(spec)} has no environment variable "{name}", which should lead to {what} (it'
+                    f" has: {there})"
                 )
+
+
+def _replaced(spec: ForkSpec) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    for use in spec.databases:
+        if use.handover == "env":
+            yield f'database "{use.database}"', 'the hand-over "env"', use.environment
+    for store in spec.stores:
+        yield f'store "{store.store}"', "a fresh one", store.environment
 
 
 def _claim_problems(spec: ForkSpec, live: LiveObjects) -> Iterator[str]:

@@ -80,13 +80,16 @@ def branch_host(flow: str, database: str) -> str:
 
 
 def lock_sidecar(
-    spec: ForkSpec, services: Sequence[str], databases: Sequence[str], allowed: Sequence[Destination]
+    spec: ForkSpec,
+    services: Sequence[tuple[str, str]],
+    databases: Sequence[str],
+    allowed: Sequence[Destination],
 ) -> dict[str, Any]:
     """Makes the Sidecar that locks a fork.
 
     Args:
         spec: The fork.
-        services: Services of the namespace that it may call, its flow's forks included.
+        services: Namespace and name of the Services that it may call, its flow's forks included.
         databases: Branched databases of the flow.
         allowed: What else it may reach.
 
@@ -94,7 +97,7 @@ def lock_sidecar(
         The manifest.
     """
     namespace, flow = spec.owner.namespace, str(spec.owner.flow)
-    hosts = {_service_host(namespace, name) for name in services}
+    hosts = {_service_host(home, name) for home, name in services}
     hosts |= {f"./{branch_host(flow, name)}" for name in databases}
     for item in allowed:
         if item.kind == "service":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kardinal_infra.config import EnvReference, EnvValue
-from kardinal_infra.forking.spec import DatabaseEnv, SecretText
+from kardinal_infra.forking.spec import DatabaseEnv, SecretText, StoreEnv
 
 
 def hide_values(container: Mapping[str, Any]) -> None:
@@ -30,17 +30,23 @@ def point_to_branches(
         databases: The databases.
         secrets: Name of the Secret with each database's connection.
     """
-    own = {entry["name"] for entry in container.get("env") or ()}
     for use in databases:
-        if use.handover != "env":
-            continue
-        for name in use.environment:
-            # A variable of envFrom is overridden without asking whether it is there: an unused one does no
-            # harm.
-            if name in own or container.get("envFrom"):
+        if use.handover == "env":
+            for name in use.environment:
                 reference = {"secretKeyRef": {"name": secrets[use.database], "key": name}}
-                # First, so that later values that refer to it get the branch's.
-                _set(container, {"name": name, "valueFrom": reference}, new_at=0)
+                _replace(container, {"name": name, "valueFrom": reference})
+
+
+def point_to_stores(container: dict[str, Any], stores: tuple[StoreEnv, ...]) -> None:
+    """Replaces the variables that lead to fresh stores, in a container that has them.
+
+    Args:
+        container: The container; changed in place.
+        stores: The stores.
+    """
+    for use in stores:
+        for name, value in use.environment.items():
+            _replace(container, {"name": name, "value": SecretText(value)})
 
 
 def set_requested(container: dict[str, Any], env: Mapping[str, EnvValue]) -> None:
@@ -53,6 +59,14 @@ def set_requested(container: dict[str, Any], env: Mapping[str, EnvValue]) -> Non
     for name, value in env.items():
         # New ones last, so that they may refer to all others as $(NAME).
         _set(container, _entry(name, value), new_at=len(container.get("env") or ()))
+
+
+def _replace(container: dict[str, Any], entry: dict[str, Any]) -> None:
+    own = {other["name"] for other in container.get("env") or ()}
+    # A variable of envFrom is overridden without asking whether it is there: an unused one does no harm.
+    if entry["name"] in own or container.get("envFrom"):
+        # First, so that later values that refer to it get the flow's.
+        _set(container, entry, new_at=0)
 
 
 def _entry(name: str, value: EnvValue) -> dict[str, Any]:

@@ -15,6 +15,9 @@ RECREATED = frozenset(
 )
 """Kinds that are made again for a fork."""
 
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""Label with its name on every namespace."""
+
 _API_VERSIONS = {
     "NetworkPolicy": "networking.k8s.io/v1",
     "AuthorizationPolicy": "security.istio.io/v1",
@@ -37,7 +40,7 @@ def lost_policies(spec: ForkSpec, labels: Mapping[str, str], live: LiveObjects) 
     """
     return [
         policy
-        for policy in live.policies_for(pod_labels(spec.workload))
+        for policy in live.of(spec.owner.namespace).policies_for(pod_labels(spec.workload))
         if not matches(policy_selector(policy), labels)
     ]
 
@@ -74,7 +77,7 @@ def _recreate(policy: Object, spec: ForkSpec, live: LiveObjects, forks: Sequence
         for part, peers in (("ingress", "from"), ("egress", "to")):
             for rule in content.get(part) or ():
                 if peers in rule:
-                    rule[peers] = [*rule[peers], *_fork_peers(rule[peers], live, forks)]
+                    rule[peers] = [*rule[peers], *_fork_peers(rule[peers], spec, live, forks)]
     elif kind == "Sidecar":
         content["workloadSelector"] = {"labels": spec.selector}
     else:
@@ -88,24 +91,32 @@ def _recreate(policy: Object, spec: ForkSpec, live: LiveObjects, forks: Sequence
 
 
 def _fork_peers(
-    peers: Sequence[Mapping[str, Any]], live: LiveObjects, forks: Sequence[ForkSpec]
+    peers: Sequence[Mapping[str, Any]], spec: ForkSpec, live: LiveObjects, forks: Sequence[ForkSpec]
 ) -> list[dict[str, Any]]:
-    return [
-        {"podSelector": {"matchLabels": fork.selector}}
-        for fork in forks
-        if any(peer_matches(peer, pod_labels(fork.workload), live) for peer in peers)
-    ]
+    home = spec.owner.namespace
+    found = []
+    for fork in forks:
+        there = live.of(fork.owner.namespace)
+        if any(peer_matches(peer, pod_labels(fork.workload), there, home) for peer in peers):
+            pods = {"podSelector": {"matchLabels": fork.selector}}
+            named = {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: there.namespace}}}
+            found.append(pods if there.namespace == home else {**named, **pods})
+    return found
 
 
-def peer_matches(peer: Mapping[str, Any], labels: Mapping[str, str], live: LiveObjects) -> bool:
-    """Says whether a NetworkPolicy's peer means certain pods of the application's namespace.
+def peer_matches(peer: Mapping[str, Any], labels: Mapping[str, str], live: LiveObjects, home: str) -> bool:
+    """Says whether a NetworkPolicy's peer means certain pods.
 
     Args:
         peer: A member of `from` or `to`.
         labels: Labels of the pods.
-        live: The snapshot.
+        live: The snapshot of the pods' namespace.
+        home: Namespace of the policy.
     """
     if "podSelector" not in peer and "namespaceSelector" not in peer:
         return False
-    here = "namespaceSelector" not in peer or matches(peer["namespaceSelector"] or {}, live.namespace_labels)
-    return here and matches(peer.get("podSelector") or {}, labels)
+    if "namespaceSelector" in peer:
+        there = matches(peer["namespaceSelector"] or {}, live.namespace_labels)
+    else:
+        there = live.namespace == home
+    return there and matches(peer.get("podSelector") or {}, labels)

@@ -41,6 +41,19 @@ class DatabaseEnv:
 
 
 @dataclass(frozen=True)
+class StoreEnv:
+    """How a fork gets to one fresh store.
+
+    Attributes:
+        store: Key in the topology's `stores`.
+        environment: Environment variable to its value.
+    """
+
+    store: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class ForkSpec:
     """One fork.
 
@@ -58,6 +71,7 @@ class ForkSpec:
         volumes: What the fork gets instead of volumes of the baseline, by the volume's name.
         replicas: Pods.
         databases: Branched databases that the service uses.
+        stores: Fresh stores that the service uses.
         selected_keys: Label keys by which anything in the namespace counts or reaches pods; no fork keeps
             such a label.
         locked: The fork's pods get the egress lock.
@@ -76,6 +90,7 @@ class ForkSpec:
     volumes: Mapping[str, VolumeChoice] = field(default_factory=dict)
     replicas: int = 1
     databases: tuple[DatabaseEnv, ...] = ()
+    stores: tuple[StoreEnv, ...] = ()
     selected_keys: frozenset[str] = frozenset()
     locked: bool = False
 

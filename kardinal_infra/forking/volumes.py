@@ -50,6 +50,16 @@ def volume_names(workload: Object) -> list[str]:
     return [*(volume["name"] for volume in volumes), *map(name_of, claim_templates(workload))]
 
 
+def production_volumes(workload: Object) -> list[str]:
+    """Names the volumes of a pod template that hold what production keeps: claims, and folders of the node.
+
+    Args:
+        workload: The workload.
+    """
+    volumes = pod_template(workload).get("spec", {}).get("volumes") or ()
+    return [item["name"] for item in volumes if "persistentVolumeClaim" in item or "hostPath" in item]
+
+
 def choose_volumes(pod: dict[str, Any], spec: ForkSpec) -> None:
     """Puts what the flow chose in the place of the baseline's volumes.
 

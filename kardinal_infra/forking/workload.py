@@ -8,7 +8,7 @@ from typing import Any
 
 from kardinal_infra.config import ContainerPatch
 from kardinal_infra.forking.containers import INJECTED, INJECTED_STATUS, all_containers, is_injected
-from kardinal_infra.forking.env import hide_values, point_to_branches, set_requested
+from kardinal_infra.forking.env import hide_values, point_to_branches, point_to_stores, set_requested
 from kardinal_infra.forking.spec import ForkSpec
 from kardinal_infra.forking.volumes import choose_volumes, own_claims
 from kardinal_infra.live import pod_template
@@ -135,6 +135,7 @@ def fork_template(spec: ForkSpec, secrets: Mapping[str, Any]) -> dict[str, Any]:
             port.pop("hostPort", None)  # taken by the baseline's pod on the same node
         hide_values(container)
         point_to_branches(container, spec.databases, secrets)
+        point_to_stores(container, spec.stores)
     _patch_containers(pod, spec)
     annotations = {
         key: value

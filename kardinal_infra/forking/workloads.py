@@ -20,6 +20,7 @@ def find_workload(live: LiveObjects, name: str, service: Service) -> Object:
     Raises:
         ValueError: There is none, or several; the message says what to do.
     """
+    live = live.of(service.namespace)
     if service.workload is not None:
         declared = live.workload(service.workload.kind, service.workload.name)
         if declared is None:

@@ -2,7 +2,15 @@
 
 from kardinal_infra.plan.baseline import baseline_problems, baseline_version
 from kardinal_infra.plan.build import baseline_images, make_plan
-from kardinal_infra.plan.model import BranchPlan, EntryPlan, FlowPlan, ForkPlan, MigrationPlan, Reason
+from kardinal_infra.plan.model import (
+    BranchPlan,
+    EntryPlan,
+    FlowPlan,
+    ForkPlan,
+    MigrationPlan,
+    Reason,
+    StorePlan,
+)
 
 __all__ = [
     "BranchPlan",
@@ -11,6 +19,7 @@ __all__ = [
     "ForkPlan",
     "MigrationPlan",
     "Reason",
+    "StorePlan",
     "baseline_images",
     "baseline_problems",
     "baseline_version",

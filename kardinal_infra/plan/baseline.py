@@ -31,11 +31,11 @@ def baseline_problems(topology: Topology, live: LiveObjects) -> list[Problem]:
     handovers: dict[str, Handover] = {key: value.handover for key, value in topology.databases.items()}
     for name, service in sorted(topology.services.items()):
         path = f"{KEY}.services.{name}"
-        found = adoption_problems(topology.namespace, name, service, live)
+        found = adoption_problems(topology.homes[name], name, service, live)
         problems += [Problem(path, message) for message in found]
         poolers = shared_host_problems(topology, service, handovers)
         problems += [Problem(path, message) for message in poolers]
-        if service.ports and live.service(name) is None:
+        if service.ports and live.of(service.namespace).service(name) is None:
             continue  # said already, and without it nothing tells which workload is meant
         try:
             find_workload(live, name, service)

@@ -80,11 +80,13 @@ def _plan_migrations(context: Context, name: str, path: str, problems: list[Prob
     if migrations is None:
         return None
     request = context.config.services.get(migrations.service)
-    if request is None:
+    if request is None or request.image is None:
         if theirs is not None:
             # The baseline's are for whoever requests that service; the flow's own are meant to run.
-            known = context.config.services
-            message = f'service "{migrations.service}" is not requested, so there is no image to run'
-            problems.append(Problem(f"{path}.service", message + did_you_mean(migrations.service, known)))
+            message = f'service "{migrations.service}" is requested without image, so there is none to run'
+            if request is None:
+                message = f'service "{migrations.service}" is not requested, so there is no image to run'
+                message += did_you_mean(migrations.service, context.config.services)
+            problems.append(Problem(f"{path}.service", message))
         return None
     return MigrationPlan(migrations.service, request.image, migrations.command, migrations.environment)

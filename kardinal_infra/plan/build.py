@@ -24,6 +24,7 @@ from kardinal_infra.plan.ownership import host_problems, taken_flow, taken_names
 from kardinal_infra.plan.proof import acknowledgement_problems, prove_plan
 from kardinal_infra.plan.routes import plan_routes
 from kardinal_infra.plan.selection import Selection, select
+from kardinal_infra.plan.stores import plan_stores
 from kardinal_infra.topology import Topology
 
 
@@ -49,9 +50,11 @@ def make_plan(
     found += [*cluster_problems(live), *gateway_problems(topology, live)]
     owner = Owner(stack, topology.namespace, config.id)
     selection = select(topology, config)
-    context = Context(topology, config, live, owner, choose_handovers(topology, config, selection), KEY)
+    handovers = choose_handovers(topology, config, selection)
+    context = Context(topology, config, live, owner, handovers, KEY, selection.fresh)
     forks, fork_problems, warnings = plan_forks(context, selection.forks)
     branches, branch_problems = plan_branches(context, selection)
+    stores, store_problems = plan_stores(context, selection)
     hooks, hook_problems, left_out = plan_hooks(context, selection.databases)
     names = {fork.service: fork.name for fork in forks if fork.service_manifest}
     planned = plan_routes(context, names)
@@ -62,6 +65,7 @@ def make_plan(
         *unsafe,
         *fork_problems,
         *branch_problems,
+        *store_problems,
         *hook_problems,
         *planned.problems,
         *entry_problems,
@@ -78,6 +82,7 @@ def make_plan(
         topology=topology,
         forks=tuple(forks),
         databases=tuple(branches),
+        stores=tuple(stores),
         routes=tuple(planned.routes),
         insertions=tuple(planned.insertions),
         entries=tuple(entries),
@@ -116,7 +121,7 @@ def _unusable(flow: str) -> bool:
 
 
 def _unknown_names(topology: Topology, config: FlowConfig) -> Iterator[Problem]:
-    for part, what in (("services", "service"), ("databases", "database")):
+    for part, what in (("services", "service"), ("databases", "database"), ("stores", "store")):
         known = getattr(topology, part)
         for name in getattr(config, part):
             if name not in known:
@@ -130,7 +135,9 @@ def _name_problems(context: Context, forks: Sequence[ForkPlan], routes: Sequence
     path = f"{context.key}.id"
     yield from taken_flow(context.live, context.owner, path)
     manifests = [fork.service_manifest for fork in forks if fork.service_manifest]
-    workloads = [{"kind": fork.workload_kind, "metadata": {"name": fork.name}} for fork in forks]
+    workloads = [
+        {"kind": fork.workload_kind, "metadata": fork.spec.owner.metadata(fork.name)} for fork in forks
+    ]
     policies = [policy for fork in forks for policy in fork.policies]
     yield from taken_names(context.live, context.owner, [*manifests, *workloads, *policies, *routes], path)
     yield from host_problems(context.live, context.owner, context.topology, path)
@@ -140,5 +147,9 @@ def _sharing_warnings(topology: Topology, config: FlowConfig, selection: Selecti
     if config.isolation != "services":
         return
     for name in selection.forks:
-        for use in topology.services[name].databases:
-            yield f'isolation "services": the fork of {name} writes to production\'s database {use.database}'
+        service = topology.services[name]
+        shared = [f"database {use.database}" for use in service.databases]
+        shared += [f"store {use.store}" for use in service.stores]
+        yield from (
+            f'isolation "services": the fork of {name} writes to production\'s {what}' for what in shared
+        )

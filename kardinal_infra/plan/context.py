@@ -19,9 +19,10 @@ class Context:
         topology: The application.
         config: The flow.
         live: The snapshot.
-        owner: Stack, namespace and flow.
+        owner: Stack, the application's namespace, and flow.
         handovers: Hand-over by branched database.
         key: Config key for paths.
+        fresh: Stores of which the flow gets a new, empty one.
     """
 
     topology: Topology
@@ -30,6 +31,29 @@ class Context:
     owner: Owner
     handovers: Mapping[str, Handover]
     key: str
+    fresh: frozenset[str] = frozenset()
+
+    @property
+    def fresh_services(self) -> frozenset[str]:
+        """Services behind which the fresh stores run."""
+        return frozenset(map(self.topology.store_service, self.fresh))
+
+    def owner_of(self, service: str) -> Owner:
+        """Whose the objects are that the flow adds beside a service.
+
+        Args:
+            service: Name of the service.
+        """
+        return self.owner.at(self.topology.homes[service])
+
+    def service_host(self, service: str, fork: str | None = None) -> str:
+        """Name under which every pod of the cluster reaches a service of the application, or its fork.
+
+        Args:
+            service: Name of the service.
+            fork: Name of its fork; None for the service itself.
+        """
+        return f"{fork or service}.{self.topology.homes[service]}.svc.cluster.local"
 
     def service_path(self, name: str) -> str:
         """Path of a service: in the flow's config when it is requested there, else in the topology.

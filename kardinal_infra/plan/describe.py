@@ -10,7 +10,7 @@ from kardinal_infra.topology import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from kardinal_infra.hook import Hook
-    from kardinal_infra.plan.model import BranchPlan, FlowPlan
+    from kardinal_infra.plan.model import BranchPlan, FlowPlan, StorePlan
 
 
 def describe(plan: FlowPlan) -> str:
@@ -22,17 +22,21 @@ def describe(plan: FlowPlan) -> str:
     Returns:
         Several lines; no env value and no credential is in them.
     """
-    where = f"{plan.topology.application} (namespace {plan.owner.namespace})"
+    homes = plan.topology.namespaces
+    where = f"{plan.topology.application} (namespace{'s' if len(homes) > 1 else ''} {', '.join(homes)})"
     lines = [f'Flow "{plan.flow}" beside {where}, isolation {plan.isolation}']
     lines.append(f"  Forks ({len(plan.forks)} of {len(plan.topology.services)} services)")
     for fork in plan.forks:
         size = "" if fork.spec.replicas == 1 else f", {fork.spec.replicas} replicas"
-        lines.append(f"    {fork.name}: {fork.reason}; image {fork.image}{size}")
+        home = fork.spec.owner.namespace
+        place = "" if home == plan.owner.namespace else f" in namespace {home}"
+        lines.append(f"    {fork.name}{place}: {fork.reason}; image {fork.image}{size}")
     shared = sorted(plan.topology.services.keys() - {fork.service for fork in plan.forks})
     if shared:
         lines.append(f"  Shared with production: {', '.join(shared)}")
     for branch in plan.databases:
         lines.extend(_describe_branch(branch))
+    lines.extend(f"  {_describe_store(store)}" for store in plan.stores)
     if plan.routes or plan.insertions:
         lines.append(f"  Routes: requests with {plan.header['name']}: {plan.flow}")
         for route in plan.routes:
@@ -71,6 +75,13 @@ def _describe_branch(branch: BranchPlan) -> list[str]:
     if branch.migrations:
         lines.append(f"    migrations: {' '.join(branch.migrations.command)} in {branch.migrations.image}")
     return lines
+
+
+def _describe_store(store: StorePlan) -> str:
+    users = f", for {', '.join(store.users)}" if store.users else ""
+    if store.mode == "share":
+        return f"Store {store.name}: shared with production{users}"
+    return f"Store {store.name}: fresh, empty: {store.fork}{users}"
 
 
 def _describe_hook(hook: Hook) -> str:
@@ -145,7 +156,13 @@ def contract(plan: FlowPlan) -> dict[str, Any]:
             )
         nodes.append({"id": f"service/{name}", "kind": "service", "name": name, "versions": versions})
         edges.extend(_edge(f"service/{name}", f"service/{other}", "calls") for other in service.depends_on)
-        edges.extend(_edge(f"service/{name}", f"database/{use.database}", "uses") for use in service.databases)
+        edges.extend(
+            _edge(f"service/{name}", f"database/{use.database}", "uses") for use in service.databases
+        )
+        edges.extend(
+            _edge(f"service/{name}", f"service/{topology.store_service(use.store)}", "uses")
+            for use in service.stores
+        )
     for name, database in sorted(topology.databases.items()):
         versions = [{"version": "baseline", "branch": database.parent or ""}]
         if branch := branches.get(name):

@@ -30,15 +30,16 @@ def plan_entries(context: Context, forks: Mapping[str, str]) -> tuple[list[Entry
         fork = forks.get(entry.service)
         try:
             route = entry_route(
-                context.owner,
+                context.owner_of(entry.service),
                 gateway,
                 entry.service,
                 host,
                 topology.entry_port(entry),
                 fork,
                 topology.entry_part(index),
-                production=own_routes(existing, topology.namespace, entry.host),
+                production=own_routes(existing, topology.homes[entry.service], entry.host),
                 forks=forks,
+                homes=topology.homes,
             )
         except ValueError as error:
             problems.append(Problem(f"topology.entries[{index}]", f'host "{host}" cannot be routed: {error}'))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from kardinal_infra.config import FlowService
+from kardinal_infra.config import FlowService, VolumeChoice
 from kardinal_infra.errors import Problem
 from kardinal_infra.forking import (
     DatabaseEnv,
@@ -25,7 +25,10 @@ from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems
 from kardinal_infra.plan.model import ForkPlan, Reason
 from kardinal_infra.plan.poolers import shared_host_problems
+from kardinal_infra.plan.stores import emptied_volumes, store_envs
 from kardinal_infra.topology import Service
+
+_EMPTY: VolumeChoice = "empty"
 
 
 def plan_forks(
@@ -43,10 +46,10 @@ def plan_forks(
     planned: list[ForkPlan] = []
     problems: list[Problem] = []
     warnings: list[str] = []
-    selected = selected_keys(context.live)
+    selected = {live.namespace: selected_keys(live) for live in context.live.everywhere()}
     for name, reason in forks.items():
         found: list[str] = []
-        fork = _plan_fork(context, name, reason, selected, found)
+        fork = _plan_fork(context, name, reason, selected[context.topology.homes[name]], found)
         problems += [Problem(context.service_path(name), message) for message in found]
         if fork is not None:
             planned.append(fork)
@@ -79,10 +82,12 @@ def _plan_fork(
     context: Context, name: str, reason: Reason, selected: frozenset[str], found: list[str]
 ) -> ForkPlan | None:
     """Plans one fork; what stands in its way goes to `found`."""
-    service, live = context.topology.services[name], context.live
+    service, live = context.topology.services[name], context.live.of(context.topology.homes[name])
     request = context.config.services.get(name)
     found.extend(adoption_problems(live.namespace, name, service, live))
-    found.extend(fork_route_problems(live.namespace, name, service, live))
+    if service.routed_ports or name not in context.fresh_services:
+        # Nothing is routed to a fresh store by a header: its users get its address.
+        found.extend(fork_route_problems(live.namespace, name, service, live))
     if service.ports and live.service(name) is None:
         return None  # said already, and without it nothing tells which workload is meant
     try:
@@ -98,7 +103,7 @@ def _plan_fork(
         if use.database in context.handovers
     )
     spec = ForkSpec(
-        owner=context.owner,
+        owner=context.owner_of(name),
         service=name,
         name=fork_name(name, str(context.owner.flow)),
         workload=workload,
@@ -108,9 +113,13 @@ def _plan_fork(
         env=request.env if request else {},
         command=request.command if request else None,
         patches=request.containers if request else {},
-        volumes=request.volumes if request else {},
-        replicas=_replicas(service, request),
+        volumes={
+            **dict.fromkeys(emptied_volumes(context, name, workload), _EMPTY),
+            **(request.volumes if request else {}),
+        },
+        replicas=_replicas(service, request, context.fresh),
         databases=databases,
+        stores=store_envs(context, service),
         selected_keys=selected,
         locked=context.config.egress.locked,
     )
@@ -122,6 +131,11 @@ def _plan_fork(
             for variable in sorted(use.environment.keys() & spec.env.keys())
             if use.handover == "env"
         )
+    for store in spec.stores:
+        found.extend(
+            f'env.{variable} is set by the fresh store "{store.store}"; remove it here'
+            for variable in sorted(store.environment.keys() & spec.env.keys())
+        )
     image = spec.image or image_of(workload, container, name)
     return ForkPlan(name, reason, image, spec, fork_service(spec) if spec.live_service else None)
 
@@ -130,13 +144,13 @@ def _title(workload: Object) -> str:
     return f"{workload['kind']} {name_of(workload)}"
 
 
-def _replicas(service: Service, request: FlowService | None) -> int:
+def _replicas(service: Service, request: FlowService | None, fresh: Collection[str]) -> int:
     if request is not None and request.replicas is not None:
         return request.replicas
     # A second worker would take production's work from its queue, unless the flow gives it one of its own.
     queues = set(service.queues or ())
     own_queues = bool(queues) and request is not None and request.env.keys() >= queues
-    return int(bool(service.ports) or own_queues)
+    return int(bool(service.ports) or own_queues or service.works_on(fresh))
 
 
 def _policies(context: Context, spec: ForkSpec, forks: Sequence[ForkSpec]) -> list[Mapping[str, object]]:
@@ -144,8 +158,13 @@ def _policies(context: Context, spec: ForkSpec, forks: Sequence[ForkSpec]) -> li
     policies: list[Mapping[str, object]] = [*fork_policies(spec, labels, context.live, forks)]
     if spec.locked:
         # Whatever the baseline's may call; the routes there lead on to the flow's other forks.
-        services = [name for name, service in context.topology.services.items() if service.ports]
-        services += [fork.name for fork in forks if fork.live_service is not None]
-        allowed = context.config.egress.destinations
+        homes = context.topology.homes
+        services = [(homes[name], name) for name, item in context.topology.services.items() if item.ports]
+        services = [(home, name) for home, name in services if name not in context.fresh_services]
+        services += [(fork.owner.namespace, fork.name) for fork in forks if fork.live_service is not None]
+        allowed = [
+            item.model_copy(update={"namespace": item.namespace or context.topology.namespace})
+            for item in context.config.egress.destinations
+        ]
         policies.append(lock_sidecar(spec, services, sorted(context.handovers), allowed))
     return policies

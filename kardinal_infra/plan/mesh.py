@@ -42,7 +42,8 @@ def gateway_problems(topology: Topology, live: LiveObjects) -> Iterator[Problem]
     if gateway.address and topology.entries and (problem := address_problem(gateway.address)):
         yield Problem("topology.gateway.address", f"{problem}: correct it in the baseline stack")
     # Those of other namespaces may be hidden from the user; the route's own conditions tell about them.
-    if not topology.entries or not live.has_gateway_api or gateway.namespace != live.namespace:
+    ours = gateway.namespace in topology.namespaces
+    if not topology.entries or not live.has_gateway_api or not ours:
         return
     if gateway.kind == "istio":
         return  # its VirtualServices have no conditions: the probe tells whether it is there
@@ -77,7 +78,7 @@ def adoption_problems(namespace: str, name: str, service: Service, live: LiveObj
     """Checks what a Service must be before any HTTPRoute is put on it.
 
     Args:
-        namespace: Namespace of the application.
+        namespace: Namespace of the service.
         name: Name of the service.
         service: The topology's words about it.
         live: The snapshot.
@@ -87,7 +88,7 @@ def adoption_problems(namespace: str, name: str, service: Service, live: LiveObj
     """
     if not service.ports:
         return  # a worker: nothing is routed to it
-    item = live.service(name)
+    item = live.of(namespace).service(name)
     if item is None:
         yield f'there is no Service "{name}" in namespace {namespace}'
         return
@@ -100,7 +101,7 @@ def fork_route_problems(namespace: str, name: str, service: Service, live: LiveO
     """Checks whether a flow's requests can be told apart on a Service, and all others keep their way.
 
     Args:
-        namespace: Namespace of the application.
+        namespace: Namespace of the service.
         name: Name of the service.
         service: The topology's words about it.
         live: The snapshot.
@@ -110,7 +111,7 @@ def fork_route_problems(namespace: str, name: str, service: Service, live: LiveO
     """
     if service.ports and not service.routed_ports:
         yield f'service "{name}" has only tcp ports: their traffic carries no header to route a flow by'
-    if live.has_gateway_api and live.service(name) is not None:
+    if live.has_gateway_api and live.of(namespace).service(name) is not None:
         yield from (conflict.message for conflict in fork_conflicts(namespace, name, service, live))
 
 

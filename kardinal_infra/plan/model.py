@@ -21,11 +21,12 @@ from kardinal_infra.names import (
     Owner,
 )
 from kardinal_infra.plan.describe import contract, describe
-from kardinal_infra.routing import Insertion
+from kardinal_infra.routing import Insertion, reference_grants
 from kardinal_infra.safety import Finding
+from kardinal_infra.store import StoreMode
 from kardinal_infra.topology import Database, Handover, Topology
 
-ReasonKind = Literal["requested", "uses-database", "full"]
+ReasonKind = Literal["requested", "uses-database", "uses-store", "fresh-store", "full"]
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,22 @@ class Reason:
     """Why a service is forked.
 
     Attributes:
-        kind: `requested` by the flow; `uses-database`: it connects to a branched one; `full` isolation.
+        kind: `requested` by the flow; `uses-database`: it connects to a branched one; `uses-store`: it
+            connects to a fresh one; `fresh-store`: it is one; `full` isolation.
         databases: The databases, for `uses-database`.
+        stores: The fresh stores, for `uses-database`, `uses-store` and `fresh-store`.
     """
 
     kind: ReasonKind
     databases: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        if self.kind == "uses-database":
-            return f"uses branched database {', '.join(self.databases)}"
-        return "requested" if self.kind == "requested" else "isolation full"
+        if self.kind in {"requested", "full"}:
+            return "requested" if self.kind == "requested" else "isolation full"
+        parts = [f"branched database {', '.join(self.databases)}"] if self.databases else []
+        parts += [f"fresh store {', '.join(self.stores)}"] if self.stores else []
+        return ("" if self.kind == "fresh-store" else "uses ") + " and ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,29 @@ class BranchPlan:
 
 
 @dataclass(frozen=True)
+class StorePlan:
+    """A store that the flow touches.
+
+    Attributes:
+        name: Key in the topology's `stores`.
+        mode: `fresh`: the flow's own, new and empty; `share`: production's.
+        service: Service behind which the baseline's runs.
+        host: Name under which the flow's services reach it.
+        port: Its port there.
+        users: Services that use it.
+        fork: Fork that is the fresh one; None for a shared store.
+    """
+
+    name: str
+    mode: StoreMode
+    service: str
+    host: str
+    port: int
+    users: tuple[str, ...]
+    fork: str | None
+
+
+@dataclass(frozen=True)
 class EntryPlan:
     """A public host of the flow.
 
@@ -172,13 +201,14 @@ class FlowPlan:
     """A whole flow.
 
     Attributes:
-        owner: Stack, namespace and flow.
+        owner: Stack, the application's namespace, and flow.
         flow: Flow id.
         baseline: Stack with the topology, as configured.
         isolation: What is kept apart.
         topology: The application.
         forks: By service name.
         databases: Branches by database name.
+        stores: Stores that the flow touches.
         routes: Mesh HTTPRoute and GRPCRoute manifests.
         insertions: Entries for mesh VirtualServices of the baseline's.
         entries: In the topology's order; the first is the main one.
@@ -202,6 +232,7 @@ class FlowPlan:
     entries: tuple[EntryPlan, ...]
     baseline_images: Mapping[str, str]
     baseline_version: str
+    stores: tuple[StorePlan, ...] = ()
     insertions: tuple[Insertion, ...] = ()
     hooks: tuple[Hook, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -247,7 +278,21 @@ class FlowPlan:
     @property
     def allowed_entries(self) -> list[dict[str, Any]]:
         """Manifests of the ServiceEntries that the egress lock's allow list needs."""
-        return allowed_entries(self.owner, self.egress.destinations) if self.egress.locked else []
+        if not self.egress.locked:
+            return []
+        return [entry for owner in self.owners for entry in allowed_entries(owner, self.egress.destinations)]
+
+    @property
+    def grants(self) -> list[dict[str, Any]]:
+        """Manifests of the ReferenceGrants that let the public hosts lead to forks in other namespaces."""
+        forks = [fork.name for fork in self.forks]
+        return reference_grants(self.owner, [entry.route for entry in self.entries], forks)
+
+    @property
+    def owners(self) -> tuple[Owner, ...]:
+        """Whose objects there are in the namespaces of the forks: one per namespace, sorted."""
+        homes = {fork.spec.owner.namespace for fork in self.forks}
+        return tuple(map(self.owner.at, sorted(homes)))
 
     def describe(self) -> str:
         """Returns the plan as readable text of several lines, without secrets."""

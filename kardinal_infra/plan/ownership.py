@@ -21,10 +21,11 @@ def taken_flow(live: LiveObjects, owner: Owner, path: str) -> Iterator[Problem]:
         owner: Stack and flow.
         path: Path of the flow id, for the message.
     """
-    foreign: dict[str, list[str]] = {}
-    for item in live.of_flow(str(owner.flow)):
-        if owner_of(item) != owner.stack:
-            foreign.setdefault(owner_of(item), []).append(f"{item['kind']} {name_of(item)}")
+    foreign: dict[str, set[str]] = {}
+    for snapshot in live.everywhere():
+        for item in snapshot.of_flow(str(owner.flow)):
+            if owner_of(item) != owner.stack:
+                foreign.setdefault(owner_of(item), set()).add(f"{item['kind']} {name_of(item)}")
     for stack, objects in foreign.items():
         holder = f'stack "{stack}"' if stack else "somebody who left no name"
         more = f" and {len(objects) - _LISTED} more" if len(objects) > _LISTED else ""
@@ -40,29 +41,37 @@ def taken_names(
     Args:
         live: The snapshot.
         owner: Stack and flow.
-        manifests: Objects that the flow will make, with kind and metadata.
+        manifests: Objects that the flow will make, with kind, and name and namespace in their metadata.
         path: Path of the flow id, for the message.
     """
-    existing: dict[str, tuple[Object, ...]] = {
-        "Service": tuple(live.services),
-        "Deployment": tuple(live.deployments),
-        "StatefulSet": tuple(live.statefulsets),
-        "HTTPRoute": tuple(item for item in live.http_routes if namespace_of(item) == owner.namespace),
-        "GRPCRoute": tuple(item for item in live.grpc_routes if namespace_of(item) == owner.namespace),
-        "VirtualService": tuple(
-            item for item in live.virtual_services if namespace_of(item) == owner.namespace
-        ),
-    }
-    for item in live.policies:
-        if namespace_of(item) == owner.namespace:
-            existing[item["kind"]] = (*existing.get(item["kind"], ()), item)
+    existing = {snapshot.namespace: _by_kind(snapshot) for snapshot in live.everywhere()}
     for manifest in manifests:
-        kind, name = manifest["kind"], name_of(manifest)
-        for item in existing.get(kind, ()):
+        kind, name, namespace = manifest["kind"], name_of(manifest), namespace_of(manifest)
+        for item in existing[namespace].get(kind, ()):
             # The flow's own id under another stack is reported once, as a taken flow.
             if name_of(item) == name and flow_of(item) != owner.flow:
                 whose = f'flow "{flow_of(item)}"' if flow_of(item) else "something else"
-                yield Problem(path, f'{kind} "{name}" exists and belongs to {whose}; choose another id')
+                where = "" if namespace == owner.namespace else f" in namespace {namespace}"
+                message = f'{kind} "{name}" exists{where} and belongs to {whose}; choose another id'
+                yield Problem(path, message)
+
+
+def _by_kind(live: LiveObjects) -> dict[str, list[Object]]:
+    found: dict[str, list[Object]] = {
+        "Service": [*live.services],
+        "Deployment": [*live.deployments],
+        "StatefulSet": [*live.statefulsets],
+    }
+    others = (
+        *(("HTTPRoute", item) for item in live.http_routes),
+        *(("GRPCRoute", item) for item in live.grpc_routes),
+        *(("VirtualService", item) for item in live.virtual_services),
+        *((item["kind"], item) for item in live.policies),
+    )
+    for kind, item in others:
+        if namespace_of(item) == live.namespace:
+            found.setdefault(kind, []).append(item)
+    return found
 
 
 def host_problems(live: LiveObjects, owner: Owner, topology: Topology, path: str) -> Iterator[Problem]:

@@ -65,6 +65,7 @@ def make_case(
                 workload=fork.workload(secrets),
                 service_manifest=fork.service_manifest,
                 databases=fork.spec.databases,
+                stores=fork.spec.stores,
                 requested_env=frozenset(fork.spec.env).union(
                     *(patch.env for patch in fork.spec.patches.values())
                 ),

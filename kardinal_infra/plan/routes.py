@@ -11,6 +11,7 @@ from kardinal_infra.plan.context import Context
 from kardinal_infra.routing import Insertion, Targets, flow_entries, flow_routes, has_baseline_route
 from kardinal_infra.routing.conflicts import passing_conflicts
 from kardinal_infra.routing.dialect import virtual_service_of, virtual_service_title
+from kardinal_infra.routing.mesh_hosts import first_label
 from kardinal_infra.topology import Service
 
 
@@ -45,14 +46,14 @@ def plan_routes(context: Context, forks: Mapping[str, str]) -> PlannedRoutes:
         Routes, insertions and problems.
     """
     planned = PlannedRoutes()
-    live, namespace = context.live, context.topology.namespace
+    live, homes = context.live, context.topology.homes
     # Every service, not only the forked ones: routes of the others may send requests on to a forked one.
     for name, service in sorted(context.topology.services.items()):
-        path = context.service_path(name)
+        path, namespace = context.service_path(name), homes[name]
         if name not in forks:
-            found = passing_conflicts(namespace, name, forks, live)
+            found = passing_conflicts(namespace, name, forks, live, homes)
             planned.problems += [Problem(path, conflict.message) for conflict in found]
-        targets = Targets(context.owner, name, forks, context.topology.services)
+        targets = Targets(context.owner_of(name), name, forks, context.topology.services, homes)
         if (virtual_service := virtual_service_of(live, namespace, name)) is not None:
             try:
                 insertion = flow_entries(virtual_service, targets)
@@ -86,7 +87,13 @@ def _routes(
     for port in service.routed_ports:
         try:
             routes += flow_routes(
-                context.owner, name, port.port, context.live.routes, forks, context.topology.services
+                context.owner_of(name),
+                name,
+                port.port,
+                context.live.routes,
+                forks,
+                context.topology.services,
+                context.topology.homes,
             )
         except ValueError as error:
             message = f"port {port.port} cannot be routed: {error}"
@@ -101,5 +108,7 @@ def _said(problems: Iterable[Problem], path: str) -> bool:
 def _leads_to(manifest: Mapping[str, Any], fork: str | None) -> bool:
     rules, entries = manifest["spec"].get("rules", ()), manifest["spec"].get("http", ())
     names = {backend["name"] for rule in rules for backend in rule.get("backendRefs") or ()}
-    names |= {item["destination"]["host"] for entry in entries for item in entry.get("route") or ()}
+    names |= {
+        first_label(item["destination"]["host"]) for entry in entries for item in entry.get("route") or ()
+    }
     return fork in names

@@ -3,6 +3,7 @@
 from kardinal_infra.routing.baseline import catch_all_routes, production_routes
 from kardinal_infra.routing.derive import Targets, baseline_routes, flow_routes
 from kardinal_infra.routing.entries import entry_route
+from kardinal_infra.routing.grants import reference_grants
 from kardinal_infra.routing.parents import has_baseline_route, parent_ports, routes_of
 from kardinal_infra.routing.virtual_service import Insertion, flow_entries
 
@@ -17,5 +18,6 @@ __all__ = [
     "has_baseline_route",
     "parent_ports",
     "production_routes",
+    "reference_grants",
     "routes_of",
 ]

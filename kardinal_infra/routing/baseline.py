@@ -38,19 +38,19 @@ def catch_all_routes(
     Returns:
         Manifests.
     """
-    owner = Owner(stack, topology.namespace)
     routes, others = list(existing), list(virtual_services)
     result = []
     for service, port in _routed_ports(topology):
-        if claiming(others, topology.namespace, service):
+        namespace = topology.homes[service]
+        if claiming(others, namespace, service):
             continue
         own = catch_all_name(service, port)
-        users = [route for route in routes_of(routes, topology.namespace, service) if name_of(route) != own]
-        if any({port, None} & parent_ports(route, topology.namespace, service) for route in users):
+        users = [route for route in routes_of(routes, namespace, service) if name_of(route) != own]
+        if any({port, None} & parent_ports(route, namespace, service) for route in users):
             continue
         rule = {"matches": [{"path": dict(EVERYTHING)}], "backendRefs": [service_backend(service, port)]}
         spec = {"parentRefs": [service_parent(service, port)], "rules": [rule]}
-        result.append(http_route(owner, own, service, spec))
+        result.append(http_route(Owner(stack, namespace), own, service, spec))
     return result
 
 
@@ -71,11 +71,12 @@ def production_routes(
         Manifests of HTTPRoutes, or of VirtualServices where the Gateway is Istio's.
     """
     others = list(existing)
-    owner = Owner(stack, topology.namespace)
     return [
-        _production_route(owner, topology, entry, topology.entry_part(index))
+        _production_route(
+            Owner(stack, topology.homes[entry.service]), topology, entry, topology.entry_part(index)
+        )
         for index, entry in enumerate(topology.entries)
-        if not own_routes(others, topology.namespace, entry.host)
+        if not own_routes(others, topology.homes[entry.service], entry.host)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from kardinal_infra.live import LiveObjects, Object, namespace_of
 from kardinal_infra.routing.conflict import Conflict
@@ -23,7 +23,7 @@ def fork_conflicts(namespace: str, name: str, service: Service, live: LiveObject
     """Checks a Service that is to be forked; what concerns dialects is `dialect_conflicts`.
 
     Args:
-        namespace: Namespace of the application.
+        namespace: Namespace of the service.
         name: Name of the service.
         service: The topology's words about it.
         live: The snapshot.
@@ -47,31 +47,37 @@ def fork_conflicts(namespace: str, name: str, service: Service, live: LiveObject
 
 
 def passing_conflicts(
-    namespace: str, name: str, forks: Collection[str], live: LiveObjects
+    namespace: str,
+    name: str,
+    forks: Collection[str],
+    live: LiveObjects,
+    homes: Mapping[str, str] | None = None,
 ) -> Iterator[Conflict]:
     """Checks a Service that is not forked itself but whose routes may send requests on to a forked one.
 
     Args:
-        namespace: Namespace of the application.
+        namespace: Namespace of the service.
         name: Name of the service.
         forks: Forked services.
         live: The snapshot.
+        homes: Namespace by service; those that are not in it are in `namespace`.
 
     Yields:
         As `fork_conflicts` and `dialect_conflicts`; nothing when no route leads to a forked service.
     """
+    forked = {(fork, (homes or {}).get(fork, namespace)) for fork in forks}
     passing = [
         route
         for route in routes_of(live.routes, namespace, name)
         if any(
-            backend["name"] in forks and (backend.get("namespace") or namespace_of(route)) == namespace
+            (backend["name"], backend.get("namespace") or namespace_of(route)) in forked
             for rule in rules_of(route)
             for backend in rule.get("backendRefs") or ()
         )
     ]
     for route in passing:
         yield from _attachment(route, namespace, name)
-    if passing or passes_on(namespace, name, forks, live):
+    if passing or passes_on(namespace, name, forked, live):
         yield from dialect_conflicts(namespace, name, live)
         yield from _mixed_kinds(namespace, name, live)
 

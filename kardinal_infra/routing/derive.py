@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kardinal_infra.live import Object, namespace_of
@@ -28,16 +28,27 @@ class Targets:
     """Where a flow's requests to one Service go.
 
     Attributes:
-        owner: Stack, namespace and flow.
+        owner: Stack, namespace of the Service, and flow.
         service: The Service, forked or only sending requests on to a forked one.
-        forks: Fork by service, of this flow.
+        forks: Fork by service, of this flow; each is in its service's namespace.
         declared: Services of the topology.
+        homes: Namespace by service; those that are not in it are in the owner's.
     """
 
     owner: Owner
     service: str
     forks: Mapping[str, str]
     declared: Collection[str]
+    homes: Mapping[str, str] = field(default_factory=dict)
+
+    def declares(self, name: str, namespace: str) -> bool:
+        """Says whether a Service is one of the topology's.
+
+        Args:
+            name: Its name.
+            namespace: Its namespace.
+        """
+        return name in self.declared and namespace == self.homes.get(name, self.owner.namespace)
 
     def fork_of(self, name: str, namespace: str) -> str | None:
         """Finds the fork that takes the place of a backend.
@@ -50,9 +61,9 @@ class Targets:
             The fork. A Service of the same namespace that the topology does not declare is a version of
             `service`, for example a canary, and is replaced by the same fork. None: requests stay with it.
         """
-        if namespace != self.owner.namespace:
-            return None
-        return self.forks.get(name if name in self.declared else self.service)
+        if self.declares(name, namespace):
+            return self.forks.get(name)
+        return self.forks.get(self.service) if namespace == self.owner.namespace else None
 
     def mirror_fork(self, name: str, namespace: str) -> str | None:
         """Finds the fork that gets what is mirrored to a Service; an undeclared one gets nothing.
@@ -61,8 +72,7 @@ class Targets:
             name: Name of the Service.
             namespace: Its namespace.
         """
-        declared = namespace == self.owner.namespace and name in self.declared
-        return self.forks.get(name) if declared else None
+        return self.forks.get(name) if self.declares(name, namespace) else None
 
 
 def flow_routes(
@@ -72,17 +82,19 @@ def flow_routes(
     routes: Iterable[Object],
     forks: Mapping[str, str],
     declared: Collection[str],
+    homes: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Derives a flow's routes on one port of one Service.
 
     Args:
-        owner: Stack, namespace and flow.
+        owner: Stack, namespace of the Service, and flow.
         service: The Service, forked or only sending requests on to a forked one.
         port: Its port.
         routes: Live HTTPRoutes and GRPCRoutes of any namespace; those without `kind` are HTTPRoutes.
         forks: Fork by service, of this flow.
         declared: Services of the topology. A backend of the namespace that is none of them is a version of
             `service`, for example a canary, and is replaced by its fork too.
+        homes: Namespace by service; default: the owner's for all.
 
     Returns:
         Manifests; several when one object cannot hold all rules. Empty when no rule leads to a fork.
@@ -92,7 +104,7 @@ def flow_routes(
             itself, or rules that can tie do not fit one object.
     """
     assert owner.flow is not None
-    targets = Targets(owner, service, forks, declared)
+    targets = Targets(owner, service, forks, declared, homes or {})
     by_kind: dict[str, list[dict[str, Any]]] = {}
     reached: set[str] = set()
     for item in baseline_routes(routes, owner.namespace, service, port):
@@ -145,7 +157,7 @@ def _copy_rule(rule: Mapping[str, Any], port: int, targets: Targets) -> tuple[di
             **backend,
             "name": fork,
             # A version of the service may listen on another port; its fork has the service's.
-            "port": backend.get("port", port) if backend["name"] in targets.declared else port,
+            "port": backend.get("port", port) if _is_declared(backend, targets) else port,
             **_backend_filters(backend, targets),
         }
         for backend in copy.get("backendRefs") or ()
@@ -186,6 +198,10 @@ def with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
         **deepcopy(dict(match)),
         "headers": [*headers, {"type": "Exact", "name": HEADER_FLOW, "value": flow}],
     }
+
+
+def _is_declared(backend: Mapping[str, Any], targets: Targets) -> bool:
+    return targets.declares(backend["name"], backend.get("namespace") or targets.owner.namespace)
 
 
 def _fork_of(backend: Mapping[str, Any], targets: Targets) -> str | None:

@@ -32,18 +32,17 @@ def virtual_service_of(live: LiveObjects, namespace: str, service: str) -> Objec
     return found[0] if len(found) == 1 and not any(dialect_conflicts(namespace, service, live)) else None
 
 
-def passes_on(namespace: str, service: str, forks: Collection[str], live: LiveObjects) -> bool:
+def passes_on(namespace: str, service: str, forked: Collection[tuple[str, str]], live: LiveObjects) -> bool:
     """Says whether a VirtualService on a Service sends requests to a forked one.
 
     Args:
-        namespace: Namespace of the application.
-        service: Name of the Service.
-        forks: Forked services.
+        namespace: Namespace of the Service.
+        service: Its name.
+        forked: Name and namespace of the forked services.
         live: The snapshot.
     """
-    wanted = {(name, namespace) for name in forks}
     return any(
-        service_named(item["destination"]["host"], namespace_of(virtual_service)) in wanted
+        service_named(item["destination"]["host"], namespace_of(virtual_service)) in forked
         for virtual_service in claiming(live.virtual_services, namespace, service)
         for entry in baseline_entries(virtual_service)
         for item in entry.get("route") or ()

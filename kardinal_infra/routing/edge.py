@@ -19,7 +19,7 @@ def own_routes(items: Iterable[Object], namespace: str, host: str) -> list[Objec
 
     Args:
         items: HTTPRoutes, or VirtualServices of an Istio Gateway.
-        namespace: Namespace of the application; routes of others cannot be copied into it.
+        namespace: Namespace of the entry's service; routes of others cannot be copied into it.
         host: The production host.
 
     Returns:
@@ -36,24 +36,29 @@ def own_routes(items: Iterable[Object], namespace: str, host: str) -> list[Objec
     return sorted(found, key=age)
 
 
-def flow_rules(routes: Iterable[Object], namespace: str, forks: Mapping[str, str]) -> list[dict[str, Any]]:
+def flow_rules(
+    routes: Iterable[Object], namespace: str, forks: Mapping[str, str], homes: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Copies the rules of a production host for a flow's host.
 
     Args:
         routes: The user's HTTPRoutes of the host.
         namespace: Their namespace.
         forks: Fork by service.
+        homes: Namespace by service; those that are not in it are in `namespace`.
 
     Returns:
         Rules that lead to forks where there are some, and to production's services everywhere else.
     """
-    return [_flow_rule(rule, namespace, forks) for route in routes for rule in rules_of(route)]
+    return [_flow_rule(rule, namespace, forks, homes or {}) for route in routes for rule in rules_of(route)]
 
 
-def _flow_rule(rule: Mapping[str, Any], namespace: str, forks: Mapping[str, str]) -> dict[str, Any]:
+def _flow_rule(
+    rule: Mapping[str, Any], namespace: str, forks: Mapping[str, str], homes: Mapping[str, str]
+) -> dict[str, Any]:
     def forked(backend: Mapping[str, Any]) -> dict[str, Any] | None:
         plain = backend.get("kind", "Service") == "Service" and backend.get("group", "") == ""
-        here = (backend.get("namespace") or namespace) == namespace
+        here = (backend.get("namespace") or namespace) == homes.get(backend["name"], namespace)
         fork = forks.get(backend["name"]) if plain and here else None
         return {**deepcopy(dict(backend)), "name": fork} if fork is not None else None
 

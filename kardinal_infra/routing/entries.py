@@ -39,6 +39,7 @@ def entry_route(
     *,
     production: Sequence[Object] = (),
     forks: Mapping[str, str] | None = None,
+    homes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Makes the route of a flow's host: it marks every request with the flow.
 
@@ -46,7 +47,7 @@ def entry_route(
     members of others alone.
 
     Args:
-        owner: Stack, namespace and flow.
+        owner: Stack, namespace of the service, and flow.
         gateway: Where the host is.
         service: Service of the entry.
         host: The flow's host.
@@ -56,6 +57,7 @@ def entry_route(
         production: The user's own routes of the production host; their rules are copied. Without any, the
             host leads to the service.
         forks: Fork by service, for `production`.
+        homes: Namespace by service, for `production`; default: the owner's for all.
 
     Returns:
         The manifest of an HTTPRoute, or of a VirtualService where the Gateway is Istio's.
@@ -66,10 +68,10 @@ def entry_route(
     assert owner.flow is not None
     name = entry_route_name(service, owner.flow, part)
     if gateway.kind == "istio":
-        entries = flow_entries_of_host(production, gateway, owner.namespace, forks or {})
+        entries = flow_entries_of_host(production, gateway, owner.namespace, forks or {}, homes)
         marks = marked(entries or to_service(fork or service, port), owner.flow, None if entries else fork)
         return virtual_service(owner, gateway, name, service, host, marks)
-    rules = flow_rules(production, owner.namespace, forks or {})
+    rules = flow_rules(production, owner.namespace, forks or {}, homes)
     if rules:
         fork = None  # each rule says itself where it leads
     else:

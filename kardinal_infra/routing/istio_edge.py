@@ -8,7 +8,7 @@ from typing import Any
 
 from kardinal_infra.live import Object, namespace_of
 from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW, HEADER_FORK, Owner
-from kardinal_infra.routing.mesh_hosts import gateways_of, service_named
+from kardinal_infra.routing.mesh_hosts import beside, first_label, gateways_of, service_named
 from kardinal_infra.routing.virtual_service import API_VERSION, baseline_entries
 from kardinal_infra.topology import Gateway
 
@@ -83,7 +83,11 @@ def marked(entries: Iterable[Mapping[str, Any]], flow: str, fork: str | None) ->
 
 
 def flow_entries_of_host(
-    virtual_services: Iterable[Object], gateway: Gateway, namespace: str, forks: Mapping[str, str]
+    virtual_services: Iterable[Object],
+    gateway: Gateway,
+    namespace: str,
+    forks: Mapping[str, str],
+    homes: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Copies the entries of a production host for a flow's host.
 
@@ -92,6 +96,7 @@ def flow_entries_of_host(
         gateway: The Istio Gateway.
         namespace: Their namespace.
         forks: Fork by service.
+        homes: Namespace by service; those that are not in it are in `namespace`.
 
     Returns:
         Entries that lead to forks where there are some, and to production's services everywhere else.
@@ -115,22 +120,31 @@ def flow_entries_of_host(
             }
             if {} not in matches:
                 copy["match"] = matches
-            _lead_to_forks(copy, namespace_of(item), namespace, forks)
+            _lead_to_forks(
+                copy, namespace_of(item), forks, {**dict.fromkeys(forks, namespace), **(homes or {})}
+            )
             result.append(copy)
     return result
 
 
-def _lead_to_forks(entry: dict[str, Any], home: str, namespace: str, forks: Mapping[str, str]) -> None:
+def _lead_to_forks(
+    entry: dict[str, Any], home: str, forks: Mapping[str, str], homes: Mapping[str, str]
+) -> None:
     forked = []
     for item in entry.get("route") or ():
-        named = service_named(item["destination"]["host"], home)
-        fork = forks.get(named[0]) if named and named[1] == namespace else None
-        if fork is not None and (len(entry["route"]) == 1 or item.get("weight", 0)):
+        host = item["destination"]["host"]
+        named = service_named(host, home)
+        fork = forks.get(named[0]) if named and named[1] == homes.get(named[0]) else None
+        if fork is not None and named and (len(entry["route"]) == 1 or item.get("weight", 0)):
             port = {"port": item["destination"]["port"]} if "port" in item["destination"] else {}
-            forked.append({**item, "destination": {"host": fork, **port}})
+            target = fork if named[1] == home else beside(host, fork)
+            forked.append({**item, "destination": {"host": target, **port}})
     if forked:
         entry["route"] = forked
         if len(forked) == 1:
             forked[0].pop("weight", None)
         response = entry.setdefault("headers", {}).setdefault("response", {})
-        response["set"] = {**(response.get("set") or {}), HEADER_FORK: forked[0]["destination"]["host"]}
+        response["set"] = {
+            **(response.get("set") or {}),
+            HEADER_FORK: first_label(forked[0]["destination"]["host"]),
+        }

@@ -69,6 +69,25 @@ def service_named(host: str, home: str) -> tuple[str, str] | None:
     return None
 
 
+def beside(host: str, name: str) -> str:
+    """Names another Service of the same namespace.
+
+    Args:
+        host: Full name of a Service, as written.
+        name: The other Service's.
+    """
+    return name + host[len(first_label(host)) :]
+
+
+def first_label(host: str) -> str:
+    """Returns the Service's name of a host.
+
+    Args:
+        host: Its name, alone or in full.
+    """
+    return host.partition(".")[0]
+
+
 def services_of(virtual_service: Object) -> set[tuple[str, str]]:
     """Returns name and namespace of the Services that a VirtualService's hosts name exactly.
 

@@ -18,7 +18,7 @@ from kardinal_infra.live import Object, name_of, namespace_of
 from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
 from kardinal_infra.routing.derive import Targets
 from kardinal_infra.routing.filters import without_header
-from kardinal_infra.routing.mesh_hosts import MESH, gateways_of, service_named
+from kardinal_infra.routing.mesh_hosts import MESH, beside, first_label, gateways_of, service_named
 
 API_VERSION = "networking.istio.io/v1"
 
@@ -219,7 +219,7 @@ def _copy(entry: Mapping[str, Any], home: str, targets: Targets) -> tuple[dict[s
         del copy["route"][0]["weight"]
     headers = copy.setdefault("headers", {})
     response = _without(headers.get("response") or {}, HEADER_FORK)
-    mark = {HEADER_FORK: copy["route"][0]["destination"]["host"]}
+    mark = {HEADER_FORK: first_label(copy["route"][0]["destination"]["host"])}
     headers["response"] = {**response, "set": {**response.get("set", {}), **mark}}
     return copy, True
 
@@ -246,7 +246,9 @@ def _mirrors(entry: Mapping[str, Any], home: str, targets: Targets) -> dict[str,
 def _mirror_destination(destination: Mapping[str, Any], home: str, targets: Targets) -> dict[str, Any] | None:
     named = service_named(destination["host"], home)
     fork = targets.mirror_fork(*named) if named else None
-    return None if fork is None else _destination(fork, destination, keep_port=True)
+    if fork is None or named is None:
+        return None
+    return _destination(fork, destination, foreign=named[1] != home, keep_port=True)
 
 
 def _fork_destination(destination: Mapping[str, Any], home: str, targets: Targets) -> dict[str, Any] | None:
@@ -255,13 +257,15 @@ def _fork_destination(destination: Mapping[str, Any], home: str, targets: Target
     if fork is None or named is None:
         return None
     # Without a port the one that was called is used. A version of the service may listen on another.
-    return _destination(fork, destination, keep_port=named[0] in targets.declared)
+    return _destination(fork, destination, foreign=named[1] != home, keep_port=targets.declares(*named))
 
 
-def _destination(fork: str, destination: Mapping[str, Any], *, keep_port: bool) -> dict[str, Any]:
-    """A fork has a Service of its own and no subsets; its name is resolved in the object's namespace."""
+def _destination(
+    fork: str, destination: Mapping[str, Any], *, foreign: bool, keep_port: bool
+) -> dict[str, Any]:
+    """A fork has a Service of its own and no subsets; a name alone is resolved in the object's namespace."""
     port = {"port": dict(destination["port"])} if keep_port and "port" in destination else {}
-    return {"host": fork, **port}
+    return {"host": beside(destination["host"], fork) if foreign else fork, **port}
 
 
 def _clean_headers(item: dict[str, Any]) -> dict[str, Any]:

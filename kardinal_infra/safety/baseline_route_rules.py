@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, name_of
+from kardinal_infra.live import Object, name_of, namespace_of
 from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW
 from kardinal_infra.routing import baseline_routes
 from kardinal_infra.routing.dialect import virtual_service_title
@@ -25,14 +25,14 @@ def baseline_of(case: Case) -> Iterator[tuple[str, int, Object]]:
     """
     for service in sorted(case.forked()):
         for port in case.topology.services[service].routed_ports:
-            for route in baseline_routes(case.live.routes, case.topology.namespace, service, port.port):
+            for route in baseline_routes(case.live.routes, case.home(service), service, port.port):
                 yield service, port.port, route
 
 
 def _undeclared_port(case: Case) -> Iterator[Hit]:
     for fork in case.forks:
         known = {port.port for port in case.topology.services[fork.service].ports}
-        for port in _undeclared(case.live.service(fork.service), known):
+        for port in _undeclared(case.live_of(fork.service).service(fork.service), known):
             yield Hit(
                 fork.path,
                 f"port {port} of Service {fork.service} is not declared in the topology: requests of the flow"
@@ -51,8 +51,11 @@ def _mirror_left_out(case: Case) -> Iterator[Hit]:
     for service, _, route in baseline_of(case):
         for rule in rules_of(route):
             for item in rule.get("filters") or ():
-                if item.get("type") == MIRROR and item["requestMirror"]["backendRef"]["name"] not in forks:
-                    target = item["requestMirror"]["backendRef"]["name"]
+                if item.get("type") != MIRROR:
+                    continue
+                mirror = item["requestMirror"]["backendRef"]
+                target, namespace = mirror["name"], mirror.get("namespace") or namespace_of(route)
+                if target not in forks or case.home(target) != namespace:
                     yield Hit(
                         case.service_path(service),
                         f"{title_of(route)} mirrors requests to {target}, which the flow does not fork: its"
@@ -81,9 +84,10 @@ def _outside_backend(case: Case) -> Iterator[Hit]:
     for service, _, route in baseline_of(case):
         for rule in rules_of(route):
             for backend in rule.get("backendRefs") or ():
-                namespace = backend.get("namespace") or case.topology.namespace
+                namespace = backend.get("namespace") or namespace_of(route)
                 plain = backend.get("kind", "Service") == "Service" and not backend.get("group")
-                if plain and namespace == case.topology.namespace:
+                declared = case.topology.homes.get(backend["name"]) == namespace
+                if plain and (declared or namespace == case.home(service)):
                     continue
                 yield Hit(
                     case.service_path(service),
@@ -126,17 +130,22 @@ def _takes_everything(match: Mapping[str, Any]) -> bool:
 
 
 def _private_virtual_service(case: Case) -> Iterator[Hit]:
-    namespace = case.topology.namespace
-    for service in case.topology.services:
+    for service, namespace in case.topology.homes.items():
         for item in claiming(case.live.virtual_services, namespace, service):
             exported = item.get("spec", {}).get("exportTo") or ["*"]
-            if "*" not in exported and any(name_of(route) == name_of(item) for route in case.routes):
+            if "*" not in exported and _written(item, case):
                 yield Hit(
                     case.service_path(service),
                     f"{virtual_service_title(item)} is exported to {', '.join(exported)} only: callers in"
                     " other namespaces reach production with any key",
                     (virtual_service_title(item),),
                 )
+
+
+def _written(virtual_service: Object, case: Case) -> bool:
+    """The flow's entries go into it."""
+    own = (namespace_of(virtual_service), name_of(virtual_service))
+    return any((namespace_of(route), name_of(route)) == own for route in case.routes)
 
 
 def _open_edge(case: Case) -> Iterator[Hit]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kardinal_infra.forking import DatabaseEnv
+from kardinal_infra.forking import DatabaseEnv, StoreEnv
 from kardinal_infra.live import LiveObjects, Object, containers, name_of, pod_template
 from kardinal_infra.topology import Topology
 
@@ -22,6 +22,7 @@ class ProposedFork:
         workload: Manifest of the fork's Deployment or StatefulSet.
         service_manifest: Manifest of the fork's Service; None for a worker without ports.
         databases: Branched databases that it uses.
+        stores: Fresh stores that it uses.
         requested_env: Names of the variables that the flow sets in that container.
         policies: Manifests of the policies that are made for it.
     """
@@ -32,6 +33,7 @@ class ProposedFork:
     workload: Object = field(repr=False)
     service_manifest: Object | None = field(default=None, repr=False)
     databases: tuple[DatabaseEnv, ...] = ()
+    stores: tuple[StoreEnv, ...] = ()
     requested_env: frozenset[str] = frozenset()
     policies: tuple[Object, ...] = field(default=(), repr=False)
 
@@ -94,6 +96,27 @@ class Case:
         """
         return f"{self.key if name in self.requested else 'topology'}.services.{name}"
 
+    def home(self, service: str) -> str:
+        """Returns the namespace of a service, and of its fork.
+
+        Args:
+            service: Name of the service.
+        """
+        return self.topology.homes[service]
+
+    def live_of(self, service: str) -> LiveObjects:
+        """Returns the cluster as it is in the namespace of a service.
+
+        Args:
+            service: Name of the service.
+        """
+        return self.live.of(self.home(service))
+
     def forked(self) -> frozenset[str]:
         """Returns the names of the forked services."""
         return frozenset(fork.service for fork in self.forks)
+
+    def fresh(self) -> frozenset[str]:
+        """Returns the stores of which the flow has a fresh one: those whose own service is forked."""
+        forked = self.forked()
+        return frozenset(name for name in self.topology.stores if self.topology.store_service(name) in forked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from kardinal_infra.live import Object, containers, pod_template
+from kardinal_infra.live import LiveObjects, Object, containers, pod_template
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
 
@@ -37,13 +37,15 @@ def _writes(container: Object, volume: str) -> bool:
 
 def parent_secret(case: Case) -> Iterator[Hit]:
     """A fork of a flow with branches still gets a credential or the host of a branch's parent."""
-    parents = {name for fork in case.forks for name in _parent_secrets(fork)}
+    everywhere = {(case.home(fork.service), name) for fork in case.forks for name in _parent_secrets(fork)}
     for fork in case.forks:
+        # A Secret of the same name in another namespace is another one.
+        parents = {name for home, name in everywhere if home == case.home(fork.service)}
         if any(use.handover == "sidecar" for use in fork.databases):
             continue  # the variables stay as they are on purpose: rule parent-credential-kept
         hosts = _parent_hosts(case)
         for container in fork.containers():
-            for what, secret in _resolved(container, parents, case):
+            for what, secret in _resolved(container, parents, case.live_of(fork.service)):
                 message = (
                     f'{what} of container "{container["name"]}" in the fork of {fork.title} still comes from'
                     f' Secret "{secret}", which leads to the parent of a branched database: name the variable'
@@ -105,7 +107,7 @@ def _host_of(uri: str) -> str:
         return ""
 
 
-def _resolved(container: Object, parents: set[str], case: Case) -> Iterator[tuple[str, str]]:
+def _resolved(container: Object, parents: set[str], live: LiveObjects) -> Iterator[tuple[str, str]]:
     """Variables of a fork's container that come from one of the Secrets."""
     own = {entry["name"] for entry in container.get("env") or ()}
     for entry in container.get("env") or ():
@@ -114,8 +116,8 @@ def _resolved(container: Object, parents: set[str], case: Case) -> Iterator[tupl
             yield f"variable {entry['name']}", reference["name"]
     for source in container.get("envFrom") or ():
         secret = (source.get("secretRef") or {}).get("name")
-        if secret in parents and case.live.secret_keys is not None:
-            names = {(source.get("prefix") or "") + key for key in case.live.secret_keys.get(secret, ())}
+        if secret in parents and live.secret_keys is not None:
+            names = {(source.get("prefix") or "") + key for key in live.secret_keys.get(secret, ())}
             for name in sorted(names - own):
                 yield f"variable {name}", secret
 

@@ -8,7 +8,16 @@ from typing import Any
 from kardinal_infra.forking import DatabaseEnv
 from kardinal_infra.forking.policies import RECREATED
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, containers, flow_of, matches, name_of, pod_template
+from kardinal_infra.live import (
+    LiveObjects,
+    Object,
+    containers,
+    flow_of,
+    matches,
+    name_of,
+    namespace_of,
+    pod_template,
+)
 from kardinal_infra.names import LABEL_SERVICE
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.topology import Service, Topology
@@ -62,7 +71,7 @@ def _forks(own: Sequence[Object], live: LiveObjects, topology: Topology) -> Iter
             baseline=baseline,
             workload=item,
             service_manifest=next(
-                (one for one in own if one.get("kind") == "Service" and name_of(one) == name_of(item)), None
+                (one for one in own if one.get("kind") == "Service" and _place(one) == _place(item)), None
             ),
             databases=tuple(_branched(service, item, changed)),
             requested_env=changed,
@@ -72,6 +81,10 @@ def _forks(own: Sequence[Object], live: LiveObjects, topology: Topology) -> Iter
                 if one.get("kind") in RECREATED and one["metadata"]["labels"].get(LABEL_SERVICE) == name
             ),
         )
+
+
+def _place(item: Object) -> tuple[str, str]:
+    return namespace_of(item), name_of(item)
 
 
 def _changed(baseline: Object, fork: Object) -> frozenset[str]:

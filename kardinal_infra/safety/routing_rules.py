@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, name_of
+from kardinal_infra.live import Object, name_of, namespace_of
 from kardinal_infra.names import HEADER_FLOW
 from kardinal_infra.routing.conflict import Conflict
 from kardinal_infra.routing.conflicts import fork_conflicts
@@ -78,13 +78,21 @@ def _is_copy(copy: Match, match: Match, flow: str) -> bool:
 
 def _wrong_port(case: Case) -> Iterator[Hit]:
     """A port that a Service has not is accepted in silence, as parent and as backend."""
-    ports = {name_of(item): _ports(item) for item in case.live.services}
-    ports |= {fork.name: _ports(fork.service_manifest) for fork in case.forks if fork.service_manifest}
+    ports = {
+        (live.namespace, name_of(item)): _ports(item)
+        for live in case.live.everywhere()
+        for item in live.services
+    }
+    ports |= {
+        (case.home(fork.service), fork.name): _ports(fork.service_manifest)
+        for fork in case.forks
+        if fork.service_manifest
+    }
     for route in case.routes:
         if _lacks_declared_port(case, _parent(route)):
             continue  # every plan refuses that by itself
-        for _, service, port in service_parents(route):
-            if port not in ports.get(service, {port}):
+        for namespace, service, port in service_parents(route):
+            if port not in ports.get((namespace, service), {port}):
                 yield Hit(
                     case.service_path(service),
                     f"{title_of(route)} hangs on port {port}, which Service {service} has not: it is never"
@@ -94,7 +102,8 @@ def _wrong_port(case: Case) -> Iterator[Hit]:
         for rule in rules_of(route):
             for backend in rule.get("backendRefs") or ():
                 name, port = backend["name"], backend.get("port")
-                if port not in ports.get(name, {port}):
+                home = backend.get("namespace") or namespace_of(route)
+                if port not in ports.get((home, name), {port}):
                     yield Hit(
                         case.service_path(_parent(route)),
                         f"{title_of(route)} sends to port {port}, which Service {name} has not: every such"
@@ -104,7 +113,8 @@ def _wrong_port(case: Case) -> Iterator[Hit]:
 
 
 def _lacks_declared_port(case: Case, service: str) -> bool:
-    live, declared = case.live.service(service), case.topology.services.get(service)
+    declared = case.topology.services.get(service)
+    live = case.live_of(service).service(service) if declared else None
     if live is None or declared is None:
         return False
     return not {port.port for port in declared.ports} <= _ports(live)
@@ -208,8 +218,8 @@ def _conflict(name: str) -> Rule:
     """A rule that a plan refuses by itself; it cannot be acknowledged there."""
 
     def check(case: Case) -> Iterator[Hit]:
-        namespace = case.topology.namespace
         for service in sorted(case.forked()):
+            namespace = case.home(service)
             found: list[Conflict] = [
                 *fork_conflicts(namespace, service, case.topology.services[service], case.live),
                 *dialect_conflicts(namespace, service, case.live),

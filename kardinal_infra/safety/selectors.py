@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from kardinal_infra.forking.policies import RECREATED, peer_matches
-from kardinal_infra.live import Object, flow_of, matches, name_of, namespace_of, pod_labels, policy_selector
+from kardinal_infra.live import (
+    LiveObjects,
+    Object,
+    flow_of,
+    matches,
+    name_of,
+    namespace_of,
+    pod_labels,
+    policy_selector,
+)
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 
@@ -13,12 +22,12 @@ from kardinal_infra.safety.findings import Hit, Rule
 def fork_selected(case: Case) -> Iterator[Hit]:
     """A Service, workload or PodDisruptionBudget would count or reach the fork's pods."""
     for fork in case.forks:
-        for who, selector in case.live.selectors():
+        for who, selector in case.live_of(fork.service).selectors():
             # Dropping labels is enough for matchLabels; NotIn and DoesNotExist select what lacks a label.
             if matches(selector, fork.labels):
                 message = f'{who} selects pods in a way that would also select the fork of "{fork.service}"'
                 yield Hit(fork.path, message, (who,))
-        for scaler in case.live.autoscalers:
+        for scaler in case.live_of(fork.service).autoscalers:
             target = scaler.get("spec", {}).get("scaleTargetRef") or {}
             if (target.get("kind"), target.get("name")) == (fork.workload["kind"], fork.name):
                 who = f"HorizontalPodAutoscaler {name_of(scaler)}"
@@ -29,7 +38,7 @@ def policy_lost(case: Case) -> Iterator[Hit]:
     """Something configures or guards the baseline's pods by label, and the fork does not get it."""
     for fork in case.forks:
         made = {policy["kind"] for policy in fork.policies}
-        for policy in case.live.policies_for(pod_labels(fork.baseline)):
+        for policy in case.live_of(fork.service).policies_for(pod_labels(fork.baseline)):
             if matches(policy_selector(policy), fork.labels) or policy["kind"] in RECREATED & made:
                 continue
             who = _title(policy)
@@ -40,7 +49,7 @@ def policy_gained(case: Case) -> Iterator[Hit]:
     """A policy applies to the fork, because of a label that it lacks, and not to the baseline."""
     for fork in case.forks:
         baseline = pod_labels(fork.baseline)
-        for policy in case.live.policies_for(fork.labels):
+        for policy in case.live_of(fork.service).policies_for(fork.labels):
             if not matches(policy_selector(policy), baseline):
                 who = _title(policy)
                 yield Hit(fork.path, f"{who} applies to the fork of {fork.title} and not to itself", (who,))
@@ -48,16 +57,18 @@ def policy_gained(case: Case) -> Iterator[Hit]:
 
 def policy_shuts_out(case: Case) -> Iterator[Hit]:
     """A NetworkPolicy of pods that are not forked lets the baseline's pods through, and the fork's not."""
-    for policy in case.live.policies:
+    forked = {(case.home(fork.service), *_identity(fork.baseline)) for fork in case.forks}
+    placed = [(live, policy) for live in case.live.everywhere() for policy in live.policies]
+    for live, policy in placed:
         if policy["kind"] != "NetworkPolicy" or flow_of(policy) is not None:
             continue
-        guarded = [
-            item for item in case.live.workloads() if matches(policy_selector(policy), pod_labels(item))
-        ]
-        if all(_identity(item) in {_identity(fork.baseline) for fork in case.forks} for item in guarded):
+        guarded = [item for item in live.workloads() if matches(policy_selector(policy), pod_labels(item))]
+        if all((live.namespace, *_identity(item)) in forked for item in guarded):
             continue  # made again for their forks, with the other forks let in
         for fork in case.forks:
-            if _admits(policy, pod_labels(fork.baseline), case) and not _admits(policy, fork.labels, case):
+            there = case.live_of(fork.service)
+            before = _admits(policy, pod_labels(fork.baseline), there, live.namespace)
+            if before and not _admits(policy, fork.labels, there, live.namespace):
                 who = _title(policy)
                 message = (
                     f"{who} lets the pods of {fork.title} through by labels that the fork does not have:"
@@ -66,11 +77,11 @@ def policy_shuts_out(case: Case) -> Iterator[Hit]:
                 yield Hit(fork.path, message, (who,))
 
 
-def _admits(policy: Object, labels: Mapping[str, str], case: Case) -> bool:
+def _admits(policy: Object, labels: Mapping[str, str], live: LiveObjects, home: str) -> bool:
     spec = policy.get("spec", {})
     rules = [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]
     peers = [peer for rule in rules for peer in (*(rule.get("from") or ()), *(rule.get("to") or ()))]
-    return any(peer_matches(peer, labels, case.live) for peer in peers)
+    return any(peer_matches(peer, labels, live, home) for peer in peers)
 
 
 def _identity(workload: Object) -> tuple[str, str]:
@@ -81,8 +92,9 @@ def unread(case: Case) -> Iterator[Hit]:
     """What the other rules need to know may not be read."""
     kinds = [*sorted(case.live.unread)]
     kinds += [
-        kind
-        for kind, keys in (("Secret", case.live.secret_keys), ("ConfigMap", case.live.config_map_keys))
+        kind if live is case.live else f"{kind} in {live.namespace}"
+        for live in case.live.everywhere()
+        for kind, keys in (("Secret", live.secret_keys), ("ConfigMap", live.config_map_keys))
         if keys is None
     ]
     if kinds and case.forks:

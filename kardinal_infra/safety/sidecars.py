@@ -27,7 +27,7 @@ def fork_without_sidecar(case: Case) -> Iterator[Hit]:
     """The fork's own requests would not be routed: they reach production's services."""
     for fork in case.forks:
         title = f"the fork of {fork.title}"
-        if message := _uninjected(case.live, title, fork.template, "passes requests on"):
+        if message := _uninjected(case.live_of(fork.service), title, fork.template, "passes requests on"):
             yield Hit(fork.path, message, (fork.title,))
 
 
@@ -43,7 +43,7 @@ def caller_without_sidecar(case: Case) -> Iterator[Hit]:
         called = ", ".join(sorted(name for name in topology.services[caller].depends_on if name in names))
         title = f"{workload['kind']} {name_of(workload)}"
         why = f"routes its requests to the forks of {called}"
-        if message := _uninjected(case.live, title, pod_template(workload), why):
+        if message := _uninjected(case.live_of(caller), title, pod_template(workload), why):
             yield Hit(case.service_path(caller), message, (title,))
 
 

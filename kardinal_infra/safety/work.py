@@ -10,10 +10,13 @@ from kardinal_infra.safety.findings import Hit, Rule
 
 def worker_shares_queue(case: Case) -> Iterator[Hit]:
     """The fork would take messages from production's queue and write what they cause to the flow's data."""
+    fresh = case.fresh()
     for fork in case.forks:
         service = case.topology.services[fork.service]
         if fork.workload["spec"].get("replicas", 1) == 0 or (service.ports and service.queues is None):
             continue
+        if service.works_on(fresh):
+            continue  # there is nothing of production's in it
         if service.queues is None:
             yield Hit(
                 fork.path,

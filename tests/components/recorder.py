@@ -145,6 +145,8 @@ class Cloud(mocks.Mocks):
             return None, args.inputs
         if args.typ == BRANCH:
             return f"project-1/{args.name}", branch_outputs(args.name, args.inputs)
+        if args.typ == ENTRIES:
+            return args.name, {**args.inputs, "metadata": {"uid": f"uid-{args.name}", "generation": 1}}
         if args.typ.startswith("kubernetes:"):
             metadata = {
                 **rpc.unwrap_rpc_secret(args.inputs["metadata"]),

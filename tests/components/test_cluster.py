@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from kardinal_infra.cluster import ask, connect, read_live
+from kardinal_infra.cluster import ask, connect
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.live import LiveObjects
+from kardinal_infra.snapshot import read_live
 from tests.components.kubernetes_api import (
     APPS,
     BATCH,

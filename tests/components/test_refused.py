@@ -53,7 +53,6 @@ def test_a_flow_names_every_problem_and_declares_nothing(preview: bool) -> None:
         "kardinal:flow.databases.vote: unknown database",
         'kardinal:flow.id: "Not A Label"',
         "kardinal:flow.isolatoin: unknown key",
-        "kardinal:flow.services.votes-api.image: required",
         "kardinal:flow.services.votes-api.imgae: unknown key",
         "kardinal:flow.services.voting-app-iu: unknown service",
     ]

@@ -16,10 +16,11 @@ import httpx
 import pytest
 
 from kardinal_infra.cli.doctor import DROPPED
-from kardinal_infra.cluster import connect, read_live
+from kardinal_infra.cluster import connect
 from kardinal_infra.doctor import Diagnosis, Question, diagnose, plan_probe
 from kardinal_infra.doctor.making import remove_dead
 from kardinal_infra.doctor.marks import new_key
+from kardinal_infra.snapshot import read_live
 from lab.demo_project import Project, project_environment
 from lab.toolchain import ensure_pulumi
 from tests.doctor.conftest import FLOW, FORK, IMAGE, Shop, eventually

@@ -45,7 +45,7 @@ def refusal(production: Production, stack: str, *problems: str) -> None:
             {"databases": {"vote": {}}},
             "kardinal:flow.databases.vote: unknown database; voting-e2e has: votes",
         ),
-        ({"services": {"voting-app-ui": {}}}, "kardinal:flow.services.voting-app-ui.image: required"),
+        ({"services": {"voting-app-ui": {"image": ""}}}, "kardinal:flow.services.voting-app-ui.image: must be"),
         ({"id": "Not_a_label"}, 'kardinal:flow.id: "Not_a_label" must consist of'),
         ({"id": "x" * 64}, "kardinal:flow.id: has 64 characters, at most 63 are allowed"),
         (
@@ -71,7 +71,6 @@ def test_all_mistakes_at_once(production: Production, flow: Declare) -> None:
         production,
         stack,
         "kardinal:flow.id:",
-        "kardinal:flow.services.voting-app-ui.image: required",
         "kardinal:flow.services.voting-app-ui.imag: unknown key",
         "kardinal:flow.services.nosuch: unknown service",
         "kardinal:flow.databases.orders: unknown database",

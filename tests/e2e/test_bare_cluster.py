@@ -64,15 +64,7 @@ VIRTUAL_SERVICE: dict[str, Any] = {
 def application() -> Iterator[dict[str, Any]]:
     """The demonstration's application as objects to be made."""
     yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": samples.NAMESPACE}}
-    live = samples.live()
-    for api_version, kind, items in (
-        ("v1", "Service", live.services),
-        ("apps/v1", "Deployment", live.deployments),
-    ):
-        for item in items:
-            metadata = {"name": item["metadata"]["name"], "namespace": samples.NAMESPACE}
-            spec = {key: value for key, value in item["spec"].items() if key != "clusterIP"}
-            yield {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
+    yield from samples.manifests(samples.live(), samples.NAMESPACE)
 
 
 @pytest.fixture(scope="module")

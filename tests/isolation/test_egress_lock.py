@@ -76,7 +76,7 @@ def place(kubectl: Kubectl, namespace: str) -> Place:
     owner = Owner(STACK, namespace, "dev")
     made = replace(spec(workload("web"), locked=True), owner=owner)
     allowed = [parse_destination(f"tcp://{address}:7002")]
-    lock = lock_sidecar(made, ["allowed"], ["votes"], allowed)
+    lock = lock_sidecar(made, [(namespace, "allowed")], ["votes"], allowed)
     branch = branch_entry(owner, "votes", BRANCH_PORT, address, 7001)
     apply(kubectl, lock, branch, *allowed_entries(owner, allowed))
     # The annotation is the fork's own: init containers must not run before the lock holds.
@@ -178,7 +178,7 @@ def test_everything_that_is_rendered_is_valid_to_the_cluster_and_nothing_to_anal
         fork_service(made),
         *fork_policies(made, labels, snapshot, [made]),
         fork_workload(locked, {}),
-        lock_sidecar(locked, ["allowed"], ["votes"], allowed),
+        lock_sidecar(locked, [(place.namespace, "allowed")], ["votes"], allowed),
         branch_entry(owner, "orders", BRANCH_PORT + 1, "ep-x.neon.tech", 5432),
         *allowed_entries(owner, allowed),
     ]

@@ -99,10 +99,11 @@ class Mesh:
         assert not check or done.returncode == 0, done.stderr
         return done.stdout + ("" if check else done.stderr)
 
-    def apply(self, manifests: Sequence[Manifest], *options: str) -> None:
-        """Applies objects, those without a namespace in the tests' own."""
-        if manifests:
-            self.kubectl("apply", *options, "-f", "-", text=yaml.safe_dump_all(map(dict, manifests)))
+    def apply(self, manifests: Sequence[Manifest], *options: str) -> str:
+        """Applies objects, those without a namespace in the tests' own; what kubectl says of each."""
+        if not manifests:
+            return ""
+        return self.kubectl("apply", *options, "-f", "-", text=yaml.safe_dump_all(map(dict, manifests)))
 
     def delete(self, kind: str, *names: str) -> None:
         if names:

@@ -35,7 +35,8 @@ def ingress_gateway() -> list[Manifest]:
         },
         "spec": {
             "serviceAccountName": INGRESS,
-            "containers": [{"name": "istio-proxy", "image": "auto"}],
+            # "auto" has the tag "latest", which would be pulled.
+            "containers": [{"name": "istio-proxy", "image": "auto", "imagePullPolicy": "IfNotPresent"}],
             "terminationGracePeriodSeconds": 1,
         },
     }

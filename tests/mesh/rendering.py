@@ -1,71 +1,135 @@
-"""Applications on the real API server, and all that baselines, flows and the doctor would make beside them."""
+"""Applications on the real API server, and everything that baseline, flows and doctor would make beside them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from copy import deepcopy
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import pulumi
-import yaml
-
 from kardinal_infra import Baseline, Flow
-from kardinal_infra.cluster import read_live
+from kardinal_infra.snapshot import read_live
 from kardinal_infra.doctor import plan_probe
+from kardinal_infra.live import pod_template
 from kardinal_infra.routing.virtual_service import inserted
 from kardinal_infra.topology import Topology
 from tests.components import recorder
-from tests.components.recorder import Declared, Hidden, Stack
+from tests.components.recorder import Hidden, Stack
 from tests.mesh.conftest import IMAGE, Manifest, Mesh
 
-EVERYTHING = yaml.safe_load(Path(__file__).with_name("everything.yaml").read_text())
-"""Objects and baseline of an application with everything that flows have to do with."""
 
-PODS_OF = ("Deployment", "StatefulSet", "Job")
+SERVER_SIDE = ("--server-side", "--force-conflicts")
 
 
 @dataclass
 class Adopted:
-    """An application in a namespace of its own; its workloads have no pods.
+    """An application without pods in a namespace of its own, with what its baseline stack added to it.
 
     Attributes:
         mesh: The namespace.
-        config: Config of its baseline.
-        flows: Flows by stack, as they were declared.
+        topology: What the baseline stack exports.
+        added: What it makes.
+        forks: Fork by service of every flow that was declared.
     """
 
     mesh: Mesh
-    config: dict[str, Any]
-    flows: dict[str, Flow] = field(default_factory=dict)
+    topology: Topology
+    added: list[Manifest]
+    forks: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def baseline(self) -> list[Manifest]:
-        """What its baseline stack would make."""
-        config: Any = self.config | {"namespace": self.mesh.namespace}
-        return self._rendered(
-            recorder.run(lambda: Baseline("base", config, kubeconfig=self.mesh.kubeconfig), stack="baseline")
-        )
-
-    @cached_property
-    def topology(self) -> Topology:
-        """What its baseline stack exports."""
-        found: list[Topology] = []
-        config: Any = self.config | {"namespace": self.mesh.namespace}
-
-        def program() -> None:
-            found.append(Baseline("base", config, kubeconfig=self.mesh.kubeconfig).topology)
-
-        recorder.run(program, stack="baseline")
-        return found[0]
-
-    def flow(self, stack: str, **args: Any) -> list[Manifest]:
+    def flow(self, name: str, **args: Any) -> list[Manifest]:
         """What a flow stack would make."""
-        flow: Any = {"baseline": "baseline", **args}
 
         def program() -> None:
-            self.flows[stack] = Flow(stack, flow, topology=self.topology, kubeconfig=self.mesh.kubeconfig)
+            request: Any = {"baseline": "baseline", **args}
+            flow = Flow(name, request, topology=self.topology, kubeconfig=self.mesh.kubeconfig)
+            self.forks[name] = {fork.service: fork.name for fork in flow.plan.forks}
 
-        return self._rendered(recorder.run(program, stack=stack))
+        return rendered(self.mesh, recorder.run(program, stack=name))
+
+    def doctor(self, flow: str | None = None, **options: Any) -> list[Manifest]:
+        """What a probe would make, of the baseline or of a flow that was declared."""
+        live = read_live(self.mesh.namespace, kubeconfig=self.mesh.kubeconfig)
+        forks = self.forks[flow] if flow else {}
+        plan = plan_probe(self.topology, live, "doctor-abcdefgh", IMAGE, forks=forks, **options)
+        return [dict(item) for item in (plan.job, *plan.objects)]
+
+
+def adopt(mesh: Mesh, objects: Iterable[Manifest], config: dict[str, Any]) -> Adopted:
+    """Makes an application and adopts it.
+
+    Args:
+        mesh: Its namespace, which is there.
+        objects: The application.
+        config: Config of the baseline, without the namespace.
+    """
+    keep(mesh, list(objects))
+    topology: list[Topology] = []
+
+    def program() -> None:
+        full: Any = {**config, "namespace": mesh.namespace}
+        topology.append(Baseline("base", full, kubeconfig=mesh.kubeconfig).topology)
+
+    added = rendered(mesh, recorder.run(program, stack="baseline"))
+    keep(mesh, added)
+    return Adopted(mesh, topology[0], added)
+
+
+def keep(mesh: Mesh, objects: Sequence[Manifest]) -> None:
+    """Makes objects in a form of which nothing starts.
+
+    Workloads have no pods of their own but one each that no scheduler takes, so that selectors find it.
+    """
+    mesh.apply([*map(_without_pods, objects), *pods(objects)], *SERVER_SIDE)
+
+
+def _without_pods(item: Manifest) -> Manifest:
+    still = {
+        "Deployment": {"replicas": 0},
+        "StatefulSet": {"replicas": 0},
+        "Job": {"suspend": True},
+        "Gateway": {"gatewayClassName": "nobody"} if "gatewayClassName" in item.get("spec", {}) else {},
+    }
+    if item["kind"] not in still:
+        return item
+    return {**item, "spec": {**item["spec"], **still[item["kind"]]}}
+
+
+def rendered(mesh: Mesh, stack: Stack) -> list[Manifest]:
+    """The objects of a program as the providers would send them; those that it changes as they would be."""
+    objects = [_revealed(item.inputs) for item in stack.declared if item.type.startswith("kubernetes:")]
+    for item in stack.all(recorder.ENTRIES):
+        [changed] = [
+            found
+            for found in mesh.objects("virtualservices", item.inputs["namespace"])
+            if found["metadata"]["name"] == item.inputs["virtual_service"]
+        ]
+        http = inserted(changed["spec"]["http"], item.inputs["flow"], item.inputs["entries"])
+        metadata = {key: changed["metadata"][key] for key in ("name", "namespace")}
+        kind = {key: changed[key] for key in ("apiVersion", "kind")}
+        objects.append({**kind, "metadata": metadata, "spec": {**changed["spec"], "http": http}})
+    return objects
+
+
+def pods(objects: Iterable[Manifest]) -> Iterator[Manifest]:
+    """One pod of each workload and Job, as their controllers would make it."""
+    for item in objects:
+        if item["kind"] in ("Deployment", "StatefulSet", "Job"):
+            template = pod_template(item)
+            metadata = {**template["metadata"], "name": f"{item['metadata']['name']}-pod"}
+            claims = [claim["metadata"]["name"] for claim in item["spec"].get("volumeClaimTemplates", ())]
+            volumes = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims]
+            spec = {**template["spec"], "volumes": [*template["spec"].get("volumes", ()), *volumes]}
+            if "namespace" in item["metadata"]:
+                metadata["namespace"] = item["metadata"]["namespace"]
+            spec["schedulerName"] = "nobody"
+            yield {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _revealed(value: Any) -> Any:
+    """Inputs as the API server gets them: the recorder keeps a secret mapping as its JSON text."""
+    if isinstance(value, Hidden):
+        return json.loads(value) if value.startswith(("{", "[")) else str(value)
+    if isinstance(value, dict):
+        return {key: _revealed(item) for key, item in value.items()}
+    return [_revealed(item) for item in value] if isinstance(value, list) else value

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from kardinal_infra.cluster import read_live
-from kardinal_infra.names import HEADER_FLOW, Owner
-from kardinal_infra.routing import Targets, catch_all_routes, entry_route, flow_routes, production_routes
-from kardinal_infra.topology import Topology
+from kardinal_infra.names import HEADER_FLOW
 from tests.authority import Authority
-from tests.mesh.conftest import Ask, Manifest, Mesh
+from tests.mesh.conftest import Mesh
 from tests.mesh.edges import (
     INGRESS,
     Outside,
@@ -24,7 +20,6 @@ from tests.mesh.edges import (
     listener,
     server,
     tls_secret,
-    until,
 )
 
 pytestmark = pytest.mark.lab

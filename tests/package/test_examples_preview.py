@@ -7,7 +7,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from lightkube import ApiError, Client
 from lightkube.codecs import load_all_yaml
 from lightkube.resources.core_v1 import Namespace
 
-from kardinal_infra.cluster import connect, read_live
+from kardinal_infra.cluster import connect
 from kardinal_infra.routing import catch_all_routes
+from kardinal_infra.snapshot import read_live
 from kardinal_infra.topology import Topology
 from lab.demo_project import Project, project_environment
 from lab.settings import Lab
@@ -44,7 +44,6 @@ for name, value in json.loads(Path("outputs.json").read_text()).items():
 
 def manifests() -> list[dict[str, Any]]:
     """The application as its owner would have made it, without any pod, and its baseline's routes."""
-    live = samples.live()
     described = Topology.from_plain(topology(NAMESPACE), BASELINE_STACK)
     gateway = {
         "metadata": {"name": "kardinal", "namespace": NAMESPACE},
@@ -53,28 +52,23 @@ def manifests() -> list[dict[str, Any]]:
             "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
         },
     }
-    kinds: list[tuple[str, str, Any]] = [
-        ("v1", "Service", live.services),
-        ("apps/v1", "Deployment", live.deployments),
-        ("gateway.networking.k8s.io/v1", "Gateway", [gateway]),
-        ("gateway.networking.k8s.io/v1", "HTTPRoute", catch_all_routes(described, BASELINE_STACK)),
+    kinds: list[tuple[str, Any]] = [
+        ("Gateway", [gateway]),
+        ("HTTPRoute", catch_all_routes(described, BASELINE_STACK)),
     ]
     made: list[dict[str, Any]] = [
         {
             "apiVersion": "v1",
             "kind": "Namespace",
             "metadata": {"name": NAMESPACE, "labels": {"istio-injection": "enabled"}},
-        }
+        },
+        *samples.manifests(samples.live(), NAMESPACE),
     ]
-    for api_version, kind, items in kinds:
+    for kind, items in kinds:
         for item in items:
             metadata = {"name": item["metadata"]["name"], "namespace": NAMESPACE}
-            spec = deepcopy(item["spec"])
-            if kind == "Service":
-                del spec["clusterIP"]
-            if kind == "Deployment":
-                spec["replicas"] = 0
-            made.append({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec})
+            api_version = "gateway.networking.k8s.io/v1"
+            made.append({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": item["spec"]})
     return made
 
 

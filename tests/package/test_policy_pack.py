@@ -18,7 +18,7 @@ def reported(monkeypatch: pytest.MonkeyPatch, folder: Path, *manifests: Any) -> 
     file = folder / "topology.json"
     file.write_text(json.dumps(TOPOLOGY))
     monkeypatch.setenv("KARDINAL_TOPOLOGY", str(file))
-    monkeypatch.setattr("kardinal_infra.cluster.read_live", lambda _: samples.live())
+    monkeypatch.setattr("kardinal_infra.snapshot.read_live", lambda _: samples.live())
     pack = runpy.run_path(str(FOLDER / "policy-pack" / "flow_safety.py"))
     resources = [
         SimpleNamespace(resource_type=f"kubernetes:x/v1:{item['kind']}", props=item) for item in manifests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -170,6 +171,20 @@ def live(**changes: Any) -> LiveObjects:
         injectors=[INJECTOR],
     )
     return replace(objects, **changes)
+
+
+def manifests(live: LiveObjects, namespace: str) -> Iterator[dict[str, Any]]:
+    """The Services and Deployments of a snapshot as their owner would have made them, without any pod."""
+    for api_version, kind, items in (
+        ("v1", "Service", live.services),
+        ("apps/v1", "Deployment", live.deployments),
+    ):
+        for item in items:
+            metadata = {"name": item["metadata"]["name"], "namespace": namespace}
+            spec = {key: value for key, value in deepcopy(item["spec"]).items() if key != "clusterIP"}
+            if kind == "Deployment":
+                spec["replicas"] = 0
+            yield {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def config(**changes: Any) -> FlowConfig:

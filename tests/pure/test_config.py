@@ -74,7 +74,6 @@ def test_every_mistake_is_told_at_once_with_its_path() -> None:
         "kardinal:flow.services.votes-api.command: must not be empty",
         "kardinal:flow.services.votes-api.image: must be the name of an image, without spaces",
         "kardinal:flow.services.voting-app-ui.env.RATE: must be a string; put it in quotes",
-        "kardinal:flow.services.voting-app-ui.image: required, but missing",
         'kardinal:flow.services.voting-app-ui.imagee: unknown key; did you mean "image"?',
         "kardinal:flow.services.voting-app-ui.replicas: must be at least 0",
     ]
@@ -108,7 +107,8 @@ def test_after_mistakes_the_rest_is_still_read() -> None:
     assert loaded.config is not None
     assert loaded.config.services.keys() == {"a", "b"}
     assert loaded.config.services["a"].image == "x"
-    assert len(loaded.problems) == 4
+    assert loaded.config.services["b"].image is None
+    assert len(loaded.problems) == 3
 
 
 def test_integers_are_taken_as_text_where_text_is_wanted() -> None:

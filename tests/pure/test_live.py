@@ -94,12 +94,13 @@ def test_a_snapshot_shows_no_objects_in_its_repr() -> None:
 
 
 def test_objects_of_a_flow_are_found_among_all_kinds() -> None:
-    def marked(name: str, flow: str) -> dict[str, Any]:
-        return {"metadata": {"name": name, "labels": {"kardinal.dev/flow": flow}}}
+    def marked(name: str, flow: str, namespace: str = NAMESPACE) -> dict[str, Any]:
+        labels = {"kardinal.dev/flow": flow}
+        return {"metadata": {"name": name, "namespace": namespace, "labels": labels}}
 
     snapshot = live(
         services=[service("web"), marked("s", "dev")],
-        http_routes=[marked("r", "dev"), marked("r2", "other")],
+        http_routes=[marked("r", "dev"), marked("r2", "other"), marked("r3", "dev", "blog")],
         flow_objects=[{"kind": "Secret", **marked("x", "dev")}],
     )
     assert [(item["kind"], name_of(item)) for item in snapshot.of_flow("dev")] == [

@@ -40,7 +40,6 @@ def test_everything_wrong_is_told_in_one_error() -> None:
         " did you"
         ' mean "voting-app-ui"?',
         f'{UI}: no Deployment or StatefulSet is behind Service "voting-app-ui" in namespace voting-app',
-        f"{UI}.image: required, but missing",
         f'{UI}.imagee: unknown key; did you mean "image"?',
         f'{API}: no Deployment or StatefulSet is behind Service "votes-api" in namespace voting-app',
     ]

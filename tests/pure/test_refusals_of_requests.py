@@ -13,6 +13,7 @@ from tests.pure.samples import (
     NAMESPACE,
     TOPOLOGY,
     live,
+    plan,
     service,
     topology,
     workload,
@@ -28,6 +29,12 @@ def test_a_flow_id_of_another_stack_is_taken() -> None:
         f'{ID}: flow "dev" is taken by stack "organization/other/dev" (Service voting-app-ui-dev); choose'
         " another id",
     ]
+
+
+def test_a_flow_id_is_free_whatever_other_applications_call_theirs() -> None:
+    elsewhere = mark(route(namespace="blog"), "dev", "organization/blog/dev")
+    planned = plan(live=replace(with_route(elsewhere), virtual_services=[elsewhere]))
+    assert [fork.name for fork in planned.forks] == ["votes-api-dev", "voting-app-ui-dev"]
 
 
 @pytest.mark.parametrize("kind", ["services", "deployments", "http_routes"])

@@ -97,7 +97,8 @@ def _call(method: Any, message: Any, context: Mapping[str, str]) -> dict[str, An
         if error.code() == grpc.StatusCode.NOT_FOUND:
             raise NotSoldError(error.details()) from error
         raise CatalogError(f"{error.code().name}: {error.details()}") from error
-    return MessageToDict(answer)
+    found: dict[str, Any] = MessageToDict(answer)
+    return found
 
 
 def _item(found: Mapping[str, Any]) -> Item:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import redis
 
@@ -81,7 +82,8 @@ class Queue:
         Raises:
             redis.RedisError: The server is out of reach.
         """
-        return self._server.blmove(self._waiting, self._taken, seconds, "RIGHT", "LEFT")
+        taken = self._server.blmove(self._waiting, self._taken, seconds, "RIGHT", "LEFT")
+        return cast("str | None", taken)  # decoded, as the server was asked to
 
     def done(self, text: str) -> None:
         """Forgets a job that was taken.

@@ -63,22 +63,32 @@ class Cycles:
         self._dice = dice
         self._say = say
         self._made = 0
+        self._followers: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Works until enough was done and every flow is gone."""
-        async with asyncio.TaskGroup() as engines:
-            for _ in range(ENGINES):
-                engines.create_task(self._engine())
+        """Works until enough was done and every flow is gone.
 
-    async def _engine(self) -> None:
+        Raises:
+            ExceptionGroup: A caller or an engine's own thread broke.
+        """
+        async with asyncio.TaskGroup() as group:
+            for _ in range(ENGINES):
+                group.create_task(self._engine(group))
+
+    async def _engine(self, group: asyncio.TaskGroup) -> None:
+        flows = self._load.flows
         while True:
-            ripe = [flow for flow in self._load.flows if flow.ripe]
-            free = [] if self._enough() else sorted(set(NAMES) - {flow.name for flow in self._load.flows})
+            ripe = [flow for flow in flows if flow.ripe]
+            free = [] if self._enough() else sorted(set(NAMES) - {flow.name for flow in flows})
             if ripe and (not free or self._dice.random() < len(ripe) / len(NAMES)):
                 await self._destroy(self._dice.choice(ripe))
             elif free:
-                await self._create(self._dice.choice(free))
-            elif self._load.flows:
+                flow = LiveFlow(self._dice.choice(free), self._made, self._dice.randint(*RIPE))
+                self._made += 1
+                flows.append(flow)
+                self._followers[flow.name] = group.create_task(self._load.follow(flow))
+                await self._create(flow)
+            elif flows:
                 await asyncio.sleep(LOOK_SECONDS)
             else:
                 return
@@ -87,16 +97,34 @@ class Cycles:
         verdict = self._verdict
         return self._made >= verdict.wanted_cycles and verdict.untagged >= verdict.wanted_untagged
 
-    async def _create(self, name: str) -> None:
-        flow = LiveFlow(name, self._made, self._dice.randint(*RIPE))
-        self._made += 1
-        self._load.flows.append(flow)
-        async with asyncio.TaskGroup() as together:
-            together.create_task(self._load.follow(flow))
-            together.create_task(self._up(flow))
-
-    async def _up(self, flow: LiveFlow) -> None:
-        pass
+    async def _create(self, flow: LiveFlow) -> None:
+        started = time.monotonic()
+        try:
+            await asyncio.to_thread(self._production.declare_flow, flow.name, **flow_config(flow))
+            await asyncio.to_thread(self._production.up, flow.name)
+        except LabError as error:
+            self._verdict.engine.append(f"{flow.mark}: {error}")
+            await self._destroy(flow)
+            return
+        flow.phase = "up"
+        self._verdict.up_seconds.append(time.monotonic() - started)
+        up = sum(other.phase == "up" for other in self._load.flows)
+        self._verdict.most_up = max(self._verdict.most_up, up)
+        self._say(f"{flow.mark} is up, {up} of {len(self._load.flows)} flows are")
 
     async def _destroy(self, flow: LiveFlow) -> None:
-        pass
+        whole = flow.phase == "up"
+        flow.phase = "falling"
+        started = time.monotonic()
+        try:
+            await asyncio.to_thread(self._production.destroy, flow.name)
+        except LabError as error:
+            self._verdict.engine.append(f"{flow.mark}: {error}")
+        self._verdict.destroy_seconds.append(time.monotonic() - started)
+        flow.phase = "gone"
+        await self._followers.pop(flow.name)
+        left = await asyncio.to_thread(self._production.left_of, flow.name)
+        self._verdict.left += [f"{flow.mark}: {name}" for name in left]
+        self._verdict.cycles += whole
+        self._load.flows.remove(flow)
+        self._say(f"{flow.mark} is gone after {flow.answered} rounds; {self._verdict.line()}")

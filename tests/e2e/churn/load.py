@@ -1,6 +1,6 @@
-"""Steady requests beside the churn: with no key, with forged ones, and with the key of every flow there is.
+"""Steady requests beside the churn: without a key, with forged ones, and with the key of every flow.
 
-Each caller sends one request after the other at its own pace, so the load is bounded when the machine is busy.
+Each caller sends one request after the other at its own pace: on a busy machine there are fewer of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import httpx
 
-from kardinal_infra.names import BAGGAGE_KEY, HEADER_BAGGAGE, HEADER_FLOW, HEADER_FORK
+from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW, HEADER_FORK
 from tests.e2e.churn.answers import Expected, Heard, with_key, without_key
 from tests.e2e.churn.relay import SERVICE
 from tests.e2e.churn.verdict import Kind, Verdict
@@ -26,13 +26,8 @@ PAUSE_SECONDS = 0.12
 FLOW_PAUSE_SECONDS = 0.4
 """From one request of a flow's caller to its next."""
 
-CALLERS: tuple[Kind, ...] = (
-    *["untagged"] * 4,
-    *["untagged, inside"] * 3,
-    *["forged headers"] * 2,
-    "unknown key",
-)
-"""Callers that belong to no flow."""
+CALLERS: dict[Kind, int] = {"untagged": 6, "untagged, inside": 5, "forged headers": 3, "unknown key": 1}
+"""How many callers belong to no flow."""
 
 VOTE_EVERY = 5
 """Every so many requests of a flow from inside the mesh is a vote."""
@@ -66,6 +61,11 @@ class LiveFlow:
     def mark(self) -> str:
         """The option that only this cycle's branch has."""
         return f"{self.name}#{self.cycle}"
+
+    @property
+    def gone(self) -> bool:
+        """Whether its `destroy` has ended."""
+        return self.phase == "gone"
 
     @property
     def ripe(self) -> bool:
@@ -124,11 +124,12 @@ class Load:
     async def follow(self, flow: LiveFlow) -> None:
         """Calls a flow by its host and from inside the mesh until it is gone."""
         number = 0
-        while flow.phase != "gone":
+        while not flow.gone:
             started = time.monotonic()
             number += 1
             await self._ask_flow(flow, inside=True, vote=number % VOTE_EVERY == 1)
-            await self._ask_flow(flow, inside=False)
+            if not flow.gone:
+                await self._ask_flow(flow, inside=False)
             flow.answered += flow.phase == "up"
             await _rest(started, FLOW_PAUSE_SECONDS)
         await self._ask_flow(flow, inside=True)
@@ -138,7 +139,7 @@ class Load:
         if kind == "forged headers":
             names = [flow.name for flow in self.flows] or ["nobody"]
             name = self._dice.choice(names)
-            headers = {HEADER_FLOW: name, HEADER_BAGGAGE: f"{BAGGAGE_KEY}={name}"}
+            headers = key_of(name)
         elif kind == "unknown key":
             headers = {HEADER_FLOW: "nobody"}
         inside = kind in ("untagged, inside", "unknown key")
@@ -149,7 +150,7 @@ class Load:
     async def _ask_flow(self, flow: LiveFlow, *, inside: bool, vote: bool = False) -> None:
         url, headers = self._way(inside, f"{flow.name}.{self._places.domain}")
         if inside:
-            headers = {HEADER_FLOW: flow.name, HEADER_BAGGAGE: f"{BAGGAGE_KEY}={flow.name}"}
+            headers = key_of(flow.name)
         before, least = flow.phase, flow.taken
         if vote:
             flow.sent += 1
@@ -159,8 +160,7 @@ class Load:
         fork = f"{SERVICE}-{flow.name}"
         expected = Expected(flow.name, fork, flow.mark, least, flow.sent, inside)
         outcome = with_key(heard, expected, self._rows)
-        # What `up` or `destroy` was doing at either end of the request decides what may be.
-        kind: Phase = before if before == flow.phase or before == "rising" else flow.phase
+        kind = between(before, flow.phase)
         if vote and heard.status == httpx.codes.CREATED:
             flow.taken += 1
             self._verdict.votes += 1
@@ -181,6 +181,18 @@ class Load:
         fork, flow = answer.headers.get(HEADER_FORK), answer.headers.get(HEADER_FLOW)
         counts = answer.json()["counts"] if answer.is_success else None
         return Heard(answer.status_code, counts, fork, flow)
+
+
+def key_of(flow: str) -> dict[str, str]:
+    """The headers by which a request says that it belongs to a flow."""
+    return {HEADER_FLOW: flow, "baggage": f"{BAGGAGE_KEY}={flow}"}
+
+
+def between(before: Phase, after: Phase) -> Phase:
+    """The phase that decides what may be, of a request that began in one phase and ended in another."""
+    if before == after:
+        return before
+    return "rising" if before == "rising" else "falling"
 
 
 async def _rest(started: float, pause: float) -> None:

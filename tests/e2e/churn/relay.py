@@ -1,4 +1,4 @@
-"""A caller inside the mesh that asks what it is told from outside: production's path, with or without a key."""
+"""A caller inside the mesh that asks votes-api what it is told from outside, with or without a key."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ ALLOWED: dict[Kind, str] = {
     "up": OWN,
     "gone": PRODUCTION,
 }
-"""The one outcome that is right. For a flow that is being made or destroyed everything is but a wrong answer."""
+"""The one outcome that is right; of a flow that is being made or destroyed, each that is not wrong."""
 
 UNTAGGED: tuple[Kind, ...] = ("untagged", "untagged, inside", "forged headers")
 WRONG = "WRONG"
@@ -143,8 +143,8 @@ class Verdict:
         wrong = sum(tally.wrong().values())
         tagged = tally.count("rising", "up", "falling", "gone")
         return (
-            f"{self.cycles} cycles, {self.untagged} untagged and {tagged} tagged requests, {self.votes} votes,"
-            f" {wrong} wrong or failed, {len(self.engine)} failed engine runs"
+            f"{self.cycles} cycles, {self.untagged} untagged and {tagged} tagged requests, {self.votes}"
+            f" votes, {wrong} wrong or failed, {len(self.engine)} failed engine runs"
         )
 
     def table(self) -> Table:
