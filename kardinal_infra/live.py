@@ -51,7 +51,7 @@ class LiveObjects:
         flow_objects: Further objects with the label `kardinal.dev/flow` (Secrets without their data, Jobs,
             ...).
         unread: Kinds that may not be read, of those that a plan can do without.
-        hidden: Groups of the Gateways that may not be read in every namespace.
+        hidden: Kinds that may not be read in all namespaces, as `gateways.networking.istio.io`.
         others: Snapshots of the application's further namespaces, by namespace; what is of all namespaces is
             the same in each.
     """

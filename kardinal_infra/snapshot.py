@@ -138,7 +138,7 @@ class _Reader:
         return {
             "http_routes": lambda: self._served(HTTP_ROUTES),
             "grpc_routes": lambda: self._served(GRPC_ROUTES),
-            "gateways": lambda: self._everywhere(GATEWAYS) or self._served(GATEWAYS),
+            "gateways": lambda: self._served(GATEWAYS),
             "istio_gateways": lambda: self._everywhere(ISTIO_GATEWAYS),
             "virtual_services": lambda: self._served(VIRTUAL_SERVICES),
             "injectors": lambda: self._injectors(),
@@ -174,19 +174,19 @@ class _Reader:
         return [{"kind": _kind(kind), **item} for kind in kinds for item in self._if_allowed(kind, namespace)]
 
     def _everywhere(self, kind: type[Any]) -> list[Object] | None:
-        """Lists a kind in all namespaces; None, and its group in `hidden`, where that is not allowed."""
+        """Lists a kind in all namespaces; None, and the kind in `hidden`, where that is not allowed."""
         what = f"list {_plural(kind)}"
         found = self._try(lambda: self._list(kind, "*"), what, tolerate={_FORBIDDEN, _NOT_FOUND})
         if found is None:
-            self.hidden.add(kind._api_info.resource.group)
+            self.hidden.add(f"{_plural(kind)}.{kind._api_info.resource.group}")
         return found
 
     def _served(self, kind: type[Any]) -> list[Object] | None:
         """Lists a kind in all namespaces, or in ours where only that is allowed; None: not served."""
-        what = f"list {_plural(kind)}"
-        everywhere = self._try(lambda: self._list(kind, "*"), what, tolerate={_FORBIDDEN, _NOT_FOUND})
+        everywhere = self._everywhere(kind)
         if everywhere is not None:
             return everywhere
+        what = f"list {_plural(kind)}"
         found: list[Object] = []
         for namespace in self._namespaces:
             items = self._try(partial(self._list, kind, namespace), what, tolerate={_NOT_FOUND})

@@ -14,11 +14,11 @@ from kardinal_infra.doctor.verdict import callees
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner
-from kardinal_infra.routing import Targets, entry_route
+from kardinal_infra.routing import Targets
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
-from kardinal_infra.routing.edge import own_routes
 from kardinal_infra.routing.mesh_hosts import claiming
+from kardinal_infra.routing.public_hosts import flow_entry
 from kardinal_infra.topology import Entry, Topology
 
 
@@ -137,20 +137,9 @@ def _obstacles(topology: Topology, name: str, live: LiveObjects) -> Iterator[str
 def _entry_route(
     topology: Topology, live: LiveObjects, owner: Owner, entry: Entry, host: str, forks: Mapping[str, str]
 ) -> dict[str, Any]:
-    gateway, index = topology.gateway, topology.entries.index(entry)
-    existing = live.virtual_services if gateway.kind == "istio" else live.http_routes
+    index = topology.entries.index(entry)
     try:
-        made = entry_route(
-            owner,
-            gateway,
-            entry.service,
-            host,
-            topology.entry_port(entry),
-            forks.get(entry.service),
-            topology.entry_part(index),
-            production=own_routes(existing, topology.namespace, entry.host),
-            forks=forks,
-        )
+        made = flow_entry(topology, live, owner, index, forks)
     except ValueError as error:
         raise ConfigError(
             [Problem(f"topology.entries[{index}]", f'host "{host}" cannot be routed: {error}')]

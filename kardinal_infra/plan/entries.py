@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from kardinal_infra.errors import Problem
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import EntryPlan
-from kardinal_infra.routing import entry_route
-from kardinal_infra.routing.edge import own_routes
+from kardinal_infra.routing.public_hosts import flow_entry
 
 
 def plan_entries(context: Context, forks: Mapping[str, str]) -> tuple[list[EntryPlan], list[Problem]]:
@@ -24,23 +23,11 @@ def plan_entries(context: Context, forks: Mapping[str, str]) -> tuple[list[Entry
     topology, gateway, live = context.topology, context.topology.gateway, context.live
     entries: list[EntryPlan] = []
     problems: list[Problem] = []
-    existing = live.virtual_services if gateway.kind == "istio" else live.http_routes
     for index, entry in enumerate(topology.entries):
         host = topology.flow_host(entry, str(context.owner.flow))
         fork = forks.get(entry.service)
         try:
-            route = entry_route(
-                context.owner_of(entry.service),
-                gateway,
-                entry.service,
-                host,
-                topology.entry_port(entry),
-                fork,
-                topology.entry_part(index),
-                production=own_routes(existing, topology.homes[entry.service], entry.host),
-                forks=forks,
-                homes=topology.homes,
-            )
+            route = flow_entry(topology, live, context.owner, index, forks)
         except ValueError as error:
             problems.append(Problem(f"topology.entries[{index}]", f'host "{host}" cannot be routed: {error}'))
             continue

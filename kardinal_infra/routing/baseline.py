@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from kardinal_infra.live import Object, name_of
+from kardinal_infra.live import LiveObjects, Object, name_of
 from kardinal_infra.names import HEADER_FLOW, Owner, catch_all_name, production_route_name
-from kardinal_infra.routing.edge import own_routes
-from kardinal_infra.routing.entries import gateway_parent
+from kardinal_infra.routing.entries import gateway_parents
 from kardinal_infra.routing.filters import merge_filter
 from kardinal_infra.routing.istio_edge import to_service, virtual_service, without_key
 from kardinal_infra.routing.manifest import EVERYTHING, http_route, service_backend, service_parent
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import parent_ports, routes_of
-from kardinal_infra.topology import Entry, Topology
+from kardinal_infra.routing.public_hosts import production_host
+from kardinal_infra.topology import Topology
 
 
 def catch_all_routes(
@@ -55,7 +55,7 @@ def catch_all_routes(
 
 
 def production_routes(
-    topology: Topology, stack: str, existing: Iterable[Object] = ()
+    topology: Topology, stack: str, live: LiveObjects | None = None
 ) -> list[dict[str, Any]]:
     """Makes the route of each entry's production host; it removes the routing header.
 
@@ -64,24 +64,28 @@ def production_routes(
     Args:
         topology: The application.
         stack: The baseline stack.
-        existing: Live HTTPRoutes, or VirtualServices where the Gateway is Istio's. A host that the user
-            routes already gets none; the safety rule `open-edge` says what such a route must do.
+        live: The snapshot; default: an empty one. A host that the user routes already gets none; the safety
+            rule `open-edge` says what such a route must do.
 
     Returns:
         Manifests of HTTPRoutes, or of VirtualServices where the Gateway is Istio's.
     """
-    others = list(existing)
+    snapshot = live or LiveObjects(topology.namespace)
+    hosts = [production_host(topology, snapshot, entry) for entry in topology.entries]
     return [
-        _production_route(
-            Owner(stack, topology.homes[entry.service]), topology, entry, topology.entry_part(index)
-        )
-        for index, entry in enumerate(topology.entries)
-        if not own_routes(others, topology.homes[entry.service], entry.host)
+        _production_route(stack, topology, index, host.sections)
+        for index, host in enumerate(hosts)
+        if not host.routes
     ]
 
 
-def _production_route(owner: Owner, topology: Topology, entry: Entry, part: int) -> dict[str, Any]:
-    name, port = production_route_name(entry.service, part), topology.entry_port(entry)
+def _production_route(
+    stack: str, topology: Topology, index: int, listeners: Sequence[str]
+) -> dict[str, Any]:
+    entry = topology.entries[index]
+    owner = Owner(stack, topology.homes[entry.service])
+    name = production_route_name(entry.service, topology.entry_part(index))
+    port = topology.entry_port(entry)
     if topology.gateway.kind == "istio":
         http = without_key(to_service(entry.service, port))
         return virtual_service(owner, topology.gateway, name, entry.service, entry.host, http)
@@ -90,7 +94,8 @@ def _production_route(owner: Owner, topology: Topology, entry: Entry, part: int)
         "filters": merge_filter((), "RequestHeaderModifier", "remove", HEADER_FLOW),
         "backendRefs": [service_backend(entry.service, port)],
     }
-    spec = {"parentRefs": [gateway_parent(topology.gateway)], "hostnames": [entry.host], "rules": [rule]}
+    parents = gateway_parents(topology.gateway, listeners)
+    spec = {"parentRefs": parents, "hostnames": [entry.host], "rules": [rule]}
     return http_route(owner, name, entry.service, spec)
 
 

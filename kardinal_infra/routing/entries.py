@@ -15,17 +15,20 @@ from kardinal_infra.routing.parents import matches_of
 from kardinal_infra.topology import Gateway
 
 
-def gateway_parent(gateway: Gateway) -> dict[str, Any]:
-    """Makes a parentRef to the application's Gateway."""
+def gateway_parents(gateway: Gateway, listeners: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Makes the parentRefs to the application's Gateway.
+
+    Args:
+        gateway: The Gateway.
+        listeners: Names of the listeners to hang on; default: all that allow it.
+    """
     parent = {
         "group": "gateway.networking.k8s.io",
         "kind": "Gateway",
         "name": gateway.name,
         "namespace": gateway.namespace,
     }
-    if gateway.listener is not None:
-        parent["sectionName"] = gateway.listener
-    return parent
+    return [{**parent, "sectionName": name} for name in listeners] or [parent]
 
 
 def entry_route(
@@ -40,6 +43,7 @@ def entry_route(
     production: Sequence[Object] = (),
     forks: Mapping[str, str] | None = None,
     homes: Mapping[str, str] | None = None,
+    listeners: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Makes the route of a flow's host: it marks every request with the flow.
 
@@ -58,6 +62,7 @@ def entry_route(
             host leads to the service.
         forks: Fork by service, for `production`.
         homes: Namespace by service, for `production`; default: the owner's for all.
+        listeners: As for `gateway_parents`.
 
     Returns:
         The manifest of an HTTPRoute, or of a VirtualService where the Gateway is Istio's.
@@ -86,7 +91,7 @@ def entry_route(
         name,
         service,
         {
-            "parentRefs": [gateway_parent(gateway)],
+            "parentRefs": gateway_parents(gateway, listeners),
             "hostnames": [host],
             "rules": [_marked(rule, owner.flow, fork) for rule in rules],
         },

@@ -8,7 +8,13 @@ from typing import Any
 
 from kardinal_infra.live import Object, namespace_of
 from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW, HEADER_FORK, Owner
-from kardinal_infra.routing.mesh_hosts import beside, first_label, gateways_of, service_named
+from kardinal_infra.routing.mesh_hosts import (
+    beside,
+    first_label,
+    gateways_named,
+    gateways_of,
+    service_named,
+)
 from kardinal_infra.routing.virtual_service import API_VERSION, baseline_entries
 from kardinal_infra.topology import Gateway
 
@@ -109,7 +115,8 @@ def flow_entries_of_host(
             matches = [
                 {key: value for key, value in match.items() if key != "gateways"}
                 for match in written
-                if gateway_reference(gateway) in (match.get("gateways") or gateways_of(item))
+                if gateway_reference(gateway)
+                in gateways_named(match.get("gateways") or gateways_of(item), namespace_of(item))
             ]
             if not matches:
                 continue

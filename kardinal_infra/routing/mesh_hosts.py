@@ -19,6 +19,19 @@ def gateways_of(virtual_service: Object) -> tuple[str, ...]:
     return tuple(virtual_service.get("spec", {}).get("gateways") or (MESH,))
 
 
+def gateways_named(names: Iterable[str], home: str) -> frozenset[str]:
+    """Resolves gateways as Istio does: a name alone is of the VirtualService's namespace.
+
+    Args:
+        names: As written in a VirtualService or a match of it.
+        home: Namespace of the VirtualService.
+
+    Returns:
+        `namespace/name`, and `mesh`.
+    """
+    return frozenset(name if "/" in name or name == MESH else f"{home}/{name}" for name in names)
+
+
 def hosts_in_mesh(virtual_service: Object) -> tuple[str, ...]:
     """Returns the hosts that a VirtualService routes for sidecars, as written.
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, namespace_of
-from kardinal_infra.names import LABEL_MANAGED_BY, MANAGED_BY
+from kardinal_infra.names import LABEL_MANAGED_BY, MANAGED_BY, Owner
 from kardinal_infra.routing.edge import is_redirect
-from kardinal_infra.routing.istio_edge import gateways_named
+from kardinal_infra.routing.entries import entry_route
+from kardinal_infra.routing.istio_edge import gateway_reference
 from kardinal_infra.routing.listeners import Home, Listener, host_rank, listeners_for
+from kardinal_infra.routing.mesh_hosts import gateways_named, gateways_of
 from kardinal_infra.routing.parents import age, rules_of
-from kardinal_infra.topology import Gateway
+from kardinal_infra.topology import Entry, Gateway, Topology
 
 _GROUP = "gateway.networking.k8s.io"
 
@@ -89,6 +91,8 @@ class PublicHost:
 
         A listener that only redirects the host, as of http to https, is left to the user's redirect.
         """
+        if self.gateway.kind == "istio":
+            return ()  # a VirtualService hangs on all servers of a Gateway
         if self.gateway.listener is not None:
             return (self.gateway.listener,)
         taking = [item for item in self.listeners if item.obstacle is None]
@@ -116,7 +120,7 @@ class PublicHost:
 
     def _attached(self, item: Object, listeners: Sequence[Listener] | None) -> bool:
         if self.gateway.kind == "istio":
-            return f"{self.gateway.namespace}/{self.gateway.name}" in gateways_named(item)
+            return gateway_reference(self.gateway) in gateways_named(gateways_of(item), namespace_of(item))
         for ref in self._references(item):
             section, port = ref.get("sectionName"), ref.get("port")
             if listeners is None:
@@ -135,6 +139,63 @@ class PublicHost:
                 self.gateway.name,
             ):
                 yield ref
+
+
+def production_host(topology: Topology, live: LiveObjects, entry: Entry) -> PublicHost:
+    """Returns the production host of an entry.
+
+    Args:
+        topology: The application.
+        live: The snapshot.
+        entry: One of its entries.
+    """
+    return PublicHost(topology.gateway, live, entry.host, topology.homes[entry.service])
+
+
+def flow_host(topology: Topology, live: LiveObjects, entry: Entry, flow: str) -> PublicHost:
+    """Returns the host of a flow at an entry.
+
+    Args:
+        topology: The application.
+        live: The snapshot.
+        entry: One of its entries.
+        flow: Flow id.
+    """
+    return replace(production_host(topology, live, entry), host=topology.flow_host(entry, flow))
+
+
+def flow_entry(
+    topology: Topology, live: LiveObjects, owner: Owner, index: int, forks: Mapping[str, str]
+) -> dict[str, Any]:
+    """Makes the route of a flow's host at an entry.
+
+    Args:
+        topology: The application.
+        live: The snapshot.
+        owner: Stack and flow.
+        index: Index of the entry.
+        forks: Fork by service.
+
+    Returns:
+        As `entry_route`.
+
+    Raises:
+        ValueError: The rules of the production host cannot be copied.
+    """
+    entry, home = topology.entries[index], topology.homes[topology.entries[index].service]
+    return entry_route(
+        owner.at(home),
+        topology.gateway,
+        entry.service,
+        topology.flow_host(entry, str(owner.flow)),
+        topology.entry_port(entry),
+        forks.get(entry.service),
+        topology.entry_part(index),
+        production=production_host(topology, live, entry).own,
+        forks=forks,
+        homes=topology.homes,
+        listeners=flow_host(topology, live, entry, str(owner.flow)).sections,
+    )
 
 
 def _hosts(item: Object) -> Sequence[str]:
