@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from kardinal_infra.safety import data, selectors, sidecars, work
+from kardinal_infra.safety import data, selectors, sidecars, stores, work
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Finding, Rule
 from kardinal_infra.safety.routing_rules import RULES as ROUTING_RULES
@@ -12,6 +12,7 @@ from kardinal_infra.safety.routing_rules import RULES as ROUTING_RULES
 RULES: tuple[Rule, ...] = (
     *selectors.RULES,
     *data.RULES,
+    *stores.RULES,
     *work.RULES,
     *sidecars.RULES,
     *ROUTING_RULES,

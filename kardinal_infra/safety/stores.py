@@ -1,0 +1,143 @@
+"""Rules about stores: who has a fresh one must not go on using production's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kardinal_infra.forking.workloads import find_workload
+from kardinal_infra.live import LiveObjects, Object, containers, pod_template
+from kardinal_infra.safety.case import Case, ProposedFork
+from kardinal_infra.safety.findings import Hit, Rule
+
+_END = r"(?![\w-])"
+_REFERENCES = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
+_SOURCES = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
+
+_Key = tuple[str, str, str, str]
+"""Where a value stands: namespace, kind, name and key."""
+
+
+def production_store(case: Case) -> Iterator[Hit]:
+    """A fork of a flow with a fresh store still gets what leads to production's."""
+    for store in sorted(case.fresh()):
+        sources = {key for fork in case.forks for key in _gave(case, fork, store)}
+        for fork in case.forks:
+            for container in fork.containers():
+                found = [*_named(case, fork, store, container), *_taken(case, fork, container, sources)]
+                for what in found:
+                    yield Hit(
+                        fork.path,
+                        f'{what} of container "{container["name"]}" in the fork of {fork.title} still leads'
+                        f' to production\'s store "{store}": name it in `uses[].environment` of the baseline',
+                        (f"Service {case.topology.store_service(store)}",),
+                    )
+
+
+def undeclared_store_user(case: Case) -> Iterator[Hit]:
+    """A service that is not forked uses a store that is fresh in the flow, and does not declare it."""
+    for store in sorted(case.fresh()):
+        for name in sorted(case.topology.services.keys() - case.forked()):
+            try:
+                workload = find_workload(case.live, name, case.topology.services[name])
+            except ValueError:
+                continue  # not forked: whether it runs at all is not this flow's business
+            leads = _leading(case, name, store)
+            texts = [text for item in containers(pod_template(workload)) for _, text in _texts(item)]
+            if any(leads.search(text) for text in texts):
+                yield Hit(
+                    case.service_path(name),
+                    f'service "{name}" names the host of store "{store}" and does not declare it in `uses`:'
+                    " for the flow's requests it uses production's",
+                    (f"Service {name}",),
+                )
+
+
+def _named(case: Case, fork: ProposedFork, store: str, container: Object) -> Iterator[str]:
+    """Texts of a container in which production's store is named."""
+    service = case.topology.services[fork.service]
+    leads = _leading(case, fork.service, store)
+    host = case.topology.store_service(store)
+    # The bare name may be a host, or mean something else where it is known to.
+    bare = case.home(fork.service) == case.home(host) and fork.service != host
+    for what, text in _texts(container):
+        variable = what.removeprefix("variable ")
+        is_host = bare and what != variable and variable not in (service.queues or ()) and text == host
+        if is_host or leads.search(text):
+            yield what
+
+
+def _texts(container: Object) -> Iterator[tuple[str, str]]:
+    for entry in container.get("env") or ():
+        if "value" in entry:
+            yield f"variable {entry['name']}", str.__str__(entry["value"] or "")
+    for part in ("command", "args"):
+        for text in container.get(part) or ():
+            yield f"an element of `{part}`", str.__str__(text)
+
+
+def _leading(case: Case, user: str, store: str) -> re.Pattern[str]:
+    """Matches a text that names production's store as an address.
+
+    Args:
+        case: The cluster and the flow.
+        user: Service whose pods read the text: names without a namespace are of theirs.
+        store: The store.
+    """
+    name = case.topology.store_service(store)
+    home = case.home(name)
+    service = case.live.of(home).service(name) or {}
+    ports = "|".join(str(port["port"]) for port in service.get("spec", {}).get("ports") or ())
+    host = rf"(?<![\w-]){re.escape(name)}"
+    forms = [rf"{host}\.{re.escape(home)}{_END}"]
+    if case.home(user) == home:
+        links = name.upper().replace("-", "_")
+        forms.append(rf"{host}:({ports}){_END}")
+        forms.append(rf"(://|@)([^/\s@]*@)?{re.escape(name)}(?=[:/?#,;\s]|$)")
+        forms.append(rf"\$\({re.escape(links)}_(SERVICE_|PORT)")
+    address = service.get("spec", {}).get("clusterIP") or "None"
+    if address != "None":
+        forms.append(rf"(?<![\w.:]){re.escape(address)}(?![\w.]*\w)")
+    return re.compile("|".join(forms))
+
+
+def _gave(case: Case, fork: ProposedFork, store: str) -> Iterator[_Key]:
+    """Keys of Secrets and ConfigMaps that gave the baseline what the fresh store gives the fork."""
+    wanted = {name for use in fork.stores if use.store == store for name in use.environment}
+    for container in containers(pod_template(fork.baseline)):
+        yield from (key for name, key in _references(case, fork, container).items() if name in wanted)
+
+
+def _taken(case: Case, fork: ProposedFork, container: Object, sources: set[_Key]) -> Iterator[str]:
+    for name, key in _references(case, fork, container).items():
+        if key in sources:
+            yield f"variable {name} (key {key[3]} of {key[1]} {key[2]})"
+
+
+def _references(case: Case, fork: ProposedFork, container: Object) -> dict[str, _Key]:
+    """Where the variables of a container stand, of those that stand in a Secret or a ConfigMap."""
+    home, live = case.home(fork.service), case.live_of(fork.service)
+    found: dict[str, _Key] = {}
+    for source in container.get("envFrom") or ():
+        for field, kind in _SOURCES.items():
+            name = (source.get(field) or {}).get("name", "")
+            for key in _keys(live, kind).get(name, ()):
+                found[(source.get("prefix") or "") + key] = (home, kind, name, key)
+    for entry in container.get("env") or ():
+        found.pop(entry["name"], None)
+        for field, kind in _REFERENCES.items():
+            reference = (entry.get("valueFrom") or {}).get(field)
+            if reference:
+                found[entry["name"]] = (home, kind, reference["name"], reference["key"])
+    return found
+
+
+def _keys(live: LiveObjects, kind: str) -> Mapping[str, Any]:
+    return (live.secret_keys if kind == "Secret" else live.config_map_keys) or {}
+
+
+RULES = (
+    Rule("production-store", "error", production_store),
+    Rule("undeclared-store-user", "warning", undeclared_store_user),
+)
