@@ -23,7 +23,9 @@ def authority_problem(text: str) -> str | None:
     if "PRIVATE KEY" in text:
         return "holds a private key: only the certificate belongs here, everybody who reads the stack sees it"
     if _BEGIN not in text:
-        return f'must be the PEM text of a certificate ("{_BEGIN}..."), not the path of a file or anything else'
+        return (
+            f'must be the PEM text of a certificate ("{_BEGIN}..."), not the path of a file or anything else'
+        )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError):
@@ -31,11 +33,13 @@ def authority_problem(text: str) -> str | None:
     return None
 
 
-def refusal(error: ssl.SSLError, host: str, names: Callable[[], Sequence[str]]) -> str:
+def refusal(
+    error: ssl.SSLError | ConnectionResetError, host: str, names: Callable[[], Sequence[str]]
+) -> str:
     """Says why a TLS connection to a public host was refused, and the way out.
 
     Args:
-        error: What the client's side of TLS raised.
+        error: What connecting raised.
         host: The host that was asked for.
         names: Reads the names in the certificate; none where they cannot be read.
 
@@ -43,8 +47,8 @@ def refusal(error: ssl.SSLError, host: str, names: Callable[[], Sequence[str]]) 
         A sentence.
     """
     if not isinstance(error, ssl.SSLCertVerificationError):
-        # Text of the server's never gets here, only OpenSSL's own words.
-        reason = error.reason or "the connection was ended"
+        # Envoy resets the connection when no listener has a certificate for the name.
+        reason = getattr(error, "reason", None) or "connection reset"
         return (
             f"no TLS connection for {host} ({reason}): the Gateway needs an HTTPS listener with a certificate"
             " that takes this host, and gateway.address must lead to it"

@@ -17,7 +17,7 @@ from kardinal_infra.names import (
     LABEL_MANAGED_BY,
     MANAGED_BY,
 )
-from kardinal_infra.sweep import KINDS, POLICIES, sweep
+from kardinal_infra.sweep import KINDS, UNLISTED, sweep
 
 _FORBIDDEN = 403
 _NOT_FOUND = 404
@@ -97,7 +97,7 @@ def _list(client: Client, kind: type[Any], namespace: str) -> list[dict[str, Any
             client,
             f"list {kind._api_info.plural}",
             lambda: [item.to_dict() for item in client.list(kind, namespace=namespace, labels=labels)],
-            tolerate={_NOT_FOUND, _FORBIDDEN} if kind in POLICIES else {_NOT_FOUND},
+            tolerate={_NOT_FOUND, _FORBIDDEN} if kind in UNLISTED else {_NOT_FOUND},
         )
         or []
     )

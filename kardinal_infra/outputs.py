@@ -27,11 +27,13 @@ class ServiceOutput:
         image: Image of the fork.
         fork: Name of the fork's Deployment and Service.
         reason: Why it was forked: `requested`, `uses-database`, `uses-store`, `fresh-store` or `full`.
+        namespace: Namespace of both; empty in outputs of earlier versions.
     """
 
     image: str
     fork: str
     reason: str
+    namespace: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ def _unusable(outputs: StackOutputs, name: str, error: Exception) -> OutputsErro
 
 
 def _service(value: Any) -> ServiceOutput:
-    return ServiceOutput(value["image"], value["fork"], value["reason"])
+    return ServiceOutput(value["image"], value["fork"], value["reason"], value.get("namespace", ""))
 
 
 def _database(value: Any) -> DatabaseOutput:

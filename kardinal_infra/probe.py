@@ -65,7 +65,9 @@ class ProbeCheck:
         for name, expected in (self.headers or {}).items():
             seen = response.headers.get(name)
             if seen != expected:
-                return f"HTTP {response.status_code} with {name}: {seen or '(absent)'}, expected {expected}"
+                led = f" to {response.headers['location']}" if response.has_redirect_location else ""
+                answer = f"HTTP {response.status_code}{led}"
+                return f"{answer} with {name}: {seen or '(absent)'}, expected {expected}"
         for name in self.absent:
             if name in response.headers:
                 return f"HTTP {response.status_code} with {name}: {response.headers[name]}, expected none"
@@ -147,8 +149,8 @@ def _ask(client: httpx.Client, check: ProbeCheck, authority: str) -> str | None:
     return check.problem(response)
 
 
-def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
-    while error is not None and not isinstance(error, ssl.SSLError):
+def _tls_error(error: BaseException | None) -> ssl.SSLError | ConnectionResetError | None:
+    while error is not None and not isinstance(error, (ssl.SSLError, ConnectionResetError)):
         error = error.__cause__ or error.__context__
     return error
 

@@ -16,6 +16,7 @@ from kardinal_infra.cluster import ask
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import (
     AUTHORIZATION_POLICIES,
+    CLAIMS,
     DEPLOYMENTS,
     GRPC_ROUTES,
     HTTP_ROUTES,
@@ -45,6 +46,9 @@ POLICIES: tuple[type[Any], ...] = (
 )
 """What guards a flow's forks or opens them to Gateways; whoever may not list a kind has made none of it."""
 
+UNLISTED: tuple[type[Any], ...] = (*POLICIES, CLAIMS)
+"""What need not be listed by whoever may not: a StatefulSet's claims go with it, too."""
+
 KINDS: tuple[type[Any], ...] = (
     HTTP_ROUTES,
     GRPC_ROUTES,
@@ -52,6 +56,7 @@ KINDS: tuple[type[Any], ...] = (
     SERVICES,
     DEPLOYMENTS,
     STATEFUL_SETS,
+    CLAIMS,
     JOBS,
     *POLICIES,
     Secret,
@@ -124,7 +129,7 @@ def _owned(client: Client, kind: type[Any], namespace: str, flow: str, stack: st
         client,
         f"list {kind._api_info.plural}",
         lambda: [item.to_dict() for item in client.list(kind, namespace=namespace, labels=labels)],
-        tolerate={_NOT_FOUND, _FORBIDDEN} if kind in (*POLICIES, VIRTUAL_SERVICES) else {_NOT_FOUND},
+        tolerate={_NOT_FOUND, _FORBIDDEN} if kind in (*UNLISTED, VIRTUAL_SERVICES) else {_NOT_FOUND},
     )
     return [item["metadata"]["name"] for item in items or () if owner_of(item) == stack]
 
@@ -134,5 +139,5 @@ def _delete(client: Client, kind: type[Any], namespace: str, name: str) -> None:
         client,
         f"delete {name}",
         lambda: client.delete(kind, name, namespace=namespace, cascade=CascadeType.FOREGROUND),
-        tolerate={_NOT_FOUND},
+        tolerate={_NOT_FOUND, _FORBIDDEN} if kind is CLAIMS else {_NOT_FOUND},
     )

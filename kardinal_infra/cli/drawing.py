@@ -39,7 +39,8 @@ def overview(topology: Topology, flows: Iterable[Graph]) -> dict[str, Any]:
         nodes.append(_node("entry", entry.host, {"host": entry.host}))
         edges.append(_edge(f"entry/{entry.host}", f"service/{entry.service}", "enters"))
     for name, service in sorted(topology.services.items()):
-        nodes.append(_node("service", name, {}))
+        place = {} if service.namespace is None else {"namespace": service.namespace}
+        nodes.append({**_node("service", name, {}), **place})
         edges += [_edge(f"service/{name}", f"service/{other}", "calls") for other in service.depends_on]
         edges += [_edge(f"service/{name}", f"database/{use.database}", "uses") for use in service.databases]
         edges += [
@@ -72,7 +73,7 @@ def table(graph: Graph) -> Table:
         targets = [names[edge["to"]] for edge in graph["edges"] if edge["from"] == node["id"]]
         first, *others = node["versions"]
         result.add_row(
-            node["kind"], node["name"], first["version"], _what(first), ", ".join(dict.fromkeys(targets))
+            node["kind"], _title(node), first["version"], _what(first), ", ".join(dict.fromkeys(targets))
         )
         for version in others:
             result.add_row("", "", version["version"], _what(version), "")
@@ -89,7 +90,7 @@ def mermaid(graph: Graph) -> str:
     for node in graph["nodes"]:
         opening, closing = SHAPES[node["kind"]]
         text = [
-            node["name"],
+            _title(node),
             *(
                 f"{version['version']}: {what}" if (what := _what(version)) else version["version"]
                 for version in node["versions"]
@@ -99,6 +100,10 @@ def mermaid(graph: Graph) -> str:
     for edge in graph["edges"]:
         lines.append(f"  {_identifier(edge['from'])} {ARROWS[edge['kind']]} {_identifier(edge['to'])}")
     return "\n".join(lines)
+
+
+def _title(node: Mapping[str, Any]) -> str:
+    return f"{node['name']} ({node['namespace']})" if "namespace" in node else str(node["name"])
 
 
 def _what(version: Mapping[str, str]) -> str:

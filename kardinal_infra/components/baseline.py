@@ -6,15 +6,19 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
+from kardinal_infra.components.acceptance import accepted
 from kardinal_infra.components.manifests import custom_resource
 from kardinal_infra.components.probe import probe_hosts
 from kardinal_infra.config import load_baseline
+from kardinal_infra.config.baseline import KEY
 from kardinal_infra.errors import ConfigError
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import HEADER_FLOW, Owner
 from kardinal_infra.plan import baseline_problems
+from kardinal_infra.plan.gateway import existing_gateway_problems
 from kardinal_infra.program_errors import message_alone
 from kardinal_infra.routing import catch_all_routes, production_routes
+from kardinal_infra.routing.listeners import NAME_LABEL
 from kardinal_infra.snapshot import read_live
 from kardinal_infra.stack_outputs import qualified_stack_name
 from kardinal_infra.topology import Topology
@@ -92,6 +96,8 @@ class Baseline(pulumi.ComponentResource):
         self.topology: Topology = topology
         live = live or read_live(*topology.namespaces, kubeconfig=kubeconfig, context=context)
         problems = baseline_problems(topology, live)
+        if config.gateway.existing is not None:
+            problems += existing_gateway_problems(topology, live, f"{KEY}.gateway.existing")
         if problems:
             raise ConfigError(problems)
         super().__init__("kardinal:index:Baseline", name, None, opts)
@@ -100,22 +106,31 @@ class Baseline(pulumi.ComponentResource):
         after: list[pulumi.Resource] = []
         if config.gateway.existing is None:
             after.append(self._gateway(Owner(stack, topology.namespace), child))
-        for manifest in catch_all_routes(topology, stack, live.routes, live.virtual_services):
-            custom_resource(manifest, pulumi.ResourceOptions(parent=self, protect=True))
-        routes = [
-            custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
-            for manifest in production_routes(
-                topology,
-                stack,
-                live.virtual_services if topology.gateway.kind == "istio" else live.http_routes,
-            )
-        ]
+        manifests = catch_all_routes(topology, stack, live.routes, live.virtual_services)
+        protected = pulumi.ResourceOptions(parent=self, protect=True)
+        catch_alls = [custom_resource(manifest, protected) for manifest in manifests]
+        accepted(f"{name}-mesh-accepted", manifests, catch_alls, self, kubeconfig=kubeconfig, context=context)
+        manifests = production_routes(topology, stack, live)
+        routed = pulumi.ResourceOptions(parent=self, depends_on=after)
+        routes = [custom_resource(manifest, routed) for manifest in manifests]
+        settled = accepted(
+            f"{name}-entry-accepted", manifests, routes, self, kubeconfig=kubeconfig, context=context
+        )
         if routes:
             gateway = topology.gateway
             checks = [{"url": gateway.url(entry.host), "absent": [HEADER_FLOW]} for entry in topology.entries]
             metadata = [cast("Any", route).metadata for route in routes]
-            probe_hosts(name, gateway, checks, metadata, self, routes)
+            probe_hosts(name, gateway, checks, metadata, self, [*routes, *settled])
         self.register_outputs({"topology": topology.to_plain()})
+
+    def _route_namespaces(self) -> dict[str, Any]:
+        """Whose routes the Gateway takes: those of the entries' services."""
+        topology, own = self.topology, self.topology.gateway.namespace
+        homes = {own, *(topology.homes[entry.service] for entry in topology.entries)}
+        if homes == {own}:
+            return {"from": "Same"}
+        named = {"key": NAME_LABEL, "operator": "In", "values": sorted(homes)}
+        return {"from": "Selector", "selector": {"matchExpressions": [named]}}
 
     def _gateway(self, owner: Owner, opts: pulumi.ResourceOptions) -> k8s.apiextensions.CustomResource:
         gateway = self.topology.gateway
@@ -136,7 +151,7 @@ class Baseline(pulumi.ComponentResource):
                             "name": "http",
                             "port": 80,
                             "protocol": "HTTP",
-                            "allowedRoutes": {"namespaces": {"from": "Same"}},
+                            "allowedRoutes": {"namespaces": self._route_namespaces()},
                         }
                     ],
                 },

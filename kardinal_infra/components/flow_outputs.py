@@ -30,7 +30,12 @@ def flow_outputs(plan: FlowPlan, branches: Mapping[str, Branch]) -> dict[str, An
         "header": plan.header,
         "baggage": plan.baggage,
         "services": {
-            fork.service: {"image": fork.image, "fork": fork.name, "reason": fork.reason.kind}
+            fork.service: {
+                "image": fork.image,
+                "fork": fork.name,
+                "namespace": fork.spec.owner.namespace,
+                "reason": fork.reason.kind,
+            }
             for fork in plan.forks
         },
         "databases": {

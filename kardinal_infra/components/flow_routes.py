@@ -7,6 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_command import local
 
+from kardinal_infra.components.acceptance import accepted
 from kardinal_infra.components.manifests import custom_resource
 from kardinal_infra.components.virtual_service_entries import VirtualServiceEntries
 from kardinal_infra.routing import Insertion
@@ -41,10 +42,10 @@ class FlowRoutesArgs(TypedDict):
     """Seconds of pause on destroy, after the entries went and again after the mesh routes went. Default 2."""
 
     kubeconfig: NotRequired[str | None]
-    """Content or path, for the insertions; default: the environment's."""
+    """Content or path of the kubeconfig, for what needs no provider; default: the environment's."""
 
     context: NotRequired[str | None]
-    """Context of the kubeconfig, for the insertions; default: its current one."""
+    """Context of the kubeconfig; default: its current one."""
 
 
 class FlowRoutes(pulumi.ComponentResource):
@@ -68,12 +69,14 @@ class FlowRoutes(pulumi.ComponentResource):
         # Written on the first child too, so that the state's graph holds the order for `pulumi destroy`.
         mesh_drain = self._drain(f"{name}-mesh-drain", seconds, opts.depends_on if opts else None)
         mesh: list[pulumi.Resource] = [self._route(manifest, [mesh_drain]) for manifest in args["mesh"]]
+        settled = self._accepted(f"{name}-mesh", args, args["mesh"], mesh)
         mesh += [self._entries(insertion, args, mesh_drain) for insertion in args.get("insertions", ())]
-        entry_drain = self._drain(f"{name}-entry-drain", seconds, [*mesh, mesh_drain])
+        entry_drain = self._drain(f"{name}-entry-drain", seconds, [*mesh, *settled, mesh_drain])
         # Not declared on the class: what is declared there counts as an output of the component's schema.
         self.entry_routes: list[k8s.apiextensions.CustomResource] = [
             self._route(manifest, [entry_drain]) for manifest in args["entries"]
         ]
+        self._accepted(f"{name}-entry", args, args["entries"], self.entry_routes)
         self.routes: list[pulumi.Resource] = [*mesh, *self.entry_routes]
         self.register_outputs({})
 
@@ -90,6 +93,17 @@ class FlowRoutes(pulumi.ComponentResource):
         self, manifest: Mapping[str, Any], after: list[pulumi.Resource]
     ) -> k8s.apiextensions.CustomResource:
         return custom_resource(manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
+
+    def _accepted(
+        self,
+        prefix: str,
+        args: FlowRoutesArgs,
+        manifests: Sequence[Mapping[str, Any]],
+        resources: Sequence[Any],
+    ) -> list[pulumi.Resource]:
+        """A tagged request must not come in before the routes to the forks are there."""
+        cluster = {"kubeconfig": args.get("kubeconfig"), "context": args.get("context")}
+        return accepted(f"{prefix}-accepted", manifests, resources, self, **cluster)
 
     def _entries(
         self, insertion: Insertion, args: FlowRoutesArgs, after: pulumi.Resource

@@ -85,5 +85,15 @@ def content_name(prefix: str, content: Mapping[str, pulumi.Input[Any]]) -> pulum
     )
 
 
+def generation(metadata: Mapping[str, Any]) -> str:
+    """Changes when an object is made anew or its specification changes, and not otherwise.
+
+    Args:
+        metadata: Metadata of a live object.
+    """
+    # A preview that cannot try a new object out gives its inputs back, which have neither.
+    return f"{metadata.get('uid', '')}/{int(metadata.get('generation', 0))}"
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

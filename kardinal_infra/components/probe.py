@@ -11,6 +11,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
+from kardinal_infra.components.manifests import generation
 from kardinal_infra.dynamic import Provider, one_line_errors
 from kardinal_infra.probe import ProbeCheck, run_probe
 from kardinal_infra.topology import Gateway
@@ -110,7 +111,7 @@ def probe_hosts(
     Returns:
         The probe.
     """
-    triggers: list[pulumi.Input[str]] = [item.apply(_generation) for item in metadata]
+    triggers: list[pulumi.Input[str]] = [item.apply(generation) for item in metadata]
     args: ProbeArgs = {
         "checks": [{**check, "address": gateway.address or ""} for check in checks],
         "timeout": PROBE_TIMEOUT_SECONDS,
@@ -119,9 +120,3 @@ def probe_hosts(
     if gateway.certificate_authority:
         args["authority"] = gateway.certificate_authority
     return Probe(name, args, pulumi.ResourceOptions(parent=parent, depends_on=list(after)))
-
-
-def _generation(metadata: Mapping[str, Any]) -> str:
-    """Changes when the object is made anew or its specification changes, and not otherwise."""
-    # A preview that cannot try a new object out gives its inputs back, which have neither.
-    return f"{metadata.get('uid', '')}/{int(metadata.get('generation', 0))}"

@@ -165,6 +165,11 @@ def _check_names(config: BaselineConfig, key: str) -> Iterator[Problem]:
         problem := authority_problem(config.gateway.certificate_authority)
     ):
         yield Problem(f"{key}.gateway.certificateAuthority", problem)
+    existing = config.gateway.existing
+    if existing is not None and existing.kind == "istio" and existing.listener is not None:
+        yield Problem(
+            f"{key}.gateway.existing.listener", "an Istio Gateway has none: its hosts decide, leave it out"
+        )
     for part in ("services", "databases"):
         for name in getattr(config, part):
             if problem := label_problem(name):

@@ -17,6 +17,7 @@ from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import GRPC_ROUTES, HTTP_ROUTES, JOBS, SERVICES, VIRTUAL_SERVICES
 from kardinal_infra.live import Object, name_of
 from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY, Owner
+from kardinal_infra.route_status import wait_until_accepted
 from kardinal_infra.sweep import sweep
 
 PODS = create_namespaced_resource("", "v1", "Pod", "pods")
@@ -33,7 +34,7 @@ KINDS: Mapping[str, type[Any]] = {
 T = TypeVar("T")
 
 READY_SECONDS = 60.0
-"""Longest wait for the collector, and for the routes' acceptance."""
+"""Longest wait for the collector."""
 
 PAUSE_SECONDS = 0.2
 
@@ -69,7 +70,7 @@ def made(client: Client, plan: ProbePlan) -> Iterator[str]:
         pod = _wait("the collector did not start", lambda: _ready_pod(client, plan.owner))
         for manifest in routes:
             _create(client, manifest, reference)
-        _wait("the routes of the probe were not accepted", lambda: _accepted(client, plan.owner))
+        wait_until_accepted(client, routes)
         yield pod
     finally:
         _remove(client, namespace, plan.key)
@@ -158,21 +159,3 @@ def _ready_pod(client: Client, owner: Owner) -> str | None:
         if any(item["type"] == "Ready" and item["status"] == "True" for item in conditions):
             return name_of(pod)
     return None
-
-
-def _accepted(client: Client, owner: Owner) -> bool | None:
-    routes = [
-        route
-        for kind in (HTTP_ROUTES, GRPC_ROUTES)
-        for route in list_objects(client, kind, owner.namespace, {LABEL_FLOW: owner.flow})
-    ]
-    return True if all(map(_is_accepted, routes)) else None
-
-
-def _is_accepted(route: Object) -> bool:
-    parents = (route.get("status") or {}).get("parents") or ()
-    return any(
-        item["type"] == "Accepted" and item["status"] == "True"
-        for parent in parents
-        for item in parent.get("conditions") or ()
-    )

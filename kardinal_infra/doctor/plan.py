@@ -12,7 +12,7 @@ from kardinal_infra.doctor.marks import probe_owner
 from kardinal_infra.doctor.routes import probe_routes
 from kardinal_infra.doctor.verdict import callees
 from kardinal_infra.errors import ConfigError, Problem
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.live import LiveObjects, namespace_of
 from kardinal_infra.names import Owner
 from kardinal_infra.routing import Targets
 from kardinal_infra.routing.conflicts import fork_conflicts
@@ -30,15 +30,16 @@ class ProbePlan:
         owner: Whose its objects are; `owner.flow` is the key.
         entry: Where its request enters.
         host: Its own host at the Gateway.
-        job: The collector, which owns everything else.
-        objects: Manifests of everything else, what leads requests to the collector last.
+        jobs: The collectors, one in each namespace with objects of the probe; each owns what is there. A
+            mirror leads to the one of its own namespace, for which nobody needs leave.
+        objects: Manifests of everything else, what leads requests to the collectors last.
         mute: Why calls of a service cannot be seen, by the called service.
     """
 
     owner: Owner
     entry: Entry
     host: str
-    job: Mapping[str, Any] = field(repr=False)
+    jobs: tuple[Mapping[str, Any], ...] = field(repr=False)
     objects: tuple[Mapping[str, Any], ...] = field(repr=False)
     mute: Mapping[str, str]
 
@@ -46,6 +47,11 @@ class ProbePlan:
     def key(self) -> str:
         """The key that the probe's request carries."""
         return str(self.owner.flow)
+
+    @property
+    def namespaces(self) -> list[str]:
+        """The namespaces with objects of the probe."""
+        return [namespace_of(job) for job in self.jobs]
 
 
 def plan_probe(
@@ -86,7 +92,9 @@ def plan_probe(
         if problem := next(_obstacles(topology, name, live), None):
             mute[name] = problem
             continue
-        targets = Targets(owner, name, forks or {}, topology.services)
+        targets = Targets(
+            owner.at(topology.homes[name]), name, forks or {}, topology.services, topology.homes
+        )
         try:
             made = [
                 route
@@ -98,16 +106,14 @@ def plan_probe(
             continue
         routes += made
     host = topology.flow_host(chosen, key)
+    routes.append(_entry_route(topology, live, owner, chosen, host, forks or {}))
+    owners = [owner.at(namespace) for namespace in sorted({namespace_of(route) for route in routes})]
     return ProbePlan(
         owner=owner,
         entry=chosen,
         host=host,
-        job=collector_job(owner, image, baggage=baggage),
-        objects=(
-            collector_service(owner),
-            *routes,
-            _entry_route(topology, live, owner, chosen, host, forks or {}),
-        ),
+        jobs=tuple(collector_job(each, image, baggage=baggage) for each in owners),
+        objects=(*map(collector_service, owners), *routes),
         mute=mute,
     )
 
@@ -125,7 +131,7 @@ def _entry(topology: Topology, service: str | None) -> Entry:
 
 def _obstacles(topology: Topology, name: str, live: LiveObjects) -> Iterator[str]:
     """Why a route on a Service would touch requests without the key, or would not see those with it."""
-    namespace = topology.namespace
+    namespace = topology.homes[name]
     for conflict in fork_conflicts(namespace, name, topology.services[name], live):
         yield conflict.message
     for conflict in dialect_conflicts(namespace, name, live):

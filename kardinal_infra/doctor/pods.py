@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from kardinal_infra.live import LiveObjects, Object, matches
+from kardinal_infra.live import LiveObjects, Object
 from kardinal_infra.names import LABEL_FORK
+from kardinal_infra.selectors import matches
 from kardinal_infra.topology import Topology
 
 SIDECAR = "istio-proxy"
@@ -18,7 +19,7 @@ def service_of(pod: Object, topology: Topology, live: LiveObjects, forks: Mappin
     Args:
         pod: The pod.
         topology: The application.
-        live: The snapshot, with its Services.
+        live: The snapshot of the pod's namespace, with its Services.
         forks: Fork by service, of the flow that is looked at.
 
     Returns:
@@ -27,7 +28,9 @@ def service_of(pod: Object, topology: Topology, live: LiveObjects, forks: Mappin
     labels = pod.get("metadata", {}).get("labels") or {}
     if LABEL_FORK in labels:
         return next((service for service, fork in forks.items() if fork == labels[LABEL_FORK]), None)
-    for name in topology.services:
+    for name, home in topology.homes.items():
+        if home != live.namespace:
+            continue
         selector = ((live.service(name) or {}).get("spec") or {}).get("selector")
         if selector and matches({"matchLabels": selector}, labels):
             return name

@@ -91,6 +91,7 @@ def _backend(backend: Mapping[str, Any], port: int, targets: Targets) -> tuple[d
     if fork is None:
         return copy, False
     # A version of the service may listen elsewhere, its fork has the service's port.
-    copy["port"] = backend.get("port", port) if backend["name"] in targets.declared else port
+    declared = targets.declares(backend["name"], backend.get("namespace") or targets.owner.namespace)
+    copy["port"] = backend.get("port", port) if declared else port
     copy["name"] = fork
     return copy, True

@@ -7,16 +7,14 @@ from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.forking.spec import ForkSpec
-from kardinal_infra.live import LiveObjects, Object, matches, name_of, pod_labels, policy_selector
+from kardinal_infra.live import LiveObjects, Object, name_of, pod_labels, policy_selector
 from kardinal_infra.names import shorten
+from kardinal_infra.selectors import matches
 
 RECREATED = frozenset(
     {"NetworkPolicy", "AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "Sidecar"}
 )
 """Kinds that are made again for a fork."""
-
-NAMESPACE_NAME = "kubernetes.io/metadata.name"
-"""Label with its name on every namespace."""
 
 _API_VERSIONS = {
     "NetworkPolicy": "networking.k8s.io/v1",
@@ -99,7 +97,7 @@ def _fork_peers(
         there = live.of(fork.owner.namespace)
         if any(peer_matches(peer, pod_labels(fork.workload), there, home) for peer in peers):
             pods = {"podSelector": {"matchLabels": fork.selector}}
-            named = {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: there.namespace}}}
+            named = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": there.namespace}}}
             found.append(pods if there.namespace == home else {**named, **pods})
     return found
 

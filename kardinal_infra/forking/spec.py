@@ -50,7 +50,7 @@ class StoreEnv:
     """
 
     store: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,14 @@ def own_claims(spec: ForkSpec) -> list[dict[str, Any]]:
         Templates of the same size and class as the baseline's; nothing that would bind an existing volume is
         kept, and those that the flow wants to be empty directories are left out.
     """
+    marks = spec.owner.metadata("", spec.service)
     return [
         {
-            "metadata": {"name": name_of(claim), "labels": spec.owner.labels(spec.service)},
+            "metadata": {
+                "name": name_of(claim),
+                "labels": marks["labels"],
+                "annotations": marks["annotations"],
+            },
             "spec": {key: claim["spec"][key] for key in _CLAIM_FIELDS if key in claim.get("spec", {})},
         }
         for claim in claim_templates(spec.workload)

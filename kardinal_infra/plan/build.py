@@ -17,8 +17,9 @@ from kardinal_infra.plan.branches import choose_handovers, plan_branches
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.entries import plan_entries
 from kardinal_infra.plan.forks import image_of, plan_forks
+from kardinal_infra.plan.gateway import gateway_problems
 from kardinal_infra.plan.hooks import plan_hooks
-from kardinal_infra.plan.mesh import cluster_problems, gateway_problems
+from kardinal_infra.plan.mesh import cluster_problems
 from kardinal_infra.plan.model import FlowPlan, ForkPlan
 from kardinal_infra.plan.ownership import host_problems, taken_flow, taken_names
 from kardinal_infra.plan.proof import acknowledgement_problems, prove_plan
@@ -47,7 +48,7 @@ def make_plan(
         ConfigError: With every problem, in the config and on the cluster.
     """
     found = [*problems, *_unknown_names(topology, config)]
-    found += [*cluster_problems(live), *gateway_problems(topology, live)]
+    found += [*cluster_problems(live), *gateway_problems(topology, live, config.id)]
     owner = Owner(stack, topology.namespace, config.id)
     selection = select(topology, config)
     handovers = choose_handovers(topology, config, selection)

@@ -135,8 +135,8 @@ def contract(plan: FlowPlan) -> dict[str, Any]:
 
     Returns:
         `{schemaVersion, flow, application, nodes, edges}`. A node is `{id, kind, name, versions}` with kind
-        `service`, `database` or `entry`; its versions are the baseline's and, where there is one, the
-        flow's. An edge is `{from, to, kind}` with kind `calls`, `uses` or `enters`.
+        `service`, `database` or `entry`, and with `namespace` where that is not the application's own; its
+        versions are the baseline's and, where there is one, the flow's. An edge is `{from, to, kind}` with kind `calls`, `uses` or `enters`.
     """
     topology = plan.topology
     forks = {fork.service: fork for fork in plan.forks}
@@ -154,7 +154,9 @@ def contract(plan: FlowPlan) -> dict[str, Any]:
             versions.append(
                 {"version": plan.flow, "image": fork.image, "fork": fork.name, "reason": str(fork.reason)}
             )
-        nodes.append({"id": f"service/{name}", "kind": "service", "name": name, "versions": versions})
+        place = {} if service.namespace is None else {"namespace": service.namespace}
+        node = {"id": f"service/{name}", "kind": "service", "name": name, **place}
+        nodes.append({**node, "versions": versions})
         edges.extend(_edge(f"service/{name}", f"service/{other}", "calls") for other in service.depends_on)
         edges.extend(
             _edge(f"service/{name}", f"database/{use.database}", "uses") for use in service.databases

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kardinal_infra.errors import Problem
-from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of
-from kardinal_infra.names import address_problem
+from kardinal_infra.live import LiveObjects, Object
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
-from kardinal_infra.topology import Port, Service, Topology
+from kardinal_infra.topology import Port, Service
 
 _OTHER_NAMES = frozenset({"tcp", "udp", "tls", "https", "mongo", "mysql", "redis", "auto-tcp"})
 
@@ -29,29 +28,6 @@ def cluster_problems(live: LiveObjects) -> Iterator[Problem]:
             "cluster",
             "there is no Gateway API: install the CRDs of gateway.networking.k8s.io/v1 (standard channel)",
         )
-
-
-def gateway_problems(topology: Topology, live: LiveObjects) -> Iterator[Problem]:
-    """Checks that the application's Gateway is there and that it can be asked.
-
-    Args:
-        topology: The application.
-        live: The snapshot.
-    """
-    gateway = topology.gateway
-    if gateway.address and topology.entries and (problem := address_problem(gateway.address)):
-        yield Problem("topology.gateway.address", f"{problem}: correct it in the baseline stack")
-    # Those of other namespaces may be hidden from the user; the route's own conditions tell about them.
-    ours = gateway.namespace in topology.namespaces
-    if not topology.entries or not live.has_gateway_api or not ours:
-        return
-    if gateway.kind == "istio":
-        return  # its VirtualServices have no conditions: the probe tells whether it is there
-    if all(
-        (namespace_of(item), name_of(item)) != (gateway.namespace, gateway.name) for item in live.gateways
-    ):
-        where = f"{gateway.namespace}/{gateway.name}"
-        yield Problem("cluster", f"Gateway {where} does not exist: run `pulumi up` on the baseline stack")
 
 
 def injection_problem(live: LiveObjects, title: str, template: Object, why: str) -> str | None:

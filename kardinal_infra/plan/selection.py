@@ -61,14 +61,17 @@ def select(topology: Topology, config: FlowConfig) -> Selection:
         forks = requested
         while True:
             reached = topology.downstream(requested | _workers(topology, _fresh(modes))) | forks
-            more_databases = databases | _used(topology, reached)
             more_modes = _modes(topology, config, modes.keys() | _stores(topology, reached))
             fresh = _fresh(more_modes)
+            # What a shared store uses itself is shared with it.
+            shared = _services(topology, more_modes.keys() - fresh)
+            more_databases = databases | _used(topology, reached - shared)
             more_forks = forks.union(
                 *(topology.users(name) for name in more_databases),
                 *(topology.store_users(name) for name in fresh),
                 _services(topology, fresh),
             )
+            more_forks -= shared
             if (more_forks, more_databases, more_modes) == (forks, databases, modes):
                 break
             forks, databases, modes = more_forks, more_databases, more_modes

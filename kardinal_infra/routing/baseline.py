@@ -79,9 +79,7 @@ def production_routes(
     ]
 
 
-def _production_route(
-    stack: str, topology: Topology, index: int, listeners: Sequence[str]
-) -> dict[str, Any]:
+def _production_route(stack: str, topology: Topology, index: int, listeners: Sequence[str]) -> dict[str, Any]:
     entry = topology.entries[index]
     owner = Owner(stack, topology.homes[entry.service])
     name = production_route_name(entry.service, topology.entry_part(index))

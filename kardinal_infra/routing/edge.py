@@ -6,34 +6,12 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from kardinal_infra.live import Object, flow_of, namespace_of
-from kardinal_infra.names import HEADER_FORK, LABEL_MANAGED_BY, MANAGED_BY
+from kardinal_infra.live import Object
+from kardinal_infra.names import HEADER_FORK
 from kardinal_infra.routing.filters import RESPONSE_HEADERS, for_flow, merge_filter
-from kardinal_infra.routing.parents import age, rules_of
+from kardinal_infra.routing.parents import rules_of
 
 REDIRECT = "RequestRedirect"
-
-
-def own_routes(items: Iterable[Object], namespace: str, host: str) -> list[Object]:
-    """Finds the user's own routes of a public host, beside which none of ours must stand.
-
-    Args:
-        items: HTTPRoutes, or VirtualServices of an Istio Gateway.
-        namespace: Namespace of the entry's service; routes of others cannot be copied into it.
-        host: The production host.
-
-    Returns:
-        Those that name exactly this host, oldest first.
-    """
-    found = (
-        item
-        for item in items
-        if flow_of(item) is None
-        and (item.get("metadata", {}).get("labels") or {}).get(LABEL_MANAGED_BY) != MANAGED_BY
-        and namespace_of(item) == namespace
-        and host in (_spec(item).get("hostnames") or _spec(item).get("hosts") or ())
-    )
-    return sorted(found, key=age)
 
 
 def flow_rules(

@@ -1,7 +1,8 @@
 """What lets a flow's public host lead to forks in other namespaces.
 
-A Gateway follows a route to a Service of another namespace only when a ReferenceGrant there allows it; sidecars
-do not ask for one. The user's grants may name the baseline's Services, so forks get grants of their own.
+A Gateway follows a route to a Service of another namespace only when a ReferenceGrant there allows it;
+sidecars do not ask for one. The user's grants may name the baseline's Services, so forks get grants of their
+own.
 """
 
 from __future__ import annotations

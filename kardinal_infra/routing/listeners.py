@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kardinal_infra.live import Object, matches, name_of, namespace_of
+from kardinal_infra.live import Object, name_of, namespace_of
+from kardinal_infra.selectors import matches
 from kardinal_infra.topology import Gateway
 
 NAME_LABEL = "kubernetes.io/metadata.name"

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from kardinal_infra.names import Owner
 
 API_VERSION = "gateway.networking.k8s.io/v1"
-
-_CONDITION = 'jsonpath={{.status.parents[0].conditions[?(@.type=="{type}")].status}}=True'
-
-WAIT_FOR = json.dumps([_CONDITION.format(type=kind) for kind in ("Accepted", "ResolvedRefs")])
-"""Value of the provider's `pulumi.com/waitFor`: a JSON list of conditions that must all hold."""
 
 MAX_RULES = 16
 MAX_MATCHES = 128
@@ -31,21 +25,19 @@ def http_route(
     name: str,
     service: str,
     spec: Mapping[str, Any],
-    annotations: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Makes an HTTPRoute that a Pulumi resource waits for.
+    """Makes an HTTPRoute.
 
     Args:
         owner: Stack, namespace and flow.
         name: Name of the object.
         service: Service that it is about.
         spec: The specification.
-        annotations: More annotations.
 
     Returns:
         The manifest.
     """
-    return route("HTTPRoute", owner, name, service, spec, annotations)
+    return route("HTTPRoute", owner, name, service, spec)
 
 
 def route(
@@ -54,7 +46,6 @@ def route(
     name: str,
     service: str,
     spec: Mapping[str, Any],
-    annotations: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Makes an HTTPRoute or GRPCRoute; both have the same shape around their rules.
 
@@ -64,7 +55,6 @@ def route(
         name: As for `http_route`.
         service: As for `http_route`.
         spec: As for `http_route`.
-        annotations: As for `http_route`.
 
     Returns:
         The manifest.
@@ -72,7 +62,7 @@ def route(
     return {
         "apiVersion": API_VERSION,
         "kind": kind,
-        "metadata": owner.metadata(name, service, {**(annotations or {}), "pulumi.com/waitFor": WAIT_FOR}),
+        "metadata": owner.metadata(name, service),
         "spec": dict(spec),
     }
 

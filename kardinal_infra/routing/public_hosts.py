@@ -67,6 +67,11 @@ class PublicHost:
         serving = self.serving if self.listeners else None
         return self._closest(item for item in self._users if self._attached(item, serving))
 
+    @cached_property
+    def answering(self) -> Sequence[Object]:
+        """The same for all listeners of the Gateway, those without TLS among them."""
+        return self._closest(item for item in self._users if self._attached(item, self.listeners or None))
+
     @property
     def own(self) -> Sequence[Object]:
         """Those of the host's namespace, whose rules can be copied for another host.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, name_of, namespace_of
+from kardinal_infra.live import Object, flow_of, name_of, namespace_of
 from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW
 from kardinal_infra.routing import baseline_routes
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.filters import MIRROR, REQUEST_HEADERS
 from kardinal_infra.routing.mesh_hosts import MESH, claiming, gateways_of
 from kardinal_infra.routing.parents import matches_of, rules_of, title_of
+from kardinal_infra.routing.public_hosts import production_host
 from kardinal_infra.routing.virtual_service import baseline_entries
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
@@ -150,31 +151,38 @@ def _written(virtual_service: Object, case: Case) -> bool:
 
 def _open_edge(case: Case) -> Iterator[Hit]:
     """Whoever may set the key from outside chooses the fork that answers."""
-    production = {entry.host for entry in case.topology.entries}
-    for route in case.live.http_routes:
-        hosts = sorted(production.intersection(route.get("spec", {}).get("hostnames") or ()))
-        if hosts and not all(map(_removes_key, rules_of(route))):
+    for route, hosts in _of_production(case, istio=False):
+        if not all(map(_removes_key, rules_of(route))):
             yield Hit(
                 "topology.entries",
-                f"{title_of(route)} lets clients of {', '.join(hosts)} send {HEADER_FLOW} themselves and so"
-                " choose a fork: remove the header there with a RequestHeaderModifier in every rule",
+                f"{title_of(route)} lets clients of {hosts} send {HEADER_FLOW} themselves and so choose a"
+                " fork: remove the header there with a RequestHeaderModifier in every rule",
                 (title_of(route),),
             )
 
 
 def _open_edge_of_istio(case: Case) -> Iterator[Hit]:
-    production = {entry.host for entry in case.topology.entries}
-    for item in case.live.virtual_services:
-        hosts = sorted(production.intersection(item.get("spec", {}).get("hosts") or ()))
-        if not hosts or not set(gateways_of(item)) - {MESH}:
-            continue
+    for item, hosts in _of_production(case, istio=True):
         if not all(map(_entry_removes_key, baseline_entries(item))):
             yield Hit(
                 "topology.entries",
-                f"{virtual_service_title(item)} lets clients of {', '.join(hosts)} send {HEADER_FLOW}"
-                " themselves and so choose a fork: put it into headers.request.remove of every entry",
+                f"{virtual_service_title(item)} lets clients of {hosts} send {HEADER_FLOW} themselves and so"
+                " choose a fork: put it into headers.request.remove of every entry",
                 (virtual_service_title(item),),
             )
+
+
+def _of_production(case: Case, *, istio: bool) -> Iterator[tuple[Object, str]]:
+    """The routes that name a production host, at any Gateway, or answer for it at the application's."""
+    hosts = [production_host(case.topology, case.live, entry) for entry in case.topology.entries]
+    for item in case.live.virtual_services if istio else case.live.http_routes:
+        spec = item.get("spec", {})
+        if flow_of(item) or (istio and not set(gateways_of(item)) - {MESH}):
+            continue
+        named = spec.get("hosts" if istio else "hostnames") or ()
+        found = {host.host for host in hosts if host.host in named or item in host.answering}
+        if found:
+            yield item, ", ".join(sorted(found))
 
 
 def _entry_removes_key(entry: Mapping[str, Any]) -> bool:

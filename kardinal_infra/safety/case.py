@@ -120,3 +120,7 @@ class Case:
         """Returns the stores of which the flow has a fresh one: those whose own service is forked."""
         forked = self.forked()
         return frozenset(name for name in self.topology.stores if self.topology.store_service(name) in forked)
+
+    def fresh_services(self) -> frozenset[str]:
+        """Returns the services of the fresh stores: nothing is routed to their forks."""
+        return frozenset(map(self.topology.store_service, self.fresh()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from kardinal_infra.forking import DatabaseEnv
+from kardinal_infra.forking import DatabaseEnv, StoreEnv
 from kardinal_infra.forking.policies import RECREATED
 from kardinal_infra.forking.workloads import find_workload
 from kardinal_infra.live import (
@@ -13,13 +13,13 @@ from kardinal_infra.live import (
     Object,
     containers,
     flow_of,
-    matches,
     name_of,
     namespace_of,
     pod_template,
 )
 from kardinal_infra.names import LABEL_SERVICE
 from kardinal_infra.safety.case import Case, ProposedFork
+from kardinal_infra.selectors import matches
 from kardinal_infra.topology import Service, Topology
 
 _WORKLOADS = frozenset({"Deployment", "StatefulSet"})
@@ -74,6 +74,11 @@ def _forks(own: Sequence[Object], live: LiveObjects, topology: Topology) -> Iter
                 (one for one in own if one.get("kind") == "Service" and _place(one) == _place(item)), None
             ),
             databases=tuple(_branched(service, item, changed)),
+            stores=tuple(
+                StoreEnv(use.store, use.environment)
+                for use in service.stores
+                if changed.intersection(use.environment)
+            ),
             requested_env=changed,
             policies=tuple(
                 one

@@ -9,7 +9,6 @@ from kardinal_infra.live import (
     LiveObjects,
     Object,
     flow_of,
-    matches,
     name_of,
     namespace_of,
     pod_labels,
@@ -17,6 +16,7 @@ from kardinal_infra.live import (
 )
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.selectors import matches
 
 
 def fork_selected(case: Case) -> Iterator[Hit]:

@@ -25,7 +25,10 @@ _INTERCEPTION = "sidecar.istio.io/interceptionMode"
 
 def fork_without_sidecar(case: Case) -> Iterator[Hit]:
     """The fork's own requests would not be routed: they reach production's services."""
+    unrouted = case.fresh_services() - case.locked
     for fork in case.forks:
+        if fork.service in unrouted:
+            continue  # databases and the like often have none
         title = f"the fork of {fork.title}"
         if message := _uninjected(case.live_of(fork.service), title, fork.template, "passes requests on"):
             yield Hit(fork.path, message, (fork.title,))
@@ -61,7 +64,8 @@ def key_lost(case: Case) -> Iterator[Hit]:
     for name, service in sorted(case.topology.services.items()):
         if service.propagates:
             continue
-        behind = sorted((case.topology.downstream(service.depends_on) - {name}) & case.forked())
+        reached = case.topology.downstream(service.depends_on) - {name} - case.fresh_services()
+        behind = sorted(reached & case.forked())
         if behind:
             yield Hit(
                 case.service_path(name),

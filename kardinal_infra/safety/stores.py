@@ -45,7 +45,7 @@ def undeclared_store_user(case: Case) -> Iterator[Hit]:
                 continue  # not forked: whether it runs at all is not this flow's business
             leads = _leading(case, name, store)
             texts = [text for item in containers(pod_template(workload)) for _, text in _texts(item)]
-            if any(leads.search(text) for text in texts):
+            if any(map(leads.search, texts)):
                 yield Hit(
                     case.service_path(name),
                     f'service "{name}" names the host of store "{store}" and does not declare it in `uses`:'
@@ -59,22 +59,21 @@ def _named(case: Case, fork: ProposedFork, store: str, container: Object) -> Ite
     service = case.topology.services[fork.service]
     leads = _leading(case, fork.service, store)
     host = case.topology.store_service(store)
-    # The bare name may be a host, or mean something else where it is known to.
+    # A bare name is taken for a host, unless it is known to be something else.
     bare = case.home(fork.service) == case.home(host) and fork.service != host
-    for what, text in _texts(container):
-        variable = what.removeprefix("variable ")
-        is_host = bare and what != variable and variable not in (service.queues or ()) and text == host
+    for variable, text in _texts(container):
+        is_host = bare and text == host and variable not in {"", *(service.queues or ())}
         if is_host or leads.search(text):
-            yield what
+            yield f"variable {variable}" if variable else "the command"
 
 
 def _texts(container: Object) -> Iterator[tuple[str, str]]:
+    """Literal values with the names of their variables, and parts of the command without any."""
     for entry in container.get("env") or ():
         if "value" in entry:
-            yield f"variable {entry['name']}", str.__str__(entry["value"] or "")
-    for part in ("command", "args"):
-        for text in container.get(part) or ():
-            yield f"an element of `{part}`", str.__str__(text)
+            yield entry["name"], str.__str__(entry["value"] or "")
+    for text in (*(container.get("command") or ()), *(container.get("args") or ())):
+        yield "", text
 
 
 def _leading(case: Case, user: str, store: str) -> re.Pattern[str]:

@@ -100,7 +100,12 @@ def test_production_is_asked_whether_it_still_answers(preview: bool) -> None:
 
 def test_a_gateway_of_one_s_own_is_used_and_not_made(preview: bool) -> None:
     existing = {"name": "public", "namespace": "edge", "listener": "https"}
-    stack = declare(preview=preview, gateway={"scheme": "https", "port": 443, "existing": existing})
+    gateway = {"metadata": {"name": "public", "namespace": "edge"}}
+    stack = declare(
+        preview=preview,
+        gateway={"scheme": "https", "port": 443, "existing": existing},
+        live=replace(untouched(), gateways=[gateway]),
+    )
 
     assert stack.all(recorder.GATEWAY) == []
     route = stack.one(recorder.HTTP_ROUTE, "voting-app-ui-kardinal-production")

@@ -85,7 +85,7 @@ def test_what_is_left_can_be_found_by_the_same_marks(preview: bool) -> None:
 
     left = stack.one(recorder.LEFTOVERS).inputs
     [branch] = left["branches"]
-    assert (left["namespace"], left["flow"]) == (samples.NAMESPACE, "dev")
+    assert (left["namespaces"], left["flow"]) == ([samples.NAMESPACE], "dev")
     assert left["stack"] == MARKS["kardinal-stack"]
     assert branch["backend"] == "neon"
     assert branch["request"]["name"] == stack.one(recorder.BRANCH).inputs["name"]
@@ -255,9 +255,11 @@ def test_what_it_exports(preview: bool) -> None:
     assert exports["hosts"] == {"voting-app-ui": "dev.voting.localhost"}
     assert exports["header"] == {"name": "x-kardinal-flow", "value": "dev"}
     assert exports["baggage"] == "kardinal-flow=dev"
+    place = {"namespace": samples.NAMESPACE}
     assert exports["services"] == {
-        "votes-api": {"image": "votes-api:1.0", "fork": "votes-api-dev", "reason": "uses-database"},
+        "votes-api": {"image": "votes-api:1.0", "fork": "votes-api-dev", "reason": "uses-database", **place},
         "voting-app-ui": {
+            **place,
             "image": "voting-app-ui-dev",
             "fork": "voting-app-ui-dev",
             "reason": "requested",

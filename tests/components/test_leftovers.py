@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -20,11 +20,17 @@ from tests.pure.samples import NAMESPACE, STACK
 OTHER = "organization/kardinal/pr-7"
 
 
-def marked(name: str, stack: str = STACK, flow: str = "dev", manager: str = "kardinal") -> dict[str, Any]:
+def marked(
+    name: str,
+    stack: str = STACK,
+    flow: str = "dev",
+    manager: str = "kardinal",
+    namespace: str = NAMESPACE,
+) -> dict[str, Any]:
     return {
         "metadata": {
             "name": name,
-            "namespace": NAMESPACE,
+            "namespace": namespace,
             "labels": {"kardinal.dev/flow": flow, "app.kubernetes.io/managed-by": manager},
             "annotations": {"kardinal.dev/stack": stack},
         }
@@ -58,10 +64,12 @@ class Clock:
         self.now += seconds
 
 
-def swept(api: KubernetesApi, clock: Clock | None = None) -> list[str]:
+def swept(
+    api: KubernetesApi, clock: Clock | None = None, namespaces: Sequence[str] = (NAMESPACE,)
+) -> list[str]:
     clock = clock or Clock()
     with connect(NAMESPACE, kubeconfig=api.kubeconfig()) as client:
-        return sweep(client, NAMESPACE, "dev", STACK, clock=clock, sleep=clock.sleep)
+        return sweep(client, namespaces, "dev", STACK, clock=clock, sleep=clock.sleep)
 
 
 def test_it_deletes_this_flow_s_of_this_stack_and_nothing_else(full: KubernetesApi) -> None:
@@ -79,6 +87,23 @@ def test_it_deletes_this_flow_s_of_this_stack_and_nothing_else(full: KubernetesA
         assert f"left-{plural}" not in names
         assert len(names) == before[plural] - 1
     assert swept(full) == []
+
+
+def test_in_several_namespaces_every_route_goes_before_any_fork(full: KubernetesApi) -> None:
+    for plural in ("httproutes", "deployments"):
+        full.put(
+            plural, marked(f"far-{plural}", namespace="far"), marked(f"other-{plural}", namespace="other")
+        )
+
+    assert swept(full, namespaces=("far", NAMESPACE)) == [
+        "HTTPRoute far-httproutes in far",
+        "HTTPRoute left-httproutes in voting-app",
+        "Service left-services in voting-app",
+        "Deployment far-deployments in far",
+        "Deployment left-deployments in voting-app",
+        "Job left-jobs in voting-app",
+        "Secret left-secrets in voting-app",
+    ]
 
 
 def test_what_guards_pods_goes_after_them(kubernetes: KubernetesApi) -> None:
@@ -149,7 +174,7 @@ def test_a_refusal_is_named(full: KubernetesApi) -> None:
 
 
 PROPS: dict[str, Any] = {
-    "namespace": NAMESPACE,
+    "namespaces": [NAMESPACE],
     "flow": "dev",
     "stack": STACK,
     "branches": [],
@@ -180,9 +205,10 @@ def test_making_the_guard_does_nothing(provider: LeftoversProvider) -> None:
     [
         ({}, False, []),
         ({"flow": "dev2"}, True, ["flow"]),
-        ({"namespace": "b", "stack": OTHER}, True, ["stack"]),
+        ({"namespaces": ["b"], "stack": OTHER}, True, ["stack"]),
         # The branches stay under the same marks; a replaced guard would delete them.
-        ({"namespace": "b"}, True, []),
+        ({"namespaces": ["b"]}, True, []),
+        ({"namespaces": [NAMESPACE, "b"]}, True, []),
         ({"branches": [{"backend": "neon", "request": {}}]}, True, []),
         ({"context": "staging"}, True, []),
     ],
@@ -237,12 +263,24 @@ def test_a_guard_that_moved_sweeps_where_it_was_too(
     provider: LeftoversProvider, full: KubernetesApi, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here = {**PROPS, "kubeconfig": full.kubeconfig()}
-    there = {**here, "namespace": "elsewhere"}
+    there = {**here, "namespaces": ["elsewhere"]}
     moved = provider.update("leftovers", here, there).outs or {}
     again = provider.update("leftovers", moved, there).outs or {}
     assert not provider.diff("leftovers", again, there).changes
 
     provider.delete("leftovers", again)
+
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_a_guard_of_the_first_version_knows_one_namespace(
+    provider: LeftoversProvider, full: KubernetesApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = {**PROPS, "kubeconfig": full.kubeconfig()}
+    old = {key: value for key, value in here.items() if key != "namespaces"} | {"namespace": NAMESPACE}
+    assert not provider.diff("leftovers", old, here).changes
+
+    provider.delete("leftovers", old)
 
     assert len(capsys.readouterr().out.splitlines()) == 5
 

@@ -102,6 +102,7 @@ def test_the_application_s_own_answers_are_fine(status: int) -> None:
     ("answer", "seen"),
     [
         ((503, GOOD), "HTTP 503"),
+        ((301, {"location": "https://a.test/"}), "HTTP 301 to https://a.test/ with x-kardinal-flow: (absent)"),
         ((200, {}), "HTTP 200 with x-kardinal-flow: (absent), expected dev"),
         ((404, {"x-kardinal-flow": "other"}), "HTTP 404 with x-kardinal-flow: other, expected dev"),
         ((200, {**GOOD, "x-kardinal-fork": "api-dev"}), "x-kardinal-fork: api-dev, expected ui-dev"),
@@ -189,15 +190,16 @@ def test_making_it_asks_and_so_does_every_change(
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(
-        "kardinal_infra.components.probe.run_probe", lambda checks, timeout: asked.append((checks, timeout))
+        "kardinal_infra.components.probe.run_probe",
+        lambda checks, timeout, authority: asked.append((checks, timeout, authority)),
     )
     made = provider.create(PROPS)
-    changed = provider.update(made.id, PROPS, {**PROPS, "timeout": 5.0})
+    changed = provider.update(made.id, PROPS, {**PROPS, "timeout": 5.0, "authority": "PEM"})
 
     check = ProbeCheck("http://a.test", "127.0.0.1:2", None, ["x-kardinal-flow"])
-    assert asked == [([check], 0.0), ([check], 5.0)]
+    assert asked == [([check], 0.0, ""), ([check], 5.0, "PEM")]
     assert made.outs == PROPS
-    assert changed.outs == {**PROPS, "timeout": 5.0}
+    assert changed.outs == {**PROPS, "timeout": 5.0, "authority": "PEM"}
 
 
 @pytest.mark.parametrize("method", ["create", "update"])
@@ -228,6 +230,7 @@ def test_tracebacks_are_there_for_who_wants_them(
         ({}, False),
         ({"triggers": ["uid-1/2", "uid-2/4"]}, True),
         ({"timeout": 1.0}, True),
+        ({"authority": "PEM"}, True),
         ({"checks": []}, True),
         ({"__provider": "elsewhere"}, False),
     ],

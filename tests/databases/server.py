@@ -29,18 +29,20 @@ class PostgresServer:
     """A server.
 
     Attributes:
-        port: On 127.0.0.1.
+        port: Of its host.
         programs: Its installation.
         log: Its log, with all statements.
+        host: The address that it listens on.
     """
 
     port: int
     programs: Programs
     log: Path
+    host: str = "127.0.0.1"
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def uri(self, database: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
         quoted = (password or ADMIN_PASSWORD).replace("/", "%2F").replace("?", "%3F")
@@ -72,11 +74,12 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_server(programs: Path | None = None) -> Iterator[PostgresServer]:
+def postgres_server(programs: Path | None = None, host: str = "127.0.0.1") -> Iterator[PostgresServer]:
     """A started server with an empty cluster.
 
     Args:
         programs: Directory of the installation; default: the one that the local Neon service would use.
+        host: The address to listen on; whoever reaches it may log in with a password.
     """
     directory = Path(tempfile.mkdtemp(prefix="kardinal-postgres-"))
     directory.chmod(0o755)
@@ -95,14 +98,16 @@ def postgres_server(programs: Path | None = None) -> Iterator[PostgresServer]:
          f"--pwfile={password}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
         check=True, stdout=subprocess.DEVNULL, cwd="/", **identity,
     )  # fmt: skip
+    with (data / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all all scram-sha-256\n")
     log = directory / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [found.path("postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+            [found.path("postgres"), "-D", str(data), "-p", str(port), "-c", f"listen_addresses={host}",
              "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "log_statement=all"],
             stdout=output, stderr=output, cwd="/", **identity,
         )  # fmt: skip
-    server = PostgresServer(port, found, log)
+    server = PostgresServer(port, found, log, host)
     try:
         deadline = time.monotonic() + PATIENCE
         while True:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import yaml
@@ -28,6 +28,22 @@ from lab.settings import Lab
 from tests.e2e.production import NEON_PROJECT, Production, domain_of
 
 READY_SECONDS = 180
+
+
+class Parent(Protocol):
+    """Where the application's database is, and how flows branch it.
+
+    Attributes:
+        variables: What the branching backend reads from the environment.
+        databases: The database and its branches, as their owner sees them.
+    """
+
+    @property
+    def variables(self) -> dict[str, str]: ...
+    @property
+    def databases(self) -> Databases: ...
+    def configure(self, database: dict[str, Any]) -> None:
+        """Changes the demo's database in the baseline's config into this one."""
 
 
 class NeonService:
@@ -45,6 +61,20 @@ class NeonService:
     def url(self) -> str:
         """Address of its API."""
         return f"http://{self.host}:{self.port}/api/v2"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """As for `Parent`."""
+        return {"NEON_API_HOST": self.url, "NEON_API_KEY": self.key}
+
+    @property
+    def databases(self) -> Databases:
+        """As for `Parent`."""
+        return Databases(NEON_PROJECT, "votes", "votes_owner", self.url, self.key)
+
+    def configure(self, database: dict[str, Any]) -> None:
+        """As for `Parent`."""
+        database["project"] = NEON_PROJECT
 
     def start(self, key: str) -> None:
         """Starts it, with this key from now on."""
@@ -121,14 +151,14 @@ def neon_service(lab: Lab, folder: Path, ports: str) -> Iterator[NeonService]:
 
 @contextlib.contextmanager
 def adopted(
-    lab: Lab, variables: dict[str, str], neon: NeonService, folder: Path, namespace: str
+    lab: Lab, variables: dict[str, str], parent: Parent, folder: Path, namespace: str
 ) -> Iterator[Production]:
     """The voting app in a namespace of its own, adopted by a baseline.
 
     Args:
         lab: The lab.
         variables: Those by which programs use it.
-        neon: The service of its database.
+        parent: Its database.
         folder: The workplace.
         namespace: Removed first, if an earlier run left it, and at the end.
     """
@@ -140,14 +170,13 @@ def adopted(
         variables = {
             **variables,
             "PULUMI_BACKEND_URL": f"file://{folder}/state",
-            "NEON_API_HOST": neon.url,
-            "NEON_API_KEY": neon.key,
+            **parent.variables,
         }
         project = Project(
             project_folder(folder / "project"), project_environment(variables, Path(sys.executable).parent)
         )
-        databases = Databases(NEON_PROJECT, "votes", "votes_owner", neon.url, neon.key)
-        yield Production(project, cluster, databases, _up(project, cluster, databases, namespace), namespace)
+        page = _up(project, cluster, parent, namespace)
+        yield Production(project, cluster, parent.databases, page, namespace)
 
         project.pulumi("state", "unprotect", "--all", "--yes", "-s", "baseline")
         for stack in ("baseline", "voting-app"):
@@ -157,14 +186,14 @@ def adopted(
         cluster.close()
 
 
-def _up(project: Project, cluster: Cluster, databases: Databases, namespace: str) -> Page:
+def _up(project: Project, cluster: Cluster, parent: Parent, namespace: str) -> Page:
     """Makes both stacks, and waits until production's page can be opened."""
     project.ensure_stack("voting-app")
     project.configure("voting-app", {"kardinal:stack": "voting-app", "kardinal:namespace": namespace})
-    project.set_secret("voting-app", "kardinal:databaseUrl", databases.uri("main"))
+    project.set_secret("voting-app", "kardinal:databaseUrl", parent.databases.uri("main"))
     project.pulumi("up", "--yes", "--skip-preview", "-s", "voting-app")
     project.ensure_stack("baseline")
-    project.configure("baseline", baseline_config(namespace, None))
+    project.configure("baseline", baseline_config(parent, namespace, None))
     project.pulumi("up", "--yes", "--skip-preview", "-s", "baseline")
 
     def address() -> str | None:
@@ -172,7 +201,7 @@ def _up(project: Project, cluster: Cluster, databases: Databases, namespace: str
 
     eventually(address, "an address for the Gateway", READY_SECONDS)
     # Only now known; probes connect there, for no DNS knows the hosts.
-    project.configure("baseline", baseline_config(namespace, f"{address()}:80"))
+    project.configure("baseline", baseline_config(parent, namespace, f"{address()}:80"))
     project.pulumi("up", "--yes", "--skip-preview", "-s", "baseline")
     page = Page(f"http://{domain_of(namespace)}", f"{address()}:80")
     eventually(lambda: answers(page), "production's page", READY_SECONDS)
@@ -195,14 +224,14 @@ def project_folder(folder: Path) -> Path:
     return folder
 
 
-def baseline_config(namespace: str, address: str | None) -> dict[str, Any]:
-    """The demo's baseline in another namespace and Neon project; without an address, without entries."""
+def baseline_config(parent: Parent, namespace: str, address: str | None) -> dict[str, Any]:
+    """The demo's baseline in another namespace, on another database; without an address, without entries."""
     config = yaml.safe_load((ROOT / "Pulumi.baseline.yaml").read_text())["config"]["kardinal:baseline"]
     domain = domain_of(namespace)
     config |= {"application": namespace, "namespace": namespace, "domain": domain}
     config["gateway"] = {"port": 80, **({"address": address} if address else {})}
     config["entries"] = [{"service": "voting-app-ui", "host": domain}] if address else []
-    config["databases"]["votes"]["project"] = NEON_PROJECT
+    parent.configure(config["databases"]["votes"])
     return {"kardinal:stack": "baseline", "kardinal:baseline": config}
 
 

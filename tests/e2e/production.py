@@ -1,6 +1,7 @@
 """The adopted application that end-to-end tests make flows on."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,10 @@ class Production:
     def declare_flow(self, name: str, **config: Any) -> None:
         """Makes the stack of a flow that requests the dev page, or what `config` says instead."""
         self.project.ensure_stack(name)
+        self.configure_flow(name, **config)
+
+    def configure_flow(self, name: str, **config: Any) -> None:
+        """Says what a flow requests whose stack is there already."""
         flow = {"baseline": "baseline", "services": UI, **config}
         self.project.configure(name, {"kardinal:stack": "flow", "kardinal:flow": flow})
 
@@ -74,6 +79,35 @@ class Production:
         """`pulumi up`, which must succeed."""
         return self.project.pulumi(*UP, "-s", name, *options)
 
+    def kill_up(self, name: str, seen: Callable[[str], bool]) -> str:
+        """Starts an `up` and ends its engine without warning.
+
+        Args:
+            name: The flow.
+            seen: Says of each line that it prints whether it is the last one.
+
+        Returns:
+            That line.
+        """
+        line = ""
+        with subprocess.Popen(
+            ["pulumi", *UP, "-s", name, "--non-interactive", "--color", "never"],
+            cwd=self.project.folder,
+            env=self.project.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            for line in process.stdout or ():
+                if seen(line):
+                    process.kill()
+                    break
+            else:
+                raise AssertionError(f"{name}: up ended before it was to be killed, with: {line}")
+        self.project.settle(name)
+        return " ".join(line.split())
+
     def destroy(self, name: str) -> Ran:
         """`pulumi destroy`, which must succeed."""
         return self.project.pulumi(*DESTROY, "-s", name)
@@ -83,6 +117,33 @@ class Production:
         ran = self.project.pulumi("preview", "-s", name, check=False)
         assert ran.code != 0, f"preview accepted what it must refuse:\n{ran.output}"
         return ran.output
+
+    def kubectl(self, *arguments: str, text: str = "") -> str:
+        """What kubectl answers, in the namespace.
+
+        Args:
+            arguments: For example `get`, `pods`.
+            text: Its standard input.
+        """
+        done = subprocess.run(
+            ["kubectl", "-n", self.namespace, *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+            env=self.project.environment,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def python(self, deployment: str, script: str, *arguments: str) -> str:
+        """What a script prints in the container of one of the application's workloads, or of a fork of it."""
+        [container] = json.loads(self.kubectl("get", f"deployment/{deployment}", "-o", "json"))["spec"][
+            "template"
+        ]["spec"]["containers"]
+        inside = ("-c", container["name"], "--", "python3", "-c", script, *arguments)
+        return self.kubectl("exec", f"deployment/{deployment}", *inside).strip()
 
     def flow_page(self, name: str) -> Page:
         """The page of a flow."""

@@ -45,7 +45,10 @@ def refusal(production: Production, stack: str, *problems: str) -> None:
             {"databases": {"vote": {}}},
             "kardinal:flow.databases.vote: unknown database; voting-e2e has: votes",
         ),
-        ({"services": {"voting-app-ui": {"image": ""}}}, "kardinal:flow.services.voting-app-ui.image: must be"),
+        (
+            {"services": {"voting-app-ui": {"image": ""}}},
+            "kardinal:flow.services.voting-app-ui.image: must be",
+        ),
         ({"id": "Not_a_label"}, 'kardinal:flow.id: "Not_a_label" must consist of'),
         ({"id": "x" * 64}, "kardinal:flow.id: has 64 characters, at most 63 are allowed"),
         (

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.production import NAMESPACE, Production
+from tests.e2e.production import Production
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -31,32 +30,15 @@ else:
 """
 
 
-def kubectl(production: Production, *arguments: str, text: str | None = None) -> str:
-    command = ["kubectl", "-n", NAMESPACE, *arguments]
-    done = subprocess.run(
-        command,
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env=production.project.environment,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def connects(production: Production, deployment: str, uri: str = "") -> str:
     """What an application's container finds behind a connection string, its own when there is none."""
-    script = ("python3", "-c", TRY, uri)
-    return kubectl(production, "exec", f"deployment/{deployment}", "-c", "votes-api", "--", *script).strip()
+    return production.python(deployment, TRY, uri)
 
 
 @pytest.fixture
 def parent(production: Production) -> Iterator[tuple[str, str]]:
     """Connection strings of production's database: by its address, and by a name in the cluster."""
-    encoded = kubectl(
-        production,
+    encoded = production.kubectl(
         "get",
         "secret",
         "votes-database",
@@ -80,8 +62,7 @@ def parent(production: Production) -> Iterator[tuple[str, str]]:
             "endpoints": [{"addresses": [uri.hostname]}],
         },
     ]
-    kubectl(
-        production,
+    production.kubectl(
         "apply",
         "-f",
         "-",
@@ -89,7 +70,7 @@ def parent(production: Production) -> Iterator[tuple[str, str]]:
     )
     credentials = uri.netloc.rpartition("@")[0]
     yield encoded, uri._replace(netloc=f"{credentials}@{ALIAS}:5432").geturl()
-    kubectl(production, "delete", "service/" + ALIAS, "endpointslice/" + ALIAS, "--ignore-not-found")
+    production.kubectl("delete", "service/" + ALIAS, "endpointslice/" + ALIAS, "--ignore-not-found")
 
 
 def test_a_locked_fork_reaches_its_branch_and_never_the_parent(

@@ -1,7 +1,7 @@
 """`pulumi up` killed at ten moments: `cancel` and `up` converge, and `destroy` leaves nothing."""
 
+import itertools
 import random
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -37,8 +37,10 @@ def _problems(production: Production, moment: int) -> Iterator[str]:
     """Kills an `up` at its n-th sign of progress, and says what did not converge after it."""
     name = f"killed-{moment}"
     production.declare_flow(name)
-    seen = _kill(production, name, moment)
-    production.project.settle(name)
+    signs = itertools.count(1)
+    seen = production.kill_up(
+        name, lambda line: any(word in line for word in PROGRESS) and next(signs) == moment
+    )
     again = production.project.pulumi(*UP, "-s", name, check=False)
     problems = []
     if again.code != 0:
@@ -49,26 +51,3 @@ def _problems(production: Production, moment: int) -> Iterator[str]:
     if left := production.left_of(name):
         problems.append(f"{name} (after {seen}): left {', '.join(left)}")
     return iter(problems)
-
-
-def _kill(production: Production, name: str, moment: int) -> str:
-    """Starts an `up` and ends its engine without warning; returns the last line that it printed."""
-    signs = 0
-    line = ""
-    with subprocess.Popen(
-        ["pulumi", *UP, "-s", name, "--non-interactive", "--color", "never"],
-        cwd=production.project.folder,
-        env=production.project.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        for line in process.stdout or ():
-            signs += any(word in line for word in PROGRESS)
-            if signs == moment:
-                process.kill()
-                break
-        else:
-            raise AssertionError(f"{name}: up ended after {signs} signs of progress, before the {moment}th")
-    return " ".join(line.split())

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.live import matches, name_of
+from kardinal_infra.live import name_of
+from kardinal_infra.selectors import matches
 from tests.pure.samples import INJECTOR, NAMESPACE, live, service, workload
 
 

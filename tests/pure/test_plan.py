@@ -285,9 +285,9 @@ def test_no_fork_can_write_to_a_parent_and_no_user_of_a_branch_is_left_out(
     for database in chosen.databases:
         assert found.users(database) <= chosen.forks.keys()
     for name in chosen.forks:
-        assert {use.database for use in found.services[name].uses} <= set(chosen.databases)
+        assert {use.database for use in found.services[name].databases} <= set(chosen.databases)
     for name in found.downstream(config.services):
-        assert {use.database for use in found.services[name].uses} <= set(chosen.databases)
+        assert {use.database for use in found.services[name].databases} <= set(chosen.databases)
     for name, reason in chosen.forks.items():
         assert (reason.kind == "requested") == (name in config.services)
         assert bool(reason.databases) == (reason.kind == "uses-database")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -47,7 +46,7 @@ def modifier(changes: dict[str, Any]) -> dict[str, Any]:
     return {"type": "RequestHeaderModifier", "requestHeaderModifier": changes}
 
 
-def test_a_flow_route_hangs_on_the_service_and_port_and_waits_for_its_conditions() -> None:
+def test_a_flow_route_hangs_on_the_service_and_port() -> None:
     [manifest] = derive(*catch_all_routes(topology(), BASELINE_STACK))
     assert manifest["metadata"]["name"] == "votes-api-dev-80"
     assert manifest["metadata"]["namespace"] == NAMESPACE
@@ -55,10 +54,6 @@ def test_a_flow_route_hangs_on_the_service_and_port_and_waits_for_its_conditions
     assert manifest["metadata"]["annotations"]["kardinal.dev/stack"] == STACK
     assert manifest["spec"]["parentRefs"] == [
         {"group": "", "kind": "Service", "name": "votes-api", "port": 80}
-    ]
-    assert json.loads(manifest["metadata"]["annotations"]["pulumi.com/waitFor"]) == [
-        'jsonpath={.status.parents[0].conditions[?(@.type=="Accepted")].status}=True',
-        'jsonpath={.status.parents[0].conditions[?(@.type=="ResolvedRefs")].status}=True',
     ]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner
 from kardinal_infra.routing import entry_route, production_routes
-from kardinal_infra.routing.edge import own_routes
+from kardinal_infra.routing.public_hosts import production_host
 from kardinal_infra.topology import Topology
 from tests.pure.istio_model import Call, destinations, entry_for
 from tests.pure.refusing import refusals
@@ -31,6 +32,10 @@ def own_route(*rules: dict[str, Any], **metadata: Any) -> dict[str, Any]:
     }
 
 
+def with_hosts(route: dict[str, Any], *hosts: str) -> dict[str, Any]:
+    return {**route, "spec": {**route["spec"], "hostnames": list(hosts)}}
+
+
 def own_virtual_service(*http: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": "edge", "namespace": NAMESPACE},
@@ -40,6 +45,15 @@ def own_virtual_service(*http: dict[str, Any], **spec: Any) -> dict[str, Any]:
 
 def with_istio_gateway() -> Topology:
     return topology(gateway=GATEWAY)
+
+
+def beside_istio(*virtual_services: dict[str, Any]) -> LiveObjects:
+    port = {"number": 80, "name": "http", "protocol": "HTTP"}
+    gateway = {
+        "metadata": {"name": "ingress", "namespace": "istio-system"},
+        "spec": {"servers": [{"port": port, "hosts": ["*"]}]},
+    }
+    return live(virtual_services=virtual_services, gateways=[], istio_gateways=[gateway])
 
 
 REMOVE = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-kardinal-flow", "x-a"]}}
@@ -56,11 +70,14 @@ REDIRECT = {
 
 
 def test_a_host_that_the_user_routes_gets_no_production_route_of_ours() -> None:
-    assert production_routes(topology(), BASELINE_STACK, [own_route(TO_UI)]) == []
+    def beside(*routes: dict[str, Any]) -> list[dict[str, Any]]:
+        return production_routes(topology(), BASELINE_STACK, live(http_routes=routes))
+
+    assert beside(own_route(TO_UI)) == []
     ours = production_routes(topology(), BASELINE_STACK)
-    assert production_routes(topology(), BASELINE_STACK, ours) == ours
-    elsewhere = own_route(TO_UI, namespace="else")
-    assert production_routes(topology(), BASELINE_STACK, [elsewhere]) == ours
+    assert beside(*ours) == ours
+    # Of a Gateway of the same name in its own namespace.
+    assert beside(own_route(TO_UI, namespace="else")) == ours
 
 
 def test_a_flows_host_leads_where_the_users_rules_lead_and_to_forks() -> None:
@@ -104,8 +121,10 @@ def test_routes_of_ours_and_of_flows_are_not_the_users() -> None:
     [ours] = production_routes(topology(), BASELINE_STACK)
     flow = own_route(TO_UI, labels={"kardinal.dev/flow": "dev"})
     user = own_route(TO_UI)
-    assert own_routes([ours, flow, user], NAMESPACE, HOST) == [user]
-    assert own_routes([user], NAMESPACE, "other.localhost") == []
+    [entry] = topology().entries
+    assert production_host(topology(), live(http_routes=[ours, flow, user]), entry).own == [user]
+    other = with_hosts(own_route(TO_UI), "other.localhost")
+    assert production_host(topology(), live(http_routes=[other]), entry).own == []
 
 
 def test_an_istio_gateway_gets_virtual_services() -> None:
@@ -177,7 +196,7 @@ def test_a_flows_host_follows_the_users_virtual_service() -> None:
         },
         "response": {"set": {"x-kardinal-flow": "dev", "x-kardinal-fork": FORK}},
     }
-    assert production_routes(with_istio_gateway(), BASELINE_STACK, [item]) == []
+    assert production_routes(with_istio_gateway(), BASELINE_STACK, beside_istio(item)) == []
 
 
 def test_a_whole_flow_beside_the_users_own_route() -> None:
@@ -194,11 +213,11 @@ def test_a_whole_flow_beside_the_users_own_route() -> None:
 def test_a_whole_flow_on_the_users_istio_gateway() -> None:
     headers = {"request": {"remove": ["x-kardinal-flow"]}}
     item = own_virtual_service({"route": [{"destination": {"host": UI}}], "headers": headers})
-    [entry] = plan(topology=with_istio_gateway(), live=live(virtual_services=[item], gateways=[])).entries
+    [entry] = plan(topology=with_istio_gateway(), live=beside_istio(item)).entries
     assert entry.route["kind"] == "VirtualService"
     assert entry.route["spec"]["http"][0]["route"] == [{"destination": {"host": FORK}}]
     del item["spec"]["http"][0]["headers"]
-    [line] = refusals(app=with_istio_gateway(), snapshot=live(virtual_services=[item], gateways=[]))
+    [line] = refusals(app=with_istio_gateway(), snapshot=beside_istio(item))
     assert line == (
         f"topology.entries: VirtualService {NAMESPACE}/edge lets clients of {HOST} send x-kardinal-flow"
         " themselves and so choose a fork: put it into headers.request.remove of every entry"
@@ -209,7 +228,7 @@ def test_a_whole_flow_on_the_users_istio_gateway() -> None:
 def test_a_host_that_another_virtual_service_has_is_taken() -> None:
     other = own_virtual_service({"route": [{"destination": {"host": UI}}]})
     other["spec"]["hosts"] = [FLOW_HOST]
-    found = refusals(app=with_istio_gateway(), snapshot=live(virtual_services=[other]))
+    found = refusals(app=with_istio_gateway(), snapshot=beside_istio(other))
     assert (
         f'kardinal:flow.id: host "{FLOW_HOST}" is taken by VirtualService {NAMESPACE}/edge; choose another id'
         in found

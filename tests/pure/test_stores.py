@@ -178,10 +178,10 @@ def test_a_store_has_a_version_of_the_flow_only_when_it_is_fresh() -> None:
 
 def test_a_user_that_does_not_say_how_it_gets_there() -> None:
     silent = changed("worker", uses=[{"store": "queue"}])
-    assert refusals(silent) == [
+    assert refusals(silent)[0] == (
         'topology.services.worker: service "worker" does not say which environment variables lead to store'
         ' "queue"; a fresh one needs them (`uses[].environment` of the baseline)'
-    ]
+    )
     wrong = changed("worker", uses=[{"store": "queue", "environment": {"QUEUE": "{host}"}}])
     assert refusals(wrong) == [
         'topology.services.worker: Deployment worker has no environment variable "QUEUE", which should lead'

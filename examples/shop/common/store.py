@@ -1,11 +1,12 @@
 """The orders in PostgreSQL."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812  (psycopg2 names its class in lower case)
+from psycopg2.extras import RealDictCursor
 
 CONNECT_SECONDS = 5
 LOCK = 0x73686F70  # "shop": any constant does; keeps two first starts from racing for CREATE TABLE
@@ -51,43 +52,43 @@ class Store:
             The order.
 
         Raises:
-            psycopg.Error: The database is out of reach.
+            psycopg2.Error: The database is out of reach.
         """
-        with self._connection() as connection:
-            return _one(
-                connection.execute(
-                    "INSERT INTO orders (item, quantity, price, priced_by) VALUES (%s, %s, %s, %s)"
-                    " RETURNING *",
-                    (item, quantity, price, priced_by),
-                )
+        with self._cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO orders (item, quantity, price, priced_by) VALUES (%s, %s, %s, %s) RETURNING *",
+                (item, quantity, price, priced_by),
             )
+            return _plain(cursor)[0]
 
     def cancel(self, order: int) -> None:
         """Removes an order that nobody would ship.
 
         Raises:
-            psycopg.Error: The database is out of reach.
+            psycopg2.Error: The database is out of reach.
         """
-        with self._connection() as connection:
-            connection.execute("DELETE FROM orders WHERE id = %s AND state = 'new'", (order,))
+        with self._cursor() as cursor:
+            cursor.execute("DELETE FROM orders WHERE id = %s AND state = 'new'", (order,))
 
     def find(self, order: int) -> dict[str, Any] | None:
         """Reads an order.
 
         Raises:
-            psycopg.Error: The database is out of reach.
+            psycopg2.Error: The database is out of reach.
         """
-        with self._connection() as connection:
-            return connection.execute("SELECT * FROM orders WHERE id = %s", (order,)).fetchone()
+        with self._cursor() as cursor:
+            cursor.execute("SELECT * FROM orders WHERE id = %s", (order,))
+            return next(iter(_plain(cursor)), None)
 
     def latest(self) -> list[dict[str, Any]]:
         """Reads the newest orders, newest first.
 
         Raises:
-            psycopg.Error: The database is out of reach.
+            psycopg2.Error: The database is out of reach.
         """
-        with self._connection() as connection:
-            return connection.execute("SELECT * FROM orders ORDER BY id DESC LIMIT %s", (SHOWN,)).fetchall()
+        with self._cursor() as cursor:
+            cursor.execute("SELECT * FROM orders ORDER BY id DESC LIMIT %s", (SHOWN,))
+            return _plain(cursor)
 
     def ship(self, order: int, carrier: str, shipped_by: str) -> bool:
         """Marks an order as shipped, once.
@@ -101,31 +102,37 @@ class Store:
             Whether it was waiting for that.
 
         Raises:
-            psycopg.Error: The database is out of reach.
+            psycopg2.Error: The database is out of reach.
         """
-        with self._connection() as connection:
-            done = connection.execute(
+        with self._cursor() as cursor:
+            cursor.execute(
                 "UPDATE orders SET state = 'shipped', carrier = %s, shipped_by = %s"
                 " WHERE id = %s AND state = 'new'",
                 (carrier, shipped_by, order),
             )
-            return done.rowcount == 1
+            return bool(cursor.rowcount == 1)
 
     @contextmanager
-    def _connection(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-        """A connection whose work is committed at the end of the block; the first one makes the table."""
-        with psycopg.connect(
-            self._url, application_name=self._program, connect_timeout=CONNECT_SECONDS, row_factory=dict_row
-        ) as connection:
+    def _cursor(self) -> Iterator[RealDictCursor]:
+        """A cursor whose work is committed at the end of the block; the first one makes the table."""
+        with closing(self._connect()) as connection:
             if not self._prepared:
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-                connection.execute(SCHEMA)
-                connection.commit()
+                with connection, connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+                    cursor.execute(SCHEMA)
                 self._prepared = True
-            yield connection
+            with connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+                yield cursor
+
+    def _connect(self) -> Connection:
+        try:
+            return psycopg2.connect(
+                self._url, application_name=self._program, connect_timeout=CONNECT_SECONDS
+            )
+        except psycopg2.ProgrammingError:
+            # libpq quotes a URL that it cannot read, password included.
+            raise psycopg2.OperationalError("DATABASE_URL is no PostgreSQL connection URL") from None
 
 
-def _one(cursor: psycopg.Cursor[dict[str, Any]]) -> dict[str, Any]:
-    row = cursor.fetchone()
-    assert row is not None
-    return row
+def _plain(cursor: RealDictCursor) -> list[dict[str, Any]]:
+    return [dict(row) for row in cursor.fetchall()]

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-import psycopg
+import psycopg2
 import redis
 from catalog import Catalog, CatalogError, NotSoldError
 from jobs import Job, JobError, Queue
@@ -47,7 +47,7 @@ class Worker:
 
         Raises:
             CatalogError: The catalog does not answer; the job is to be tried again.
-            psycopg.Error: The database is out of reach; the job is to be tried again.
+            psycopg2.Error: The database is out of reach; the job is to be tried again.
         """
         try:
             job = Job.from_text(text)
@@ -85,7 +85,7 @@ def work(worker: Worker, queue: Queue, stopping: threading.Event) -> None:
                 _say(worker.ship(job))
                 queue.done(job)
                 job = None
-        except (redis.RedisError, psycopg.Error, CatalogError) as error:
+        except (redis.RedisError, psycopg2.Error, CatalogError) as error:
             _say(str(error).strip())
             stopping.wait(WAIT_SECONDS)
 

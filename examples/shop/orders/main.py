@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
+import psycopg2
 import redis
 from catalog import Catalog, CatalogError, NotSoldError
 from context import context_of
@@ -119,7 +119,7 @@ def read_order(body: bytes) -> tuple[str, int]:
 def _stored(work: Callable[[], Any]) -> Any:
     try:
         return work()
-    except psycopg.Error as error:
+    except psycopg2.Error as error:
         raise _unavailable("database", error) from error
 
 

@@ -33,6 +33,7 @@ class Heard:
         fork: Response header `x-kardinal-fork`.
         flow: Response header `x-kardinal-flow`.
         error: Kind of the failure when there was no answer.
+        cause: The failure in full.
     """
 
     status: int | None
@@ -40,6 +41,7 @@ class Heard:
     fork: str | None = None
     flow: str | None = None
     error: str = ""
+    cause: str = ""
 
     @property
     def failure(self) -> str:

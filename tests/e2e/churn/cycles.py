@@ -100,7 +100,7 @@ class Cycles:
     async def _create(self, flow: LiveFlow) -> None:
         started = time.monotonic()
         try:
-            await asyncio.to_thread(self._production.declare_flow, flow.name, **flow_config(flow))
+            await asyncio.to_thread(self._production.configure_flow, flow.name, **flow_config(flow))
             await asyncio.to_thread(self._production.up, flow.name)
         except LabError as error:
             self._verdict.engine.append(f"{flow.mark}: {error}")

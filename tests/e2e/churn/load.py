@@ -20,13 +20,13 @@ from tests.e2e.churn.relay import SERVICE
 from tests.e2e.churn.verdict import Kind, Verdict
 
 TIMEOUT_SECONDS = 30.0
-PAUSE_SECONDS = 0.12
+PAUSE_SECONDS = 0.25
 """From one request of an untagged caller to its next."""
 
 FLOW_PAUSE_SECONDS = 0.4
 """From one request of a flow's caller to its next."""
 
-CALLERS: dict[Kind, int] = {"untagged": 6, "untagged, inside": 5, "forged headers": 3, "unknown key": 1}
+CALLERS: dict[Kind, int] = {"untagged": 12, "untagged, inside": 10, "forged headers": 6, "unknown key": 1}
 """How many callers belong to no flow."""
 
 VOTE_EVERY = 5
@@ -145,7 +145,7 @@ class Load:
         inside = kind in ("untagged, inside", "unknown key")
         url, host = self._way(inside, self._places.domain)
         heard = await self._ask("GET", url, {**host, **headers})
-        self._verdict.tally.add(kind, without_key(heard, self._rows), f"{headers} {heard}")
+        self._verdict.tally.add(kind, without_key(heard, self._rows), f"{_now()} {headers} {heard}")
 
     async def _ask_flow(self, flow: LiveFlow, *, inside: bool, vote: bool = False) -> None:
         url, headers = self._way(inside, f"{flow.name}.{self._places.domain}")
@@ -164,7 +164,8 @@ class Load:
         if vote and heard.status == httpx.codes.CREATED:
             flow.taken += 1
             self._verdict.votes += 1
-        self._verdict.tally.add(kind, outcome, f"{flow.mark} {'inside' if inside else 'host'} {heard}")
+        way = "inside" if inside else "host"
+        self._verdict.tally.add(kind, outcome, f"{_now()} {flow.mark} {way} {heard}")
 
     def _way(self, inside: bool, host: str) -> tuple[str, dict[str, str]]:
         if inside:
@@ -177,7 +178,7 @@ class Load:
         try:
             answer = await self._http.request(method, url, headers=dict(headers), json=body)
         except httpx.HTTPError as error:
-            return Heard(None, error=type(error).__name__)
+            return Heard(None, error=type(error).__name__, cause=repr(error.__cause__ or error))
         fork, flow = answer.headers.get(HEADER_FORK), answer.headers.get(HEADER_FLOW)
         counts = answer.json()["counts"] if answer.is_success else None
         return Heard(answer.status_code, counts, fork, flow)
@@ -193,6 +194,10 @@ def between(before: Phase, after: Phase) -> Phase:
     if before == after:
         return before
     return "rising" if before == "rising" else "falling"
+
+
+def _now() -> str:
+    return time.strftime("%H:%M:%S")
 
 
 async def _rest(started: float, pause: float) -> None:

@@ -43,7 +43,8 @@ async def _run(production: Production, places: Places, verdict: Verdict, say: Sa
     rows = production.databases.rows("main", "option", "votes")
     dice = random.Random(verdict.seed)
     # Pulumi decides in other threads: the load's dice are its own, or the order would depend on its pace.
-    async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as http:
+    limits = httpx.Limits(max_keepalive_connections=None)
+    async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS, limits=limits) as http:
         load = Load(http, places, rows, verdict, random.Random(verdict.seed))
         callers = [
             asyncio.create_task(load.stay(kind)) for kind, number in CALLERS.items() for _ in range(number)
@@ -69,6 +70,9 @@ def _nothing_left(production: Production, verdict: Verdict) -> Iterator[None]:
     before, branches = production.objects(), production.databases.branches()
     rows, options = _rows(production)
     try:
+        # All at once: Pulumi cannot list the stacks of a folder while another engine writes one.
+        for name in NAMES:
+            production.project.ensure_stack(name)
         yield
         verdict.left += differences(before, production.objects())
         verdict.left += sorted(f"branch {name}" for name in production.databases.branches().keys() - branches)
