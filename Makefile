@@ -4,6 +4,7 @@
 # make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL
 # make properties  the properties of routing on 10,000 random clusters each (some minutes)
 # make faults      500 schedules of faults and crashes on the local Neon service (FAULTS="--count 2000 --workers 3")
+# make churn       100 flows created and destroyed, four at a time, beside 100,000 requests (CHURN="--seed 2")
 # make bench-branch  create to first query by size and file system, and twenty stacks at once (root; btrfs-progs, xfsprogs)
 # make lint        style, types, layers
 # make shell       a shell with the lab's programs and variables
@@ -16,6 +17,7 @@ READY := .venv/ready
 PYTEST := $(BIN)/python -m pytest
 DEMO ?=
 FAULTS ?=
+CHURN ?=
 BENCH ?=
 
 # Every ring in a process of its own: Pulumi's runtime, its mocks and the dynamic providers keep state in the
@@ -24,7 +26,11 @@ RINGS := pure package components cli demo neon plugins voting_app lab neon_local
 rings = for ring in $(RINGS); do echo "== tests/$$ring: $(1)"; \
   $(PYTEST) tests/$$ring -m "$(1)" || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; done
 
-.PHONY: help demo demo-down test test-fast test-postgres test-lab lint properties faults bench-branch shell
+# The lab, brought up unless it runs and left as it was found.
+running_lab = if $(BIN)/python -m lab status > /dev/null 2>&1; then :; \
+  else trap '$(BIN)/python -m lab down' EXIT; $(BIN)/python -m lab up || exit 1; fi
+
+.PHONY: help demo demo-down test test-fast test-postgres test-lab lint properties faults churn bench-branch shell
 
 help:
 	@sed -n "s/^# make /make /p" Makefile
@@ -51,8 +57,7 @@ test-postgres: $(READY)
 	@$(call rings,postgres and not lab and not engine)
 
 test-lab: $(READY)
-	@if $(BIN)/python -m lab status > /dev/null 2>&1; then :; \
-	  else trap '$(BIN)/python -m lab down' EXIT; $(BIN)/python -m lab up || exit 1; fi; \
+	@$(running_lab); \
 	  $(call rings,lab or engine)
 
 lint: $(READY)
@@ -67,6 +72,10 @@ properties: $(READY)
 
 faults: $(READY)
 	$(BIN)/python -m tests.neon.faults --count 500 --workers 3 $(FAULTS)
+
+churn: $(READY)
+	@$(running_lab); \
+	  $(BIN)/python -m tests.e2e.churn $(CHURN)
 
 bench-branch: $(READY)
 	$(BIN)/python -m benchmarks.branches $(BENCH)

@@ -28,8 +28,8 @@ def authority_problem(text: str) -> str | None:
         )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-    except (ssl.SSLError, ValueError):
-        return "is no readable certificate: it must be the whole PEM text, every line of it"
+    except (ssl.SSLError, TypeError, ValueError):
+        return "is no readable certificate: it must be the whole PEM text, every line of it, in ASCII"
     return None
 
 

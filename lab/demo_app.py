@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 
@@ -47,7 +48,7 @@ class Page:
 
     def look(self) -> Answer:
         """Opens the page."""
-        answer = self._ask("GET", "/")
+        answer = self.ask("GET", "/")
         counts = {unescape(name): int(votes) for name, votes in _OPTION.findall(answer.text)}
         return Answer(answer.status_code, counts, answer.headers.get("x-kardinal-fork"))
 
@@ -58,18 +59,43 @@ class Page:
             LabError: The page did not take a vote.
         """
         for _ in range(times):
-            answer = self._ask("POST", "/vote", {"option": option})
+            answer = self.ask("POST", "/vote", {"option": option})
             if answer.status_code != httpx.codes.SEE_OTHER:
                 raise LabError(f"{self.url}/vote answered {answer.status_code} to a vote for {option}")
 
-    def _ask(self, method: str, path: str, form: dict[str, str] | None = None) -> httpx.Response:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        form: Mapping[str, str] | None = None,
+        *,
+        document: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Asks the host for something else than its page.
+
+        Args:
+            method: HTTP method.
+            path: Path and query.
+            form: Sent as a form.
+            document: Sent as JSON.
+            headers: Besides `Host`.
+
+        Raises:
+            LabError: There is no answer.
+        """
         url = httpx.URL(self.url)
         host = url.host if url.port is None else f"{url.host}:{url.port}"
         target = f"{url.scheme}://{self.address or host}{path}"
         try:
             with httpx.Client(trust_env=False, timeout=15) as client:
                 return client.request(
-                    method, target, data=form, headers={"Host": host}, extensions={"sni_hostname": url.host}
+                    method,
+                    target,
+                    data=form,
+                    json=document,
+                    headers={**(headers or {}), "Host": host},
+                    extensions={"sni_hostname": url.host},
                 )
         except httpx.HTTPError as error:
             raise LabError(f"{target} (host {host}) does not answer: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -48,11 +49,12 @@ class Answer:
 
 
 @contextlib.contextmanager
-def serving(answer: Callable[[Request], Answer]) -> Iterator[str]:
+def serving(answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serves on a free port of 127.0.0.1 and gives the address, `http://127.0.0.1:port`.
 
     Args:
         answer: Called once per request, for several at once.
+        tls: The server's side of TLS; default: none, and a caller that speaks it is sent away.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -78,6 +80,8 @@ def serving(answer: Callable[[Request], Answer]) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -1,10 +1,11 @@
 """A probe's objects on the cluster: made, waited for, and removed whatever happens."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from lightkube import Client
@@ -15,7 +16,7 @@ from kardinal_infra.doctor.marks import dead_probes, probe_owner
 from kardinal_infra.doctor.plan import ProbePlan
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import GRPC_ROUTES, HTTP_ROUTES, JOBS, SERVICES, VIRTUAL_SERVICES
-from kardinal_infra.live import Object, name_of
+from kardinal_infra.live import Object, name_of, namespace_of
 from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY, Owner
 from kardinal_infra.route_status import wait_until_accepted
 from kardinal_infra.sweep import sweep
@@ -42,7 +43,7 @@ _NOT_FOUND = 404
 
 
 @contextmanager
-def made(client: Client, plan: ProbePlan) -> Iterator[str]:
+def made(client: Client, plan: ProbePlan) -> Iterator[dict[str, str]]:
     """Makes a probe's objects, and removes them at the end.
 
     Args:
@@ -50,38 +51,45 @@ def made(client: Client, plan: ProbePlan) -> Iterator[str]:
         plan: The probe.
 
     Yields:
-        Name of the collector's pod.
+        Name of the collector's pod by namespace.
 
     Raises:
         ClusterError: The cluster refuses, or the collector or the routes do not become ready.
     """
-    namespace = plan.owner.namespace
+    owners = [plan.owner.at(namespace) for namespace in plan.namespaces]
     try:
-        job = _create(client, plan.job)
-        # When this run is killed, the Job ends and deletes itself, and the cluster all that belongs to it.
-        reference = {
-            "apiVersion": plan.job["apiVersion"],
-            "kind": plan.job["kind"],
-            "name": name_of(job),
-            "uid": job["metadata"]["uid"],
+        # When this run is killed, each Job ends and deletes itself, and the cluster all that belongs to it.
+        references = {namespace_of(job): _reference(job, _create(client, job)) for job in plan.jobs}
+        services, routes = plan.objects[: len(owners)], plan.objects[len(owners) :]
+        for manifest in services:
+            _create(client, manifest, references[namespace_of(manifest)])
+        pods = {
+            owner.namespace: _wait("the collector did not start", partial(_ready_pod, client, owner))
+            for owner in owners
         }
-        service, *routes = plan.objects
-        _create(client, service, reference)
-        pod = _wait("the collector did not start", lambda: _ready_pod(client, plan.owner))
         for manifest in routes:
-            _create(client, manifest, reference)
+            _create(client, manifest, references[namespace_of(manifest)])
         wait_until_accepted(client, routes)
-        yield pod
+        yield pods
     finally:
-        _remove(client, namespace, plan.key)
+        _remove(client, plan.namespaces, plan.key)
 
 
-def remove_dead(client: Client, namespace: str, *, now: datetime | None = None) -> list[str]:
+def _reference(manifest: Object, item: Object) -> dict[str, str]:
+    return {
+        "apiVersion": manifest["apiVersion"],
+        "kind": manifest["kind"],
+        "name": name_of(item),
+        "uid": item["metadata"]["uid"],
+    }
+
+
+def remove_dead(client: Client, namespaces: Sequence[str], *, now: datetime | None = None) -> list[str]:
     """Removes what killed runs have left.
 
     Args:
         client: The cluster.
-        namespace: Namespace of the application.
+        namespaces: Namespaces of the application.
         now: The present, with a time zone; default: the clock's.
 
     Returns:
@@ -92,6 +100,7 @@ def remove_dead(client: Client, namespace: str, *, now: datetime | None = None) 
     """
     items = [
         {**item, "kind": kind}
+        for namespace in namespaces
         for kind, resource in KINDS.items()
         for item in list_objects(
             client, resource, namespace, {LABEL_FLOW: None, LABEL_MANAGED_BY: MANAGED_BY}
@@ -100,7 +109,7 @@ def remove_dead(client: Client, namespace: str, *, now: datetime | None = None) 
     return [
         text
         for key in dead_probes(items, now or datetime.now(UTC))
-        for text in _remove(client, namespace, key)
+        for text in _remove(client, namespaces, key)
     ]
 
 
@@ -128,8 +137,8 @@ def list_objects(
     return found or []
 
 
-def _remove(client: Client, namespace: str, key: str) -> list[str]:
-    return sweep(client, namespace, key, probe_owner(namespace, key).stack, kinds=[*KINDS.values()])
+def _remove(client: Client, namespaces: Sequence[str], key: str) -> list[str]:
+    return sweep(client, namespaces, key, probe_owner("", key).stack, kinds=[*KINDS.values()])
 
 
 def _create(client: Client, manifest: Object, owner: Mapping[str, str] | None = None) -> Object:

@@ -71,14 +71,17 @@ def diagnose(question: Question, *, kubeconfig: str | None = None, context: str 
         ProbeError: The probe's host does not answer.
     """
     topology = question.topology
-    namespace = topology.namespace
-    with connect(namespace, kubeconfig=kubeconfig, context=context) as client:
-        remove_dead(client, namespace)
-        live = read_live(namespace, kubeconfig=kubeconfig, context=context)
-        pods = _by_service(list_objects(client, PODS, namespace), question, live)
+    namespaces = topology.namespaces
+    with connect(topology.namespace, kubeconfig=kubeconfig, context=context) as client:
+        remove_dead(client, namespaces)
+        live = read_live(*namespaces, kubeconfig=kubeconfig, context=context)
+        pods: dict[str, list[Object]] = {}
+        for snapshot in live.everywhere():
+            pods |= _by_service(list_objects(client, PODS, snapshot.namespace), question, snapshot)
         image = proxy_image(pod for group in pods.values() for pod in group)
         if image is None:
-            raise ClusterError(f"no pod of the application in namespace {namespace} has a sidecar")
+            listed = ", ".join(namespaces)
+            raise ClusterError(f"no pod of the application in namespace {listed} has a sidecar")
         plan = plan_probe(
             topology,
             live,
@@ -88,8 +91,8 @@ def diagnose(question: Question, *, kubeconfig: str | None = None, context: str 
             entry=question.entry,
             baggage=question.baggage,
         )
-        with made(client, plan) as collector:
-            return _Watch(client, plan, question, pods, collector).diagnosis()
+        with made(client, plan) as collectors:
+            return _Watch(client, plan, question, pods, collectors).diagnosis()
 
 
 class _Watch:
@@ -101,13 +104,13 @@ class _Watch:
         plan: ProbePlan,
         question: Question,
         pods: Mapping[str, Sequence[Object]],
-        collector: str,
+        collectors: Mapping[str, str],
     ) -> None:
         self._client = client
         self._plan = plan
         self._question = question
         self._services = addresses(pods)
-        self._collector = collector
+        self._collectors = collectors
         self._deaf = {
             name: f"pods without a sidecar: {', '.join(found)}"
             for name, group in pods.items()
@@ -176,12 +179,19 @@ class _Watch:
         return seen_calls(calls_only(sightings), self._services, carrier)
 
     def _sightings(self) -> list[Sighting]:
+        return [
+            sighting
+            for namespace, pod in self._collectors.items()
+            for sighting in read_log(self._log(namespace, pod), self._plan.key)
+        ]
+
+    def _log(self, namespace: str, pod: str) -> list[str]:
         lines = ask(
             self._client,
             "read the collector's log",
-            lambda: list(self._client.log(self._collector, namespace=self._plan.owner.namespace)),
+            lambda: list(self._client.log(pod, namespace=namespace)),
         )
-        return list(read_log(lines or (), self._plan.key))
+        return lines or []
 
 
 def _by_service(pods: Iterable[Object], question: Question, live: LiveObjects) -> dict[str, list[Object]]:

@@ -136,7 +136,8 @@ def contract(plan: FlowPlan) -> dict[str, Any]:
     Returns:
         `{schemaVersion, flow, application, nodes, edges}`. A node is `{id, kind, name, versions}` with kind
         `service`, `database` or `entry`, and with `namespace` where that is not the application's own; its
-        versions are the baseline's and, where there is one, the flow's. An edge is `{from, to, kind}` with kind `calls`, `uses` or `enters`.
+        versions are the baseline's and, where there is one, the flow's. An edge is `{from, to, kind}` with
+        kind `calls`, `uses` or `enters`.
     """
     topology = plan.topology
     forks = {fork.service: fork for fork in plan.forks}

@@ -63,6 +63,19 @@ def test_a_drain_stands_between_what_is_routed_to_and_what_routes_to_it(flow: St
         assert drain.inputs == {"create": ":", "delete": "sleep 2"}
 
 
+def test_hosts_come_after_the_forks_routes_are_accepted(flow: Stack) -> None:
+    mesh, entry = (flow.one(recorder.ACCEPTANCE, f"dev-{kind}-accepted") for kind in ("mesh", "entry"))
+    host = flow.one(recorder.HTTP_ROUTE, "voting-app-ui-dev-entry")
+
+    assert [item["metadata"]["name"] for item in mesh.inputs["routes"]] == [
+        "votes-api-dev-80",
+        "voting-app-ui-dev-80",
+    ]
+    assert [item["metadata"]["name"] for item in entry.inputs["routes"]] == [host.object_name]
+    assert flow.waits_for(host, mesh)
+    assert flow.waits_for(entry, host)
+
+
 def test_the_probe_comes_last(flow: Stack) -> None:
     probe = flow.one(recorder.PROBE)
 

@@ -34,14 +34,14 @@ def shop(authority: Authority, tmp_path: Path) -> Iterator[str]:
 
 def serve(context: ssl.SSLContext | None) -> Iterator[str]:
     answer = Answer(200, headers={"x-kardinal-flow": "dev"})
-    with serving(lambda request: answer if "shop.test" in request.headers["host"] else Answer(500), context) as url:
+    with serving(
+        lambda request: answer if "shop.test" in request.headers["host"] else Answer(500), context
+    ) as url:
         yield url.partition("//")[2]
 
 
 def ask(address: str, authority: str = "", host: str = HOST) -> None:
-    run_probe(
-        [ProbeCheck(f"https://{host}", address, {"x-kardinal-flow": "dev"})], 0.0, authority=authority
-    )
+    run_probe([ProbeCheck(f"https://{host}", address, {"x-kardinal-flow": "dev"})], 0.0, authority=authority)
 
 
 def refused(address: str, authority: str = "", host: str = HOST) -> str:

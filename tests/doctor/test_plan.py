@@ -98,7 +98,7 @@ def test_everything_is_marked_and_only_services_that_are_called_are_watched() ->
     routes = [item for item in made.objects if item["kind"] == "HTTPRoute"]
     parents = [parent["name"] for route in routes for parent in route["spec"]["parentRefs"]]
     assert parents == ["cart", "stock", "votes", "web", "edge"]
-    for item in (made.job, *made.objects):
+    for item in (*made.jobs, *made.objects):
         assert flow_of(item) == made.key
         assert owner_of(item) == probe_owner("shop", made.key).stack
     [backend] = routes[0]["spec"]["rules"][0]["backendRefs"]

@@ -103,7 +103,7 @@ def test_the_cluster_itself_removes_what_a_killed_run_has_left(running: Shop) ->
         process.kill()
         process.wait()
     with connect(running.namespace, kubeconfig=running.kubeconfig) as client:
-        assert remove_dead(client, running.namespace) == []  # for it could still be alive
+        assert remove_dead(client, [running.namespace]) == []  # for it could still be alive
     [job] = json.loads(running.kubectl("get", "jobs", "-o", "json"))["items"]
     # What the Job's own deadline does, only sooner.
     running.kubectl("patch", "job", job["metadata"]["name"], "-p", '{"spec": {"activeDeadlineSeconds": 1}}')
@@ -116,7 +116,7 @@ def test_the_next_run_removes_what_has_no_job_any_more(running: Shop) -> None:
     plan = plan_probe(running.topology, live, new_key(), IMAGE)
     running.apply(*plan.objects)
     with connect(running.namespace, kubeconfig=running.kubeconfig) as client:
-        removed = remove_dead(client, running.namespace)
+        removed = remove_dead(client, [running.namespace])
     assert len(removed) == len(plan.objects)
     assert running.objects() == before
 

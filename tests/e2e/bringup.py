@@ -166,15 +166,7 @@ def adopted(
     cluster = Cluster(str(lab.kubeconfig))
     try:
         remove_namespace(cluster, namespace)
-        (folder / "state").mkdir()
-        variables = {
-            **variables,
-            "PULUMI_BACKEND_URL": f"file://{folder}/state",
-            **parent.variables,
-        }
-        project = Project(
-            project_folder(folder / "project"), project_environment(variables, Path(sys.executable).parent)
-        )
+        project = own_project(folder, {**variables, **parent.variables})
         page = _up(project, cluster, parent, namespace)
         yield Production(project, cluster, parent.databases, page, namespace)
 
@@ -213,14 +205,28 @@ def answers(page: Page) -> bool:
     return page.look().status == httpx.codes.OK
 
 
-def project_folder(folder: Path) -> Path:
-    """A project folder with the repository's programs and settings of its own."""
+def own_project(folder: Path, variables: dict[str, str]) -> Project:
+    """A project with its state in a folder of the tests' own.
+
+    Args:
+        folder: Gets the folders `state` and `project`.
+        variables: Of its commands, besides this process's own.
+    """
+    (folder / "state").mkdir()
+    variables = {**variables, "PULUMI_BACKEND_URL": f"file://{folder}/state"}
+    programs = Path(sys.executable).parent
+    return Project(project_folder(folder / "project"), project_environment(variables, programs))
+
+
+def project_folder(folder: Path, source: Path = ROOT) -> Path:
+    """A project folder with the programs of another one and settings of its own."""
     folder.mkdir()
-    settings = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    settings = yaml.safe_load((source / "Pulumi.yaml").read_text())
     settings["runtime"]["options"]["virtualenv"] = str(Path(sys.prefix))
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(settings))
     for name in ("__main__.py", "stacks"):
-        (folder / name).symlink_to(ROOT / name)
+        if (source / name).exists():
+            (folder / name).symlink_to(source / name)
     return folder
 
 
@@ -237,7 +243,11 @@ def baseline_config(parent: Parent, namespace: str, address: str | None) -> dict
 
 def remove_namespace(cluster: Cluster, namespace: str) -> None:
     """Removes a namespace, from an earlier run that was killed or from this one."""
-    path = f"/api/v1/namespaces/{namespace}"
+    remove(cluster, f"/api/v1/namespaces/{namespace}")
+
+
+def remove(cluster: Cluster, path: str) -> None:
+    """Removes an object, if it is there, and waits until it is gone."""
     if cluster.get(path) is not None:
         cluster.delete(path)
-        eventually(lambda: cluster.get(path) is None, f"the end of namespace {namespace}", READY_SECONDS)
+        eventually(lambda: cluster.get(path) is None, f"the end of {path}", READY_SECONDS)

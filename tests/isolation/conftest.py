@@ -6,10 +6,12 @@ import json
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kardinal_infra.live import name_of
 from lab.containers import import_image
 from lab.images import build_image
 from lab.settings import Lab, from_environment
@@ -82,3 +84,24 @@ def ask(lab: Lab, program: str, *arguments: str, text: str = "") -> str:
 def apply(kubectl: Kubectl, *objects: Mapping[str, Any]) -> None:
     """Makes objects."""
     kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+
+def volume(folder: Path, storage_class: str) -> dict[str, Any]:
+    """A volume of the node that any user may write, as a provisioner would make one."""
+    folder.mkdir()
+    folder.chmod(0o777)
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": folder.name},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Mi"},
+            "storageClassName": storage_class,
+            "hostPath": {"path": str(folder), "type": "Directory"},
+        },
+    }
+
+
+def claims(kubectl: Kubectl) -> list[str]:
+    return sorted(map(name_of, json.loads(kubectl("get", "pvc", "-o", "json"))["items"]))

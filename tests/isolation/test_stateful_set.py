@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from kardinal_infra.forking import ForkSpec, fork_workload
-from kardinal_infra.live import name_of
 from kardinal_infra.names import Owner
 from lab.settings import Lab
-from tests.isolation.conftest import IMAGE, Kubectl, apply, ask
+from tests.isolation.conftest import IMAGE, Kubectl, apply, ask, claims, volume
 from tests.pure.forked import spec
 from tests.pure.samples import STACK
 
@@ -47,26 +46,6 @@ def baseline(storage_class: str) -> dict[str, Any]:
             "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}],
         },
     }
-
-
-def volume(folder: Path, storage_class: str) -> dict[str, Any]:
-    """A volume of the node, as a provisioner would make one."""
-    folder.mkdir()
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": folder.name},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "capacity": {"storage": "1Mi"},
-            "storageClassName": storage_class,
-            "hostPath": {"path": str(folder), "type": "Directory"},
-        },
-    }
-
-
-def claims(kubectl: Kubectl) -> list[str]:
-    return sorted(map(name_of, json.loads(kubectl("get", "pvc", "-o", "json"))["items"]))
 
 
 def test_its_volume_is_new_and_goes_with_it(

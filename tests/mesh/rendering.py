@@ -1,4 +1,4 @@
-"""Applications on the real API server, and everything that baseline, flows and doctor would make beside them."""
+"""Applications on the real API server, and all that baseline, flows and doctor would make beside them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kardinal_infra import Baseline, Flow
-from kardinal_infra.snapshot import read_live
 from kardinal_infra.doctor import plan_probe
 from kardinal_infra.live import pod_template
 from kardinal_infra.routing.virtual_service import inserted
+from kardinal_infra.snapshot import read_live
 from kardinal_infra.topology import Topology
 from tests.components import recorder
 from tests.components.recorder import Hidden, Stack
 from tests.mesh.conftest import IMAGE, Manifest, Mesh
-
 
 SERVER_SIDE = ("--server-side", "--force-conflicts")
 
@@ -52,7 +51,7 @@ class Adopted:
         live = read_live(self.mesh.namespace, kubeconfig=self.mesh.kubeconfig)
         forks = self.forks[flow] if flow else {}
         plan = plan_probe(self.topology, live, "doctor-abcdefgh", IMAGE, forks=forks, **options)
-        return [dict(item) for item in (plan.job, *plan.objects)]
+        return [dict(item) for item in (*plan.jobs, *plan.objects)]
 
 
 def adopt(mesh: Mesh, objects: Iterable[Manifest], config: dict[str, Any]) -> Adopted:

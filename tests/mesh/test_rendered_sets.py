@@ -1,19 +1,20 @@
 """Everything that baselines, flows and the doctor make: valid to the API server, and nothing to analyze.
 
-Whole applications with several flows of different kinds beside each other, and a probe on top: two of them in one
-namespace must not get into each other's way, either.
+Whole applications with several flows of different kinds beside each other, and a probe on top: two of them in
+one namespace must not get into each other's way, either.
 """
 
 from __future__ import annotations
 
 import runpy
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
 
 from kardinal_infra.names import ANNOTATION_STACK
 from lab.settings import Lab
@@ -22,17 +23,20 @@ from tests.mesh.conftest import Manifest, Mesh
 from tests.mesh.rendering import SERVER_SIDE, Adopted, adopt, keep, pods, rendered
 from tests.package.examples import FOLDER, default_config, project, stacks
 from tests.pure import samples
+from tests.pure.random_routes import Cluster, clusters
 
 pytestmark = pytest.mark.lab
 
-EVERYTHING = yaml.safe_load(Path(__file__).with_name("everything.yaml").read_text())
-"""Objects and baseline of an application with all that flows have to do with."""
+EVERYTHING = Path(__file__).with_name("everything.yaml").read_text()
+"""Objects and baseline of an application with all that flows have to do with; NAMESPACE stands for it."""
 
 ALLOWED = ["api.example.com", "http://plain.example.com", "tcp://192.0.2.7:6379"]
 BOTH = ("orders", "users")
 
 FLOWS: dict[str, dict[str, Any]] = {
-    "by-env": {"services": {name: {"image": f"{name}:2"} for name in ("page", "api", "mail", "cart", "store")}},
+    "by-env": {
+        "services": {name: {"image": f"{name}:2"} for name in ("page", "api", "mail", "cart", "store")}
+    },
     "by-pooler": {
         "services": {"page": {"image": "page:2", "env": {"LEVEL": "debug"}}},
         "databases": {name: {"handover": "sidecar"} for name in BOTH},
@@ -47,8 +51,6 @@ FLOWS: dict[str, dict[str, Any]] = {
     "working": {"services": {"worker": {"image": "worker:2", "env": {"QUEUE": "mine"}, "replicas": 1}}},
 }
 
-Named = Callable[[], Mesh]
-
 
 @pytest.fixture
 def place(lab: Lab) -> Iterator[Mesh]:
@@ -60,11 +62,15 @@ def place(lab: Lab) -> Iterator[Mesh]:
     made.kubectl("delete", "namespace", made.namespace, "--wait=false")
 
 
+def accepted(place: Mesh, objects: list[Manifest]) -> None:
+    """The API server takes all objects, and has no warning about any of them."""
+    shown = place.apply(objects, *SERVER_SIDE, "--dry-run=server", "--warnings-as-errors")
+    assert shown.count("(server dry run)") == len(objects)
+
+
 def check(place: Mesh, objects: list[Manifest]) -> None:
-    """The API server takes all objects and the pods that come of them; then they are made, without pods."""
-    shown = place.apply([*objects, *pods(objects)], *SERVER_SIDE, "--dry-run=server")
-    assert shown.count("(server dry run)") == len(objects) + len(list(pods(objects)))
-    assert "Warning" not in shown
+    """Objects and the pods that come of them are accepted; then they are made, with nothing that runs."""
+    accepted(place, [*objects, *pods(objects)])
     keep(place, objects)
 
 
@@ -78,22 +84,31 @@ def check_flows(adopted: Adopted, flows: dict[str, dict[str, Any]]) -> list[Mani
     for flow in (None, next(iter(flows))):
         objects = adopted.doctor(flow, baggage=True)
         check(adopted.mesh, objects)
-        made += objects
     return made
 
 
-@pytest.mark.parametrize("kind", ["istio", "gateway-api"])
-def test_an_application_with_everything(place: Mesh, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "flows"), [("istio", list(FLOWS)), ("gateway-api", ["by-env", "locked"])])
+def test_an_application_with_everything(place: Mesh, kind: str, flows: list[str]) -> None:
     name = {"istio": "edge", "gateway-api": "public"}[kind]
     gateway = {"existing": {"kind": kind, "name": name, "namespace": place.namespace}}
-    adopted = adopt(place, EVERYTHING["objects"], {**EVERYTHING["baseline"], "gateway": gateway})
+    application = yaml.safe_load(EVERYTHING.replace("NAMESPACE", place.namespace))
+    adopted = adopt(place, application["objects"], {**application["baseline"], "gateway": gateway})
     check(place, adopted.added)
 
-    made = check_flows(adopted, FLOWS)
+    made = check_flows(adopted, {flow: FLOWS[flow] for flow in flows})
 
     kinds = {item["kind"] for item in made}
     assert kinds >= {
-        *("Deployment", "StatefulSet", "Service", "Secret", "Job", "HTTPRoute", "GRPCRoute", "VirtualService"),
+        *(
+            "Deployment",
+            "StatefulSet",
+            "Service",
+            "Secret",
+            "Job",
+            "HTTPRoute",
+            "GRPCRoute",
+            "VirtualService",
+        ),
         *("Sidecar", "ServiceEntry", "NetworkPolicy", "AuthorizationPolicy", "PeerAuthentication"),
         "RequestAuthentication",
     }
@@ -130,3 +145,19 @@ def test_the_voting_app_and_every_example_of_a_flow(place: Mesh, monkeypatch: py
         check(place, made)
     check_flows(adopted, {"plain": {"services": {"votes-api": {"image": "votes-api:2"}}}})
     assert "No validation issues found" in place.analyze()
+
+
+def test_routes_of_random_applications(place: Mesh) -> None:
+    routes: list[Manifest] = []
+
+    @settings(max_examples=40, deadline=None, database=None, derandomize=True)
+    @given(clusters())
+    def collect(cluster: Cluster) -> None:
+        for flow in cluster.flows:
+            for route in cluster.derived(flow, cluster.baseline):
+                metadata = {"name": route["metadata"]["name"], "namespace": place.namespace}
+                routes.append({**route, "metadata": metadata})
+
+    collect()
+    assert {route["kind"] for route in routes} == {"HTTPRoute", "GRPCRoute"}
+    accepted(place, routes)

@@ -23,7 +23,9 @@ def told(parent: dict[str, Any], controller: str = "istio", **conditions: Any) -
 def problems(parents: list[Any], *status: dict[str, Any]) -> list[str]:
     metadata = {"name": "own", "namespace": "shop", "generation": 2}
     route = {"metadata": metadata, "spec": {"parentRefs": parents}, "status": {"parents": list(status)}}
-    return [line.removeprefix("HTTPRoute shop/own is not in effect at ") for line in acceptance_problems(route)]
+    return [
+        line.removeprefix("HTTPRoute shop/own is not in effect at ") for line in acceptance_problems(route)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,9 @@ def test_nothing_is_wrong_once_every_parent_took_the_route(parents: list[Any], s
         ),
     ],
 )
-def test_each_parent_that_did_not_is_named(parents: list[Any], status: list[Any], expected: list[str]) -> None:
+def test_each_parent_that_did_not_is_named(
+    parents: list[Any], status: list[Any], expected: list[str]
+) -> None:
     found = problems(parents, *status)
     assert len(found) == len(expected)
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), found

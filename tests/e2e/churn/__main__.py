@@ -17,6 +17,7 @@ from lab.report import Report
 from lab.settings import from_environment
 from lab.toolchain import ensure_pulumi
 from tests.e2e import bringup
+from tests.e2e.churn.patience import make_patient
 from tests.e2e.churn.run import churn
 
 NAMESPACE = "churn"
@@ -38,6 +39,7 @@ def main(
         bringup.neon_service(lab, folder, "20500-20999") as neon,
         bringup.adopted(lab, variables, neon, folder, NAMESPACE) as production,
     ):
+        make_patient(production)
         report.line("churn", f"production is up at http://{NAMESPACE}.localhost, and nothing beside it")
         verdict = churn(
             production,

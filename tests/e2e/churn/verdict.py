@@ -140,11 +140,12 @@ class Verdict:
     def line(self) -> str:
         """How it stands, in one line."""
         tally = self.tally
-        wrong = sum(tally.wrong().values())
+        wrong = tally.wrong()
+        kinds = f" ({'; '.join(f'{kind}: {outcome}' for kind, outcome in wrong)})" if wrong else ""
         tagged = tally.count("rising", "up", "falling", "gone")
         return (
             f"{self.cycles} cycles, {self.untagged} untagged and {tagged} tagged requests, {self.votes}"
-            f" votes, {wrong} wrong or failed, {len(self.engine)} failed engine runs"
+            f" votes, {sum(wrong.values())} wrong or failed{kinds}, {len(self.engine)} failed engine runs"
         )
 
     def table(self) -> Table:

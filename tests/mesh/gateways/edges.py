@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,15 +18,20 @@ from tests.mesh.conftest import EFFECT_SECONDS, Manifest, Mesh
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 ISTIO_API = "networking.istio.io/v1"
 INGRESS = "ingress"
-"""Name of the gateway pods' Deployment and Service, and their label `istio`."""
+"""Name of the gateway pods' Deployment and Service."""
 
 PORTS = {"http": (80, 8080), "https": (443, 8443)}
 """Port of the Service, and of the proxy's container."""
 
 
-def ingress_gateway() -> list[Manifest]:
+def selector(namespace: str) -> dict[str, str]:
+    """Labels of a namespace's gateway pods: Istio Gateways select pods of all namespaces."""
+    return {"istio": f"{INGRESS}-{namespace}"}
+
+
+def ingress_gateway(namespace: str) -> list[Manifest]:
     """What the Helm chart `istio/gateway` makes: an injected proxy that may read its certificates."""
-    labels = {"istio": INGRESS}
+    labels = selector(namespace)
     account = {"kind": "ServiceAccount", "name": INGRESS}
     reads = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]}
     pod = {
@@ -68,13 +74,13 @@ def ingress_gateway() -> list[Manifest]:
     ]
 
 
-def istio_gateway(name: str, *servers: Manifest) -> Manifest:
-    """An Istio Gateway on the ingress gateway's pods."""
+def istio_gateway(namespace: str, name: str, *servers: Manifest) -> Manifest:
+    """An Istio Gateway on the ingress gateway's pods of a namespace."""
     return {
         "apiVersion": ISTIO_API,
         "kind": "Gateway",
         "metadata": {"name": name},
-        "spec": {"selector": {"istio": INGRESS}, "servers": list(servers)},
+        "spec": {"selector": selector(namespace), "servers": list(servers)},
     }
 
 
@@ -96,8 +102,8 @@ def api_gateway(name: str, *listeners: Manifest) -> Manifest:
 
 def listener(name: str, scheme: str, namespace: str, **more: Any) -> Manifest:
     """A listener that takes routes of one other namespace."""
-    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
-    allowed = {"namespaces": {"from": "Selector", "selector": selector}}
+    labels = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    allowed = {"namespaces": {"from": "Selector", "selector": labels}}
     return {
         "name": name,
         "port": PORTS[scheme][0],
@@ -116,6 +122,9 @@ def tls_secret(name: str, pair: tuple[str, str]) -> Manifest:
         "type": "kubernetes.io/tls",
         "stringData": {"tls.crt": pair[0], "tls.key": pair[1]},
     }
+
+
+_trusted = cache(trusted)
 
 
 @dataclass(frozen=True)
@@ -147,17 +156,16 @@ class Outside:
     address: str
     authority: str = ""
 
-    def ask(self, url: str, **headers: str) -> Page:
-        """Sends one GET; header names are written with `_`."""
+    def ask(self, url: str, headers: Mapping[str, str] | None = None) -> Page:
+        """Sends one GET."""
         parts = urlsplit(url)
         port = parts.port or PORTS[parts.scheme][0]
         target = parts._replace(netloc=f"{self.address}:{port}").geturl()
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        with httpx.Client(verify=trusted(self.authority), trust_env=False, timeout=10) as client:
+        with httpx.Client(verify=_trusted(self.authority), trust_env=False, timeout=10) as client:
             try:
                 answer = client.get(
                     target,
-                    headers={"host": parts.netloc, **named},
+                    headers={"host": parts.netloc, **(headers or {})},
                     extensions={"sni_hostname": parts.hostname},
                 )
             except httpx.TransportError as error:
@@ -168,17 +176,9 @@ class Outside:
         [by] = [name for (name, _), target in self.mesh.ports.items() if target == number]
         return Page(by, {name.lower(): value for name, value in received.items()}, answer.headers)
 
-    def settles(self, url: str, wanted: str, **headers: str) -> Page:
+    def settles(self, url: str, wanted: str) -> Page:
         """Asks until the wanted Service answers, or the time is over; what was answered last."""
         deadline = time.monotonic() + EFFECT_SECONDS
-        while (page := self.ask(url, **headers)).by != wanted and time.monotonic() < deadline:
+        while (page := self.ask(url)).by != wanted and time.monotonic() < deadline:
             time.sleep(0.3)
         return page
-
-
-def until(condition: Callable[[], Any], seconds: float = EFFECT_SECONDS) -> Any:
-    """Looks until there is something to see; what was seen last."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < deadline:
-        time.sleep(0.3)
-    return found

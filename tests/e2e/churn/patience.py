@@ -1,0 +1,37 @@
+"""Makes production's probes patient, so that a starved machine is not taken for a broken application.
+
+The churn takes all that the machine has. A readiness probe that has to wait for too long takes production's
+only replica out of service, and every caller gets 503, whatever flows there are. Forks inherit the probes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.e2e.bringup import READY_SECONDS, eventually
+from tests.e2e.production import Production
+
+DEPLOYMENTS = ("voting-app-ui", "votes-api")
+PROBES = ("readinessProbe", "livenessProbe")
+PATIENCE = {"timeoutSeconds": 60, "failureThreshold": 10}
+
+
+def make_patient(production: Production) -> None:
+    """Changes the Deployments, as a person would by hand, and waits until only new pods run."""
+    container = "/spec/template/spec/containers/0"
+    changes: list[dict[str, Any]] = [
+        {"op": "add", "path": f"{container}/{probe}/{field}", "value": value}
+        for probe in PROBES
+        for field, value in PATIENCE.items()
+    ]
+    for name in DEPLOYMENTS:
+        production.cluster.patch(production.path("deployments", name), changes)
+    eventually(lambda: all(_rolled_out(production, name) for name in DEPLOYMENTS), "new pods", READY_SECONDS)
+
+
+def _rolled_out(production: Production, name: str) -> bool:
+    deployment = production.cluster.get(production.path("deployments", name)) or {}
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    return status.get("observedGeneration") == deployment["metadata"]["generation"] and all(
+        status.get(count) == wanted for count in ("replicas", "updatedReplicas", "availableReplicas")
+    )
