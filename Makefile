@@ -22,7 +22,7 @@ BENCH ?=
 
 # Every ring in a process of its own: Pulumi's runtime, its mocks and the dynamic providers keep state in the
 # interpreter. Exit code 5 says that a ring has no test of the kind that is asked for.
-RINGS := pure package components cli demo neon plugins voting_app lab neon_local databases mesh isolation doctor e2e
+RINGS := pure package components cli demo neon plugins voting_app shop lab neon_local databases mesh isolation doctor e2e
 rings = for ring in $(RINGS); do echo "== tests/$$ring: $(1)"; \
   $(PYTEST) tests/$$ring -m "$(1)" || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; done
 

@@ -1,7 +1,8 @@
 """Flows on the cluster, in the shape in which `reap` decides on branches: a flow's objects go together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 from lightkube import Client
@@ -26,25 +27,31 @@ Config = Callable[[str], str | None]
 
 
 class ClusterFlows:
-    """The flows of a namespace; `project` is the namespace.
+    """The flows of an application; `project` is its namespace.
 
     Which cluster it is follows `kubernetes:kubeconfig` and `kubernetes:context` of the configuration.
+
+    Args:
+        others: Further namespaces of the application.
     """
 
     name = "cluster"
 
+    def __init__(self, others: Sequence[str] = ()) -> None:
+        self._others = others
+
     def owned(self, project: str, config: Config) -> list[OwnedBranch]:
-        """Lists the flows that have objects in a namespace, by flow id and stack.
+        """Lists the flows that have objects in the namespaces, by flow id and stack.
 
         Args:
-            project: The namespace.
+            project: The application's namespace.
             config: The configuration of a stack, by `namespace:key`.
 
         Raises:
             ClusterError: They cannot be listed completely.
         """
         with _client(project, config) as client:
-            return _flows(client, project)
+            return _flows(client, (project, *self._others))
 
     def remove(self, branch: OwnedBranch, config: Config, still: Callable[[OwnedBranch], bool]) -> bool:
         """Deletes all objects of a listed flow, after one more look at it.
@@ -61,7 +68,8 @@ class ClusterFlows:
             ClusterError: Another stack has a flow of the same id there, or the deletion failed.
         """
         with _client(branch.project, config) as client:
-            present = _flows(client, branch.project)
+            namespaces = (branch.project, *self._others)
+            present = _flows(client, namespaces)
             now = next((flow for flow in present if flow.branch_id == branch.branch_id), None)
             if now is None:
                 return False
@@ -73,7 +81,7 @@ class ClusterFlows:
                 raise ClusterError(
                     f"flow {flow} is also one of stack {holder}: delete the older objects by hand"
                 )
-            return still(now) and bool(sweep(client, [branch.project], flow, now.stack))
+            return still(now) and bool(sweep(client, namespaces, flow, now.stack))
 
 
 def _client(namespace: str, config: Config) -> Client:
@@ -81,13 +89,14 @@ def _client(namespace: str, config: Config) -> Client:
     return connect(namespace, kubeconfig=kubeconfig, context=context)
 
 
-def _flows(client: Client, namespace: str) -> list[OwnedBranch]:
+def _flows(client: Client, namespaces: Sequence[str]) -> list[OwnedBranch]:
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for kind in KINDS:
+    for namespace, kind in product(namespaces, KINDS):
         for item in _list(client, kind, namespace):
             if stack := owner_of(item):
-                found.setdefault((str(flow_of(item)), stack), []).append(item["metadata"])
-    return [_flow(namespace, flow, stack, items) for (flow, stack), items in sorted(found.items())]
+                metadata = {**item["metadata"], "namespace": namespace}
+                found.setdefault((str(flow_of(item)), stack), []).append(metadata)
+    return [_flow(namespaces[0], flow, stack, items) for (flow, stack), items in sorted(found.items())]
 
 
 def _list(client: Client, kind: type[Any], namespace: str) -> list[dict[str, Any]]:
@@ -108,12 +117,13 @@ def _flow(namespace: str, flow: str, stack: str, items: list[dict[str, Any]]) ->
         datetime.fromisoformat(item["creationTimestamp"]) for item in items if "creationTimestamp" in item
     ]
     plural = "" if len(items) == 1 else "s"
+    homes = dict.fromkeys(item["namespace"] for item in items)
     return OwnedBranch(
         branch_id=f"{namespace}/{flow} of {stack}",
-        name=f"flow {flow}, {len(items)} object{plural} in {namespace}",
+        name=f"flow {flow}, {len(items)} object{plural} in {', '.join(homes)}",
         project=namespace,
         annotations={BRANCH_ANNOTATION_STACK: stack, BRANCH_ANNOTATION_FLOW: flow},
         # The youngest: a flow that is just being made has objects of all ages.
         created_at=max(made) if len(made) == len(items) else None,
-        other_ids=frozenset(f"{namespace}/{item['name']}" for item in items),
+        other_ids=frozenset(f"{item['namespace']}/{item['name']}" for item in items),
     )

@@ -16,7 +16,7 @@ from kardinal_infra.routing.parents import title_of
 KINDS: Mapping[str, type[Any]] = {"HTTPRoute": HTTP_ROUTES, "GRPCRoute": GRPC_ROUTES}
 """Kinds whose status tells whether they are accepted; VirtualServices have none."""
 
-ACCEPTED_SECONDS = 30.0
+ACCEPTED_SECONDS = 20.0
 """Longest wait; a mesh answers within 0.1 s, and within some seconds while its Gateway is new."""
 
 PAUSE_SECONDS = 0.1

@@ -20,6 +20,9 @@ from kardinal_infra.store import Store, StoreUse, Use
 SCHEMA_VERSION = 1
 """Version of the contract that this package writes and reads."""
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+"""Port of URLs that name none, by scheme."""
+
 Protocol = Literal["http", "grpc", "tcp"]
 GatewayKind = Literal["gateway-api", "istio"]
 Handover = Literal["env", "sidecar"]
@@ -188,8 +191,8 @@ class Gateway(StrictModel):
         Args:
             host: DNS name.
         """
-        default = {"http": 80, "https": 443}[self.scheme]
-        return f"{self.scheme}://{host}" + ("" if self.port == default else f":{self.port}")
+        usual = self.port == DEFAULT_PORTS[self.scheme]
+        return f"{self.scheme}://{host}" + ("" if usual else f":{self.port}")
 
 
 class Topology(StrictModel):

@@ -103,7 +103,7 @@ def _targets(
         targets = [Target(backend(name), place) for name, place in places]
     if cluster:
         # First what uses the branches.
-        targets = [*(Target(ClusterFlows(), place) for place in topology.namespaces), *targets]
+        targets = [Target(ClusterFlows(topology.namespaces[1:]), topology.namespace), *targets]
     return targets, project.settings(baseline)
 
 

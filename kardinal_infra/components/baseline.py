@@ -40,7 +40,8 @@ class BaselineArgs(TypedDict):
     """Name of the application; default: the namespace."""
 
     gateway: NotRequired[Mapping[str, Any]]
-    """Scheme, port, address and certificateAuthority of the entries; `existing` names the user's Gateway."""
+    """Where the entries are: scheme, port, address, certificate, certificateAuthority; `existing` names a
+    Gateway of the user's own."""
 
     entries: NotRequired[Sequence[Mapping[str, Any]]]
     """Services reached from outside, with their production hosts."""
@@ -105,7 +106,8 @@ class Baseline(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         after: list[pulumi.Resource] = []
         if config.gateway.existing is None:
-            after.append(self._gateway(Owner(stack, topology.namespace), child))
+            owner = Owner(stack, topology.namespace)
+            after.append(self._gateway(owner, config.gateway.certificate, child))
         manifests = catch_all_routes(topology, stack, live.routes, live.virtual_services)
         protected = pulumi.ResourceOptions(parent=self, protect=True)
         catch_alls = [custom_resource(manifest, protected) for manifest in manifests]
@@ -132,7 +134,18 @@ class Baseline(pulumi.ComponentResource):
         named = {"key": NAME_LABEL, "operator": "In", "values": sorted(homes)}
         return {"from": "Selector", "selector": {"matchExpressions": [named]}}
 
-    def _gateway(self, owner: Owner, opts: pulumi.ResourceOptions) -> k8s.apiextensions.CustomResource:
+    def _gateway(
+        self, owner: Owner, certificate: str | None, opts: pulumi.ResourceOptions
+    ) -> k8s.apiextensions.CustomResource:
+        allowed = {"namespaces": self._route_namespaces()}
+        listeners: list[dict[str, Any]] = [
+            {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": allowed}
+        ]
+        if certificate:
+            tls = {"mode": "Terminate", "certificateRefs": [{"name": certificate}]}
+            listeners.append(
+                {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls, "allowedRoutes": allowed}
+            )
         gateway = self.topology.gateway
         metadata = {
             **owner.metadata(gateway.name, self.topology.application),
@@ -144,17 +157,7 @@ class Baseline(pulumi.ComponentResource):
                 "apiVersion": "gateway.networking.k8s.io/v1",
                 "kind": "Gateway",
                 "metadata": metadata,
-                "spec": {
-                    "gatewayClassName": "istio",
-                    "listeners": [
-                        {
-                            "name": "http",
-                            "port": 80,
-                            "protocol": "HTTP",
-                            "allowedRoutes": {"namespaces": self._route_namespaces()},
-                        }
-                    ],
-                },
+                "spec": {"gatewayClassName": "istio", "listeners": listeners},
             },
             opts,
         )

@@ -18,7 +18,15 @@ from kardinal_infra.hook import Hook
 from kardinal_infra.models import DatabaseUse, StrictModel, Text
 from kardinal_infra.names import DEFAULT_GATEWAY, address_problem, host_problem, label_problem
 from kardinal_infra.store import Store
-from kardinal_infra.topology import Database, Entry, Gateway, GatewayKind, Service, Topology
+from kardinal_infra.topology import (
+    DEFAULT_PORTS,
+    Database,
+    Entry,
+    Gateway,
+    GatewayKind,
+    Service,
+    Topology,
+)
 
 KEY = "kardinal:baseline"
 """Config key, the beginning of every path in messages."""
@@ -49,15 +57,17 @@ class GatewayConfig(StrictModel):
 
     Attributes:
         scheme: As in URLs.
-        port: As in URLs.
+        port: As in URLs; default: the scheme's.
         address: `host:port` that a probe connects to; default: the URL's own host.
+        certificate: Secret with the certificate of the Gateway that the baseline stack makes.
         certificate_authority: PEM text of a private authority that signs the hosts' certificates.
         existing: The user's Gateway.
     """
 
     scheme: Literal["http", "https"] = "http"
-    port: int = Field(default=80, ge=1, le=65535)
+    port: int | None = Field(default=None, ge=1, le=65535)
     address: Text | None = None
+    certificate: Text | None = None
     certificate_authority: Text | None = None
     existing: ExistingGateway | None = None
 
@@ -101,7 +111,7 @@ class BaselineConfig(StrictModel):
                 namespace=existing.namespace,
                 listener=existing.listener,
                 scheme=gateway.scheme,
-                port=gateway.port,
+                port=gateway.port or DEFAULT_PORTS[gateway.scheme],
                 address=gateway.address,
                 certificate_authority=gateway.certificate_authority,
             ),
@@ -165,7 +175,11 @@ def _check_names(config: BaselineConfig, key: str) -> Iterator[Problem]:
         problem := authority_problem(config.gateway.certificate_authority)
     ):
         yield Problem(f"{key}.gateway.certificateAuthority", problem)
-    existing = config.gateway.existing
+    existing, certificate = config.gateway.existing, config.gateway.certificate
+    if certificate and existing is not None:
+        yield Problem(f"{key}.gateway.certificate", "your Gateway has its own: leave it out")
+    elif certificate and any(map(label_problem, certificate.split("."))):
+        yield Problem(f"{key}.gateway.certificate", f'"{certificate}" is no name of a Secret')
     if existing is not None and existing.kind == "istio" and existing.listener is not None:
         yield Problem(
             f"{key}.gateway.existing.listener", "an Istio Gateway has none: its hosts decide, leave it out"

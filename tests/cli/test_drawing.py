@@ -53,6 +53,17 @@ def test_overview_lists_every_flows_version_after_the_baselines_once() -> None:
     ]
 
 
+def test_a_service_in_a_namespace_of_its_own_is_shown_with_it() -> None:
+    plain = TOPOLOGY.to_plain()
+    plain["services"]["api"]["namespace"] = "data"
+    graph = overview(Topology.model_validate(plain), [])
+    assert [node.get("namespace") for node in graph["nodes"]] == [None, "data", None, None]
+    assert "api (data)<br/>baseline" in mermaid(graph)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(table(graph))
+    assert "api (data)" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_overview_without_flows_shows_the_baseline() -> None:
     graph = overview(TOPOLOGY, [])
     assert graph["nodes"][3]["versions"] == [{"version": "baseline", "branch": "main"}]

@@ -114,6 +114,17 @@ def test_a_gateway_of_one_s_own_is_used_and_not_made(preview: bool) -> None:
     assert stack.one(recorder.PROBE).inputs["checks"][0]["url"] == "https://voting.localhost"
 
 
+def test_the_gateway_gets_a_tls_listener_with_a_certificate(preview: bool) -> None:
+    stack = declare(preview=preview, gateway={"scheme": "https", "certificate": "shop-tls"})
+
+    http, https = stack.one(recorder.GATEWAY).inputs["spec"]["listeners"]
+    assert (http["protocol"], http["port"], "tls" in http) == ("HTTP", 80, False)
+    assert (https["protocol"], https["port"]) == ("HTTPS", 443)
+    assert https["tls"] == {"mode": "Terminate", "certificateRefs": [{"name": "shop-tls"}]}
+    assert https["allowedRoutes"] == http["allowedRoutes"]
+    assert stack.one(recorder.PROBE).inputs["checks"][0]["url"] == "https://voting.localhost"
+
+
 def test_without_entries_there_is_neither_production_route_nor_probe(preview: bool) -> None:
     stack = declare(preview=preview, entries=[])
 

@@ -33,9 +33,9 @@ def made(item: dict[str, Any], at: datetime = LONG_AGO) -> dict[str, Any]:
     return item
 
 
-def reaper(api: KubernetesApi, stacks: Stacks) -> Reaper:
+def reaper(api: KubernetesApi, stacks: Stacks, *others: str) -> Reaper:
     config = {"kubernetes:kubeconfig": api.kubeconfig()}
-    return Reaper([Target(ClusterFlows(), NAMESPACE)], Known(stacks), config.get, lambda: NOW)
+    return Reaper([Target(ClusterFlows(others), NAMESPACE)], Known(stacks), config.get, lambda: NOW)
 
 
 def verdicts(findings: list[Finding]) -> dict[str, tuple[str, str]]:
@@ -84,6 +84,21 @@ def test_one_object_in_a_state_keeps_the_whole_flow(full: KubernetesApi) -> None
 def test_one_young_object_keeps_the_whole_flow(full: KubernetesApi) -> None:
     full.put("jobs", made(marked("just-made"), NOW))
     assert verdicts(reaper(full, BASELINE).find())[STACK] == ("keep", "its stack is gone, but it is young")
+
+
+def test_a_flow_in_two_namespaces_goes_whole_or_stays_whole(full: KubernetesApi) -> None:
+    full.put("jobs", made(marked("far-job", namespace="far")))
+    used = {**BASELINE, "organization/kardinal/moved": StackView(LONG_AGO, holds=frozenset({"far/far-job"}))}
+    assert verdicts(reaper(full, used, "far").find())[STACK] == (
+        "keep",
+        "in use by organization/kardinal/moved",
+    )
+
+    looking = reaper(full, BASELINE, "far")
+    [finding] = [found for found in looking.find() if found.branch.stack == STACK]
+    assert finding.branch.name == f"flow dev, 4 objects in {NAMESPACE}, far"
+    assert looking.delete(finding).done == "deleted"
+    assert not [item for item in full.objects["jobs"] if item["metadata"]["name"] == "far-job"]
 
 
 def test_a_flow_id_that_two_stacks_use_is_left(full: KubernetesApi) -> None:

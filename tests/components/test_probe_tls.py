@@ -14,6 +14,7 @@ from kardinal_infra.certificates import authority_problem
 from kardinal_infra.config import load_baseline
 from kardinal_infra.errors import ConfigError, ProbeError
 from kardinal_infra.probe import ProbeCheck, run_probe
+from kardinal_infra.topology import Topology
 from tests.authority import DAY, Authority
 from tests.components import recorder
 from tests.components.test_baseline import BASELINE, declare
@@ -90,10 +91,14 @@ NOT_PEM = "must be the PEM text of a certificate"
 
 
 def gateway_problem(text: str) -> str:
+    return config_problem("certificateAuthority", certificateAuthority=text)
+
+
+def config_problem(field: str, **gateway: Any) -> str:
     with pytest.raises(ConfigError) as caught:
-        load_baseline({**BASELINE, "gateway": {"scheme": "https", "certificateAuthority": text}})
+        load_baseline({**BASELINE, "gateway": {"scheme": "https", **gateway}})
     [problem] = caught.value.problems
-    assert problem.path == "kardinal:baseline.gateway.certificateAuthority"
+    assert problem.path == f"kardinal:baseline.gateway.{field}"
     return problem.message
 
 
@@ -116,3 +121,27 @@ def test_the_probe_is_told_and_the_contract_says_it(authority: Authority, previe
     stack = declare(preview=preview, gateway=gateway)
     assert stack.one(recorder.PROBE).inputs["authority"] == authority.pem
     assert stack.exports["topology"]["gateway"]["certificateAuthority"] == authority.pem
+
+
+def test_what_only_one_kind_of_gateway_has_is_refused_for_the_others() -> None:
+    existing = {"name": "public", "namespace": "edge"}
+    assert config_problem("certificate", certificate="a b") == '"a b" is no name of a Secret'
+    assert "leave it out" in config_problem("certificate", certificate="tls", existing=existing)
+    istio = {**existing, "kind": "istio", "listener": "https"}
+    assert "leave it out" in config_problem("existing.listener", existing=istio)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "url"),
+    [
+        ({}, "http://shop.test"),
+        ({"scheme": "https"}, "https://shop.test"),
+        ({"scheme": "https", "port": 8443}, "https://shop.test:8443"),
+        ({"scheme": "https", "port": 80}, "https://shop.test:80"),
+    ],
+)
+def test_the_port_of_urls_is_the_schemes_unless_the_config_says_another(
+    gateway: dict[str, Any], url: str
+) -> None:
+    topology = load_baseline({**BASELINE, "gateway": gateway}).to_topology()
+    assert Topology.from_plain(topology.to_plain(), "baseline").gateway.url("shop.test") == url

@@ -21,7 +21,7 @@ from kardinal_infra.names import HEADER_FLOW, LABEL_FORK
 from kardinal_infra.routing import Targets, catch_all_routes, entry_route
 from tests.doctor.test_verdict import topology
 from tests.pure.gateway_model import Request, answer
-from tests.pure.random_routes import NAMESPACE, Cluster, asked_clusters
+from tests.pure.random_routes import NAMESPACE, SPREAD, Cluster, asked_clusters
 from tests.pure.samples import MANY
 
 IMAGE = "registry.example/proxyv2:1"
@@ -32,13 +32,14 @@ def probe(cluster: Cluster, live: list[dict[str, Any]], key: str, flow: str | No
     forks = cluster.flows[flow] if flow else {}
     made = []
     for service, port in cluster.application.places:
-        targets = Targets(owner, service, forks, cluster.application.services)
+        app = cluster.application
+        targets = Targets(owner.at(app.home(service)), service, forks, app.services, app.homes)
         made += probe_routes(targets, port, live, baggage=False)
     return made
 
 
 @MANY
-@given(asked_clusters(), st.data())
+@given(asked_clusters(SPREAD), st.data())
 def test_requests_without_the_probes_key_go_where_they_went(
     given_: tuple[Cluster, list[Request]], data: st.DataObject
 ) -> None:

@@ -21,7 +21,7 @@ from lab.demo_images import SHOP, SHOP_IMAGES, load_demo_images
 from lab.demo_project import Project, project_environment
 from lab.settings import Lab
 from tests.e2e.bringup import READY_SECONDS, NeonService, eventually, project_folder, remove, remove_namespace
-from tests.e2e.production import DESTROY, UP, Production, domain_of
+from tests.e2e.production import UP, Production, domain_of
 
 NAMESPACE = "shop-e2e"
 USER = 10001
@@ -107,11 +107,8 @@ def adopted_shop(lab: Lab, variables: dict[str, str], neon: NeonService, folder:
             flows.pulumi(*UP, "-s", "baseline")
             front = Page(f"http://{domain_of(NAMESPACE)}", address)
             eventually(lambda: front.ask("GET", "/").is_success, "the shop's page", READY_SECONDS)
+            # Everything that the two stacks made is in the namespace, and goes with it.
             yield Shop(flows, cluster, databases, front, NAMESPACE)
-
-            flows.pulumi("state", "unprotect", "--all", "--yes", "-s", "baseline")
-            flows.pulumi(*DESTROY, "-s", "baseline")
-            owner.pulumi(*DESTROY, "-s", "production")
     finally:
         cluster.close()
 

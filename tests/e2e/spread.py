@@ -75,9 +75,9 @@ class Spread:
     production: Production
     before: dict[str, Object]
 
-    def ask(self, host: str) -> Seen:
-        """Asks a public host for `/call`: who answered, and who answered him, each with its database."""
-        url = f"http://{self.production.page.address}/call"
+    def ask(self, host: str, path: str = "/call") -> Seen:
+        """Asks a public host: who answered, and for `/call` also who answered him, each with its database."""
+        url = f"http://{self.production.page.address}{path}"
         answer = httpx.get(url, headers={"Host": f"{host}.{DOMAIN}"}, trust_env=False, timeout=20)
         assert answer.status_code == httpx.codes.OK, answer.text
         seen: Seen = answer.json()
@@ -115,6 +115,7 @@ def adopted(lab: Lab, variables: dict[str, str], neon: NeonService, folder: Path
         remove(cluster)
         for namespace, service in ((FRONT, "front"), (BACK, "back")):
             deploy(cluster, namespace, service, databases.uri("main"))
+        open_back(cluster)
         folder.mkdir()
         project = own_project(folder, {**variables, **neon.variables})
         project.ensure_stack("baseline")
@@ -129,6 +130,42 @@ def adopted(lab: Lab, variables: dict[str, str], neon: NeonService, folder: Path
     finally:
         remove(cluster)
         cluster.close()
+
+
+def open_back(cluster: Cluster) -> None:
+    """The owner's own route of a public host, a part of which leads to the other namespace."""
+    root = "/apis/gateway.networking.k8s.io"
+    backends = {"/back": {"name": "back", "namespace": BACK}, "/": {"name": "front"}}
+    removed = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": [HEADER_FLOW]}}
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "own"},
+        "spec": {
+            "parentRefs": [{"name": "kardinal"}],
+            "hostnames": [f"front.{DOMAIN}"],
+            "rules": [
+                {
+                    "matches": [{"path": {"type": "PathPrefix", "value": path}}],
+                    "filters": [removed],
+                    "backendRefs": [{"port": 80, **backend}],
+                }
+                for path, backend in backends.items()
+            ],
+        },
+    }
+    # It lets the Gateway to this Service alone: a fork needs leave of its own.
+    grant = {
+        "apiVersion": "gateway.networking.k8s.io/v1beta1",
+        "kind": "ReferenceGrant",
+        "metadata": {"name": "own"},
+        "spec": {
+            "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": FRONT}],
+            "to": [{"group": "", "kind": "Service", "name": "back"}],
+        },
+    }
+    cluster.create(f"{root}/v1/namespaces/{FRONT}/httproutes", route)
+    cluster.create(f"{root}/v1beta1/namespaces/{BACK}/referencegrants", grant)
 
 
 def remove(cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +49,15 @@ def test_a_flow_lives_in_both_namespaces_and_leaves_nothing_in_either(spread: Sp
         assert forked(untagged, name) == [False, False], untagged
         assert [record["migrated"] for record in untagged] == [False, False]
         assert {record["database"] for record in untagged} == {before[0]["database"]}
-    production.up(name, "--expect-no-changes")
+    for host, fork in ((f"{name}-front", True), ("front", False)):
+        # From the Gateway straight to the other namespace.
+        assert forked(spread.ask(host, "/back"), name) == [fork]
+    told = production.project.kardinal("doctor", name, "--path", "/call", "--wait", "1", "--json")
+    found = json.loads(told.output)["traces"][0]["edges"]
+    assert {(edge["caller"], edge["callee"]): edge["state"] for edge in found} == {
+        ("front", "back"): "passed",
+        ("back", "front"): "missing",  # on this path it is not called
+    }
 
     production.destroy(name)
     assert spread.changed() == []

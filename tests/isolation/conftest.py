@@ -16,9 +16,10 @@ from lab.containers import import_image
 from lab.images import build_image
 from lab.settings import Lab, from_environment
 from lab.variables import is_running
+from tests.isolation.guarded import Place, place
 
-IMAGE = "kardinal.lab/isolation:1"
-"""Listens on 7001 and 7002 and says which."""
+IMAGE = "kardinal.lab/isolation:2"
+"""Listens on 7001 and 7002 and says which; has gRPC and a client of PostgreSQL besides."""
 
 SERVER = """
 import socket, threading
@@ -43,7 +44,7 @@ def running() -> Lab:
         pytest.skip("the lab is not running: python -m lab up")
     archive = build_image(
         IMAGE,
-        packages=["python3-minimal"],
+        packages=["python3-minimal", "python3-grpcio", "python3-psycopg"],
         files={"/app/server.py": SERVER},
         entrypoint=["python3", "/app/server.py"],
         user="1000:1000",
@@ -51,6 +52,13 @@ def running() -> Lab:
     )
     import_image(lab, archive)
     return lab
+
+
+@pytest.fixture(scope="session")
+def guarded(running: Lab) -> Iterator[Place]:
+    """An application that policies guard, and a flow of it."""
+    with place(running, IMAGE) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from lab.demo_project import run
-from lab.toolchain import ensure_pulumi
+from tests.engine import BranchStack, engine_project
 from tests.neon.relay import Relay, relay_to
 from tests.neon_local.server import KEY, PROJECT, Server
 
@@ -35,55 +31,19 @@ REQUEST: dict[str, Any] = {
     "ttl": "24h",
     "annotations": {"kardinal-flow": "engine"},
 }
-ONE_BRANCH = """
-    import json
-    import pulumi
-    from kardinal_infra.databases.branching import BranchRequest, backend
-
-    branch = backend("neon").declare("votes", BranchRequest(**json.loads('REQUEST')))
-    pulumi.export("uri", branch.uri)
-    pulumi.export("branch", branch.branch_id)
-"""
 
 
 @dataclass
-class Stack:
-    """A Pulumi project with one stack, worked on by the real command line.
+class Stack(BranchStack):
+    """A stack on the local Neon service.
 
     Attributes:
-        service: The Neon service.
+        service: The service.
         relay: Counts what the provider asks of it.
-        folder: Program and state.
-        environment: Of the engine.
     """
 
     service: Server
     relay: Relay
-    folder: Path
-    environment: dict[str, str]
-
-    def write(self, program: str) -> None:
-        (self.folder / "__main__.py").write_text(textwrap.dedent(program))
-
-    def ask(self, **changes: Any) -> None:
-        """Makes a program with one branch, asked for as a flow does."""
-        self.write(ONE_BRANCH.replace("REQUEST", json.dumps({**REQUEST, **changes})))
-
-    def attempt(self, *arguments: str) -> tuple[int, str]:
-        ran = run(["pulumi", *arguments, "--non-interactive"], self.folder, self.environment)
-        return ran.code, ran.output
-
-    def pulumi(self, *arguments: str) -> str:
-        code, output = self.attempt(*arguments)
-        assert code == 0, output
-        return output
-
-    def up(self, *arguments: str) -> dict[str, Any]:
-        self.pulumi("up", "--yes", "--skip-preview", *arguments)
-        return json.loads(self.pulumi("stack", "output", "--json", "--show-secrets"))
-
-    def destroy(self) -> None:
-        self.pulumi("destroy", "--yes", "--skip-preview")
 
     def secret_outputs(self) -> set[str]:
         shown = json.loads(self.pulumi("stack", "output", "--json"))
@@ -95,33 +55,12 @@ class Stack:
     def names(self) -> list[str]:
         return sorted(branch["name"] for branch in self.service.get("/branches")["branches"])
 
-    def everything_stored(self) -> str:
-        stored = self.folder / "state"
-        return "\n".join(path.read_text(errors="replace") for path in stored.rglob("*") if path.is_file())
-
 
 @pytest.fixture
 def stack(service: Server, tmp_path: Path) -> Iterator[Stack]:
-    (tmp_path / "state").mkdir()
-    (tmp_path / "Pulumi.yaml").write_text("name: kardinal\nruntime: python\n")
-    folders = [str(Path(sys.executable).parent), str(ensure_pulumi()), os.environ["PATH"]]
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("NEON_", "PULUMI_"))
-    }
     with relay_to(f"http://127.0.0.1:{service.port}") as relay:
-        environment = {
-            **inherited,
-            "PATH": os.pathsep.join(folders),
-            "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": "engine-test",
-            "PULUMI_HOME": str(tmp_path / "home"),
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "NEON_API_KEY": KEY,
-            "NEON_API_HOST": relay.url,
-        }
-        made = Stack(service, relay, tmp_path, environment)
-        made.pulumi("stack", "init", "dev")
+        project = engine_project(tmp_path, "", NEON_API_KEY=KEY, NEON_API_HOST=relay.url)
+        made = Stack(project, "neon", REQUEST, service, relay)
         made.ask()
         yield made
 
@@ -333,7 +272,7 @@ def test_a_killed_engine_leaves_no_provider_behind_and_the_next_update_converges
     stack.relay.cut_in = kill_engine_after_the_create
     with subprocess.Popen(
         ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
-        cwd=stack.folder,
+        cwd=stack.project.folder,
         env=stack.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from random import Random
@@ -16,6 +17,8 @@ from tests.pure.gateway_model import Request
 
 NAMESPACE = "shop"
 ELSEWHERE = "other"
+SPREAD = (NAMESPACE, NAMESPACE, "data", ELSEWHERE)
+"""Where services of an application in several namespaces can be."""
 NAMES = ("web", "votes", "cart", "mail", "stock")
 VERSIONS = ("votes-canary", "web-green")  # Services that no topology declares
 FLOWS = ("a", "dev", "pr-7")
@@ -30,11 +33,15 @@ SECONDS = 12
 
 @dataclass
 class Application:
-    """Services with their ports, and which of the ports speak gRPC and are routed so."""
+    """Services with their ports, which of the ports speak gRPC and are routed so, and where services are."""
 
     services: tuple[str, ...]
     ports: dict[str, tuple[int, ...]]
     grpc: frozenset[tuple[str, int]] = field(default_factory=frozenset)
+    homes: dict[str, str] = field(default_factory=dict)
+
+    def home(self, service: str) -> str:
+        return self.homes.get(service, NAMESPACE)
 
     @property
     def places(self) -> list[tuple[str, int]]:
@@ -52,13 +59,14 @@ class Cluster:
 
     def derived(self, flow: str, live: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The flow's routes, made at any time, in any order, of any age beside the baseline's."""
-        owner = Owner(f"organization/shop/{flow}", NAMESPACE, flow)
+        owner, app = Owner(f"organization/shop/{flow}", NAMESPACE, flow), self.application
         try:
             made = [
                 route
-                for service, port in self.application.places
+                for service, port in app.places
                 for route in flow_routes(
-                    owner, service, port, live, self.flows[flow], self.application.services
+                    *(owner.at(app.home(service)), service, port, live, self.flows[flow], app.services),
+                    app.homes,
                 )
             ]
         except ValueError:
@@ -81,12 +89,13 @@ def named(values: dict[str, str]) -> list[dict[str, str]]:
     return [{"type": "Exact", "name": name, "value": value} for name, value in values.items()]
 
 
-def application_of(random: Random) -> Application:
+def application_of(random: Random, namespaces: Sequence[str] = (NAMESPACE,)) -> Application:
     """One to four services with one or two ports each; a quarter of the ports are routed as gRPC."""
     services = tuple(random.sample(NAMES, random.randint(1, 4)))
     ports = {name: random.choice(((80,), (80, 9000), (9000,))) for name in services}
     places = [(name, port) for name in services for port in ports[name]]
-    return Application(services, ports, frozenset(place for place in places if random.random() < 0.25))
+    grpc = frozenset(place for place in places if random.random() < 0.25)
+    return Application(services, ports, grpc, {name: random.choice(namespaces) for name in services})
 
 
 def http_match(random: Random) -> dict[str, Any]:
@@ -127,7 +136,15 @@ def _rule(random: Random, application: Application, service: str, port: int, grp
         [service, *VERSIONS, *(name for name in application.services if name != service)],
         k=random.choice((0, 1, 1, 2)),
     )
-    backends = [{"name": name, "port": port, "weight": random.choice((0, 1, 9))} for name in names]
+    backends = [
+        {
+            "name": name,
+            "port": port,
+            "weight": random.choice((0, 1, 9)),
+            **_place(application, service, name),
+        }
+        for name in names
+    ]
     if random.random() < 0.1:
         backends.append({"name": random.choice(NAMES), "namespace": ELSEWHERE, "port": port, "weight": 1})
     if backends:
@@ -135,16 +152,28 @@ def _rule(random: Random, application: Application, service: str, port: int, grp
     return rule
 
 
+def _place(application: Application, service: str, name: str) -> dict[str, str]:
+    """Of a backend; without it a declared Service's name means a version in the route's own namespace."""
+    home = application.home(name)
+    return {"namespace": home} if name in application.services and home != application.home(service) else {}
+
+
 def _created(second: int) -> str:
     return f"2026-01-01T00:00:{second:02d}Z"
 
 
 def _route(
-    kind: str, name: str, service: str, port: int, rules: list[dict[str, Any]], second: int
+    kind: str,
+    name: str,
+    place: tuple[str, int],
+    rules: list[dict[str, Any]],
+    second: int,
+    namespace: str,
 ) -> dict[str, Any]:
+    service, port = place
     return {
         "kind": kind,
-        "metadata": {"name": name, "namespace": NAMESPACE, "creationTimestamp": _created(second)},
+        "metadata": {"name": name, "namespace": namespace, "creationTimestamp": _created(second)},
         "spec": {
             "parentRefs": [{"group": "", "kind": "Service", "name": service, "port": port}],
             "rules": rules,
@@ -158,16 +187,16 @@ def baseline_of(random: Random, application: Application, extra: int, many: bool
     for service, port in application.places:
         kind = "GRPCRoute" if (service, port) in application.grpc else "HTTPRoute"
         everything = {"backendRefs": [{"name": service, "port": port}]}
-        routes.append(_route(kind, f"{service}-{port}-all", service, port, [everything], 5))
+        home, place = application.home(service), (service, port)
+        routes.append(_route(kind, f"{service}-{port}-all", place, [everything], 5, home))
     for index in range(extra):
         service, port = random.choice(application.places)
         grpc = (service, port) in application.grpc
         size = 40 if many and index == 0 else random.randint(1, 4)
         rules = [_rule(random, application, service, port, grpc) for _ in range(size)]
         kind = "GRPCRoute" if grpc else "HTTPRoute"
-        routes.append(
-            _route(kind, f"{service}-{port}-{index}", service, port, rules, random.randrange(SECONDS))
-        )
+        name, second = f"{service}-{port}-{index}", random.randrange(SECONDS)
+        routes.append(_route(kind, name, (service, port), rules, second, application.home(service)))
     return routes
 
 
@@ -183,11 +212,16 @@ def flows_of(random: Random, services: tuple[str, ...]) -> dict[str, dict[str, s
 
 
 @st.composite
-def clusters(draw: st.DrawFn) -> Cluster:
-    """A cluster made from one number: hypothesis draws few values fast, and its size apart to shrink by."""
+def clusters(draw: st.DrawFn, namespaces: Sequence[str] = (NAMESPACE,)) -> Cluster:
+    """A cluster made from one number: hypothesis draws few values fast, and its size apart to shrink by.
+
+    Args:
+        draw: Hypothesis' own.
+        namespaces: Where services can be.
+    """
     seed, extra, size = draw(st.integers(0, 2**32)), draw(st.integers(0, 4)), draw(st.integers(0, 7))
     random = Random(seed)
-    application = application_of(random)
+    application = application_of(random, namespaces)
     baseline = baseline_of(random, application, extra, many=size == 0)
     return Cluster(application, baseline, flows_of(random, application.services), seed)
 
@@ -208,9 +242,11 @@ def requests_of(random: Random, application: Application, count: int) -> list[Re
 
 
 @st.composite
-def asked_clusters(draw: st.DrawFn) -> tuple[Cluster, list[Request]]:
+def asked_clusters(
+    draw: st.DrawFn, namespaces: Sequence[str] = (NAMESPACE,)
+) -> tuple[Cluster, list[Request]]:
     """A cluster, and requests to its Services."""
-    cluster = draw(clusters())
+    cluster = draw(clusters(namespaces))
     return cluster, requests_of(Random(cluster.seed + 1), cluster.application, draw(st.integers(1, 8)))
 
 

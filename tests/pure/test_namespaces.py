@@ -143,10 +143,8 @@ def test_selectors_and_policies_are_judged_where_the_fork_is() -> None:
 
     rule = {"from": [{"podSelector": {"matchLabels": {"app": UI}}}]}
     spec = {"podSelector": {"matchLabels": {"app": API}}, "ingress": [rule]}
-    other_pods = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
-        **rule["from"][0],
-    }
+    names = {"kubernetes.io/metadata.name": NAMESPACE}
+    other_pods = {"namespaceSelector": {"matchLabels": names}, **rule["from"][0]}
     for peers, admitted in (([rule["from"][0]], False), ([other_pods], True)):
         policy = {**POLICY, "spec": {**spec, "ingress": [{"from": peers}]}}
         found = plan(live(back={"policies": [policy]}))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kardinal_infra.names import HEADER_FLOW
 from tests.pure.gateway_model import NOT_FOUND, Request, answer
-from tests.pure.random_routes import Cluster, asked_clusters, clusters, copied
+from tests.pure.random_routes import SPREAD, Application, Cluster, asked_clusters, clusters, copied
 from tests.pure.samples import MANY
 
 Asked = tuple[Cluster, list[Request]]
@@ -21,7 +21,7 @@ def tagged(request: Request, flow: str) -> Request:
 
 
 @MANY
-@given(asked_clusters())
+@given(asked_clusters(SPREAD))
 def test_requests_without_a_known_key_never_notice_a_flow(given_: Asked) -> None:
     cluster, asked = given_
     routes = cluster.everything()
@@ -32,28 +32,40 @@ def test_requests_without_a_known_key_never_notice_a_flow(given_: Asked) -> None
 
 
 @MANY
-@given(asked_clusters())
+@given(asked_clusters(SPREAD))
 def test_requests_with_a_key_reach_exactly_the_forks_of_that_flow(given_: Asked) -> None:
     cluster, asked = given_
     routes = cluster.everything()
     for flow, forks in cluster.flows.items():
         for request in asked:
             before, got = answer(cluster.baseline, request), answer(routes, tagged(request, flow))
-            # Where the baseline sent it to: a declared service, or a version of the one that was asked.
-            # What is in another namespace is neither.
-            targets = {
-                name if name in cluster.application.services else request.service
-                for name in before
-                if "/" not in name
-            }
+            targets = {target(cluster.application, request.service, name) for name in before}
             if before == NOT_FOUND or not targets & forks.keys():
                 assert got.keys() == before.keys()
             else:
-                assert got.keys() == {forks[target] for target in targets & forks.keys()}
+                assert got.keys() == {
+                    shown(cluster.application, request.service, name, forks[name])
+                    for name in targets & forks.keys()
+                }
+
+
+def target(application: Application, asked: str, answered: str) -> str | None:
+    """Where the baseline sent a request to: a declared service, a version of the asked one, or neither."""
+    namespace, _, name = answered.rpartition("/")
+    namespace = namespace or application.home(asked)
+    if name in application.services and application.home(name) == namespace:
+        return name
+    return asked if namespace == application.home(asked) else None
+
+
+def shown(application: Application, asked: str, service: str, fork: str) -> str:
+    """How the model names a fork that answers for a service."""
+    home = application.home(service)
+    return fork if home == application.home(asked) else f"{home}/{fork}"
 
 
 @MANY
-@given(clusters(), st.data())
+@given(clusters(SPREAD), st.data())
 def test_removing_a_flow_gives_back_the_table_without_it(cluster: Cluster, data: st.DataObject) -> None:
     gone = data.draw(st.sampled_from(sorted(cluster.flows)))
     assert [route for route in cluster.everything() if flow_of(route) != gone] == cluster.everything(
@@ -62,7 +74,7 @@ def test_removing_a_flow_gives_back_the_table_without_it(cluster: Cluster, data:
 
 
 @MANY
-@given(clusters())
+@given(clusters(SPREAD))
 def test_route_objects_fit_the_api_and_share_no_name(cluster: Cluster) -> None:
     before = copied(cluster.baseline)
     routes = cluster.everything()

@@ -12,26 +12,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab.demo_images import DEMO_IMAGES, DemoImage, contents
+from lab.demo_images import DEMO_IMAGES
 from tests.loopback import Answer, Request, serving
-from tests.voting_app.harness import Database, Program, Start, Upstream, eventually
+from tests.voting_app.harness import Database, Program, Start, Upstream, eventually, lay_out
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder /app of each image, by the image's name."""
     return {
-        image.name: _lay_out(image, tmp_path_factory.mktemp(image.name.replace(":", "-")))
+        image.name: lay_out(image, tmp_path_factory.mktemp(image.name.replace(":", "-")))
         for image in DEMO_IMAGES
     }
-
-
-def _lay_out(image: DemoImage, root: Path) -> Path:
-    for target, file in contents(image).items():
-        path = root / target.lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, path)
-    return root / "app"
 
 
 @pytest.fixture

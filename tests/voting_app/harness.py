@@ -1,6 +1,7 @@
 """What the voting app's tests are made of: its programs, a PostgreSQL, a stand-in for votes-api."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ import httpx
 import psycopg2
 
 from kardinal_infra.neon_local.programs import Account, find_programs, reachable_programs
+from lab.demo_images import DemoImage, contents
 
 NOBODY = 65534  # PostgreSQL refuses to run as root
 
@@ -22,6 +24,15 @@ def eventually(check: Callable[[], bool], seconds: float = 30) -> None:
     while not check():
         assert time.monotonic() < deadline, f"still not so after {seconds} s"
         time.sleep(0.02)
+
+
+def lay_out(image: DemoImage, root: Path) -> Path:
+    """Copies what an image holds into a folder; its /app there."""
+    for target, file in contents(image).items():
+        path = root / target.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, path)
+    return root / "app"
 
 
 @dataclass

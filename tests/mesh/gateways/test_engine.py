@@ -31,7 +31,7 @@ entry = flow_entry(app, read_live(app.namespace), owner, 0, forks)
 routes = FlowRoutes("dev", {"mesh": mesh, "entries": [entry], "drain_seconds": 0})
 check = {"url": app.gateway.url("dev-page.shop.test"), "headers": {"x-kardinal-fork": "FORK"}}
 metadata = [route.metadata for route in routes.routes]
-probe_hosts("dev", app.gateway, [check], metadata, routes, [routes])
+probe_hosts("dev", app.gateway, [check], metadata, None, [routes])
 """
 UP = ("up", "--yes", "--skip-preview")
 
