@@ -7,8 +7,8 @@ cannot do is an error before anything is created.
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, cast
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, Self, cast
 
 import pulumi
 
@@ -100,6 +100,18 @@ class Branch:
     uri: pulumi.Output[str]
     pooled_uri: pulumi.Output[str]
     expires_at: pulumi.Output[str | None]
+
+    @classmethod
+    def of(cls, resource: pulumi.Resource, **outputs: pulumi.Output[str]) -> Self:
+        """Takes the branch of a resource.
+
+        Args:
+            resource: Its outputs have the names of the fields.
+            outputs: Those that have other names, by field.
+        """
+        names = [field.name for field in fields(cls) if field.name not in {"resource", *outputs}]
+        taken: dict[str, Any] = {name: getattr(resource, name) for name in names}
+        return cls(resource=resource, **taken, **outputs)
 
 
 class BranchingBackend(Protocol):

@@ -72,7 +72,8 @@ def is_missing(host: PublicHost) -> bool:
     """
     kind = _KINDS.get(host.gateway.kind or "", "gateways.gateway.networking.k8s.io")
     readable = kind not in host.live.hidden or (
-        host.gateway.kind != "istio" and host.gateway.namespace == host.live.namespace
+        host.gateway.kind != "istio"
+        and host.gateway.namespace in {live.namespace for live in host.live.everywhere()}
     )
     served = host.live.has_gateway_api or host.gateway.kind == "istio"
     return host.found is None and readable and served

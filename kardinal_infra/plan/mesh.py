@@ -86,7 +86,10 @@ def fork_route_problems(namespace: str, name: str, service: Service, live: LiveO
         Sentences.
     """
     if service.ports and not service.routed_ports:
-        yield f'service "{name}" has only tcp ports: their traffic carries no header to route a flow by'
+        yield (
+            f'service "{name}" has only tcp ports: their traffic carries no header to route a flow by;'
+            " flows can have one of their own when the baseline names it in `stores`"
+        )
     if live.has_gateway_api and live.of(namespace).service(name) is not None:
         yield from (conflict.message for conflict in fork_conflicts(namespace, name, service, live))
 

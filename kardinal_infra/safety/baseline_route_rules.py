@@ -15,6 +15,7 @@ from kardinal_infra.routing.parents import matches_of, rules_of, title_of
 from kardinal_infra.routing.public_hosts import production_host
 from kardinal_infra.routing.virtual_service import baseline_entries
 from kardinal_infra.safety.case import Case
+from kardinal_infra.safety.expressions import BROKEN_EXPRESSION
 from kardinal_infra.safety.findings import Hit, Rule
 
 
@@ -202,6 +203,7 @@ def _removes_key(rule: Mapping[str, Any]) -> bool:
 BASELINE_RULES: tuple[Rule, ...] = (
     Rule("open-edge", "error", _open_edge),
     Rule("open-edge", "error", _open_edge_of_istio),
+    BROKEN_EXPRESSION,
     Rule("undeclared-port", "warning", _undeclared_port),
     Rule("mirror-left-out", "warning", _mirror_left_out),
     Rule("lost-baggage", "warning", _lost_key),

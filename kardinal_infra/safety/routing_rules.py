@@ -17,6 +17,7 @@ from kardinal_infra.routing.edge import is_redirect
 from kardinal_infra.routing.parents import kind_of, matches_of, rules_of, service_parents, title_of
 from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
 from kardinal_infra.safety.case import Case
+from kardinal_infra.safety.expressions import expressions_of
 from kardinal_infra.safety.findings import Hit, Rule
 
 Match = Mapping[str, Any]
@@ -177,12 +178,12 @@ def _expression(case: Case) -> Iterator[Hit]:
         for _, _, route in baseline_of(case)
         for rule in rules_of(route)
         for match in matches_of(rule)
-        for item in _expressions(match)
+        for item in expressions_of(match)
     }
     for route in (*case.routes, *case.entries):
         for rule in rules_of(route):
             for match in matches_of(rule):
-                for item in _expressions(match):
+                for item in expressions_of(match):
                     if item["value"] not in known:
                         yield Hit(
                             case.service_path(_parent(route)),
@@ -190,15 +191,6 @@ def _expression(case: Case) -> Iterator[Hit]:
                             " baseline's: an invalid one would break the routes of the whole mesh",
                             (title_of(route),),
                         )
-
-
-def _expressions(match: Match) -> Iterator[Match]:
-    parts = [match.get("path") or {}, *_list(match.get("headers")), *_list(match.get("queryParams"))]
-    yield from (part for part in parts if part.get("type") == "RegularExpression")
-
-
-def _list(value: Any) -> list[Match]:
-    return list(value) if isinstance(value, (list, tuple)) else []
 
 
 RULES: tuple[Rule, ...] = (

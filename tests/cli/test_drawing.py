@@ -53,6 +53,16 @@ def test_overview_lists_every_flows_version_after_the_baselines_once() -> None:
     ]
 
 
+def test_a_store_is_the_service_that_it_is() -> None:
+    plain = TOPOLOGY.to_plain()
+    plain["services"]["web"]["uses"] = [{"store": "cache", "environment": {"CACHE": "{host}"}}]
+    plain["services"]["redis"] = {"ports": [{"port": 6379, "protocol": "tcp"}]}
+    plain["stores"] = {"cache": {"service": "redis"}}
+    graph = overview(Topology.model_validate(plain), [])
+    assert {"from": "service/web", "to": "service/redis", "kind": "uses"} in graph["edges"]
+    assert "service/redis" in {node["id"] for node in graph["nodes"]}
+
+
 def test_a_service_in_a_namespace_of_its_own_is_shown_with_it() -> None:
     plain = TOPOLOGY.to_plain()
     plain["services"]["api"]["namespace"] = "data"

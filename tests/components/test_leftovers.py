@@ -14,7 +14,7 @@ from kardinal_infra.components.leftovers import LeftoversProvider
 from kardinal_infra.databases.request import BranchRequest
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.sweep import DEADLINE_SECONDS, sweep
-from tests.components.kubernetes_api import APPS, GATEWAY, SECURITY, KubernetesApi, status
+from tests.components.kubernetes_api import APPS, CORE, GATEWAY, SECURITY, KubernetesApi, status
 from tests.pure.samples import NAMESPACE, STACK
 
 OTHER = "organization/kardinal/pr-7"
@@ -124,6 +124,24 @@ def test_whoever_may_not_list_policies_has_left_none(full: KubernetesApi) -> Non
     full.forbid(f"{SECURITY}/namespaces/{NAMESPACE}/authorizationpolicies")
 
     assert len(swept(full)) == 5
+
+
+def test_a_forks_claims_go_after_it(kubernetes: KubernetesApi) -> None:
+    for plural in ("persistentvolumeclaims", "statefulsets"):
+        kubernetes.put(plural, marked(f"left-{plural}"), marked(f"theirs-{plural}", stack=OTHER))
+
+    assert swept(kubernetes) == [
+        "StatefulSet left-statefulsets",
+        "PersistentVolumeClaim left-persistentvolumeclaims",
+    ]
+
+
+def test_claims_that_nobody_may_look_at_go_with_their_stateful_set(kubernetes: KubernetesApi) -> None:
+    kubernetes.put("persistentvolumeclaims", marked("left"))
+    kubernetes.put("statefulsets", marked("left"))
+    kubernetes.forbid(f"{CORE}/namespaces/{NAMESPACE}/persistentvolumeclaims")
+
+    assert swept(kubernetes) == ["StatefulSet left"]
 
 
 def test_dependents_go_before_their_owner(full: KubernetesApi) -> None:

@@ -102,7 +102,10 @@ def test_the_application_s_own_answers_are_fine(status: int) -> None:
     ("answer", "seen"),
     [
         ((503, GOOD), "HTTP 503"),
-        ((301, {"location": "https://a.test/"}), "HTTP 301 to https://a.test/ with x-kardinal-flow: (absent)"),
+        (
+            (301, {"location": "https://a.test/"}),
+            "HTTP 301 to https://a.test/ with x-kardinal-flow: (absent)",
+        ),
         ((200, {}), "HTTP 200 with x-kardinal-flow: (absent), expected dev"),
         ((404, {"x-kardinal-flow": "other"}), "HTTP 404 with x-kardinal-flow: other, expected dev"),
         ((200, {**GOOD, "x-kardinal-fork": "api-dev"}), "x-kardinal-fork: api-dev, expected ui-dev"),

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -21,8 +22,8 @@ def ask(address: str, port: int, method: str, path: str, headers: Sequence[Seque
         headers: Names and values.
 
     Returns:
-        Status (200 for a gRPC call that succeeds, its code's name for one that fails, 0 for no answer at all),
-        body, and the answer's headers by name in small letters.
+        Status (for a gRPC call 200, or the name of the failure's code; 0 for no answer at all), body, and the
+        answer's headers by name in small letters.
     """
     if method == "GRPC":
         return _call(f"{address}:{port}", headers)
@@ -44,6 +45,8 @@ def ask(address: str, port: int, method: str, path: str, headers: Sequence[Seque
 
 
 def _call(target: str, headers: Sequence[Sequence[str]]) -> list[Any]:
+    # gRPC's own resolver waits seconds for what a cluster's DNS does not answer.
+    os.environ["GRPC_DNS_RESOLVER"] = "native"
     import grpc
 
     with grpc.insecure_channel(target) as channel:

@@ -18,19 +18,30 @@ from lab.settings import Lab, from_environment
 from lab.variables import is_running
 from tests.isolation.guarded import Place, place
 
-IMAGE = "kardinal.lab/isolation:2"
-"""Listens on 7001 and 7002 and says which; has gRPC and a client of PostgreSQL besides."""
+IMAGE = "kardinal.lab/isolation:3"
+"""Listens on 7001, 7002, 7080 (HTTP) and 7443 (after the client's first words), and says which.
+
+It has gRPC and a client of PostgreSQL besides.
+"""
 
 SERVER = """
-import socket, threading
+import http.server, socket, threading
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"7080")
 def serve(port):
     server = socket.create_server(("", port))
     while True:
         client, _ = server.accept()
+        if port == 7443:
+            client.recv(4096)
         client.sendall(str(port).encode())
         client.close()
-for port in (7001, 7002):
+for port in (7001, 7002, 7443):
     threading.Thread(target=serve, args=(port,)).start()
+http.server.ThreadingHTTPServer(("", 7080), Page).serve_forever()
 """
 
 Kubectl = Callable[..., str]

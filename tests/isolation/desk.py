@@ -8,7 +8,7 @@ from threading import Thread
 
 import grpc
 
-HTTP_PORTS = (8000, 8001)
+PORT, OTHER_PORT = 8000, 8001
 GRPC_PORT = 9000
 
 
@@ -23,7 +23,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = answer
+    def do_GET(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.answer()
 
     def log_message(self, *arguments: object) -> None:
         """Says nothing."""
@@ -40,5 +44,6 @@ if __name__ == "__main__":
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("desk.Desk", {"Say": handler})])
     server.add_insecure_port(f"0.0.0.0:{GRPC_PORT}")
     server.start()
-    for port in HTTP_PORTS:
-        Thread(target=ThreadingHTTPServer(("", port), Handler).serve_forever).start()
+    Thread(target=ThreadingHTTPServer(("", OTHER_PORT), Handler).serve_forever).start()
+    # In the main thread: when that ends, Python's thread pools take no more work.
+    ThreadingHTTPServer(("", PORT), Handler).serve_forever()

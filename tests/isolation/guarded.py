@@ -11,7 +11,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import HEADER_FLOW
 from kardinal_infra.plan import FlowPlan, make_plan
 from kardinal_infra.routing import catch_all_routes, production_routes
@@ -38,6 +39,16 @@ ASKER = Path(asking.__file__).read_text()
 KEY = (HEADER_FLOW, "dev")
 
 Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request; `target` is an address and a port, the rest as for `asking.ask`."""
+
+    target: str
+    path: str = "/open"
+    headers: Headers = ()
+    method: str = "GET"
 
 
 @dataclass(frozen=True)
@@ -75,36 +86,32 @@ class Place:
     plan: FlowPlan = field(init=False)
     address: str = ""
 
-    def ask(
-        self,
-        caller: str,
-        target: str,
-        path: str = "/open",
-        headers: Headers = (),
-        method: str = "GET",
-    ) -> Answer:
-        """Sends one request.
-
-        Args:
-            caller: Deployment that asks; `consumer` is in the other namespace.
-            target: Address and port.
-            path: Path.
-            headers: As written, repeated ones too.
-            method: As for `asking.ask`.
-        """
-        host, _, port = target.rpartition(":")
+    def ask(self, caller: str, *asked: Ask) -> list[Answer]:
+        """Sends requests from the pod of a Deployment; `consumer` is in the other namespace."""
         where = self.elsewhere if caller == "consumer" else self.mesh
         inside = ("exec", "-i", f"deployment/{caller}", "-c", "main", "--", "python3", "-c", ASKER)
-        [answer] = json.loads(
-            where.kubectl(*inside, text=json.dumps([[host, int(port), method, path, list(headers)]]))
-        )
-        return _answer(answer)
+        lines = [
+            [host, int(port), item.method, item.path, list(item.headers)]
+            for item in asked
+            for host, _, port in [item.target.rpartition(":")]
+        ]
+        return [_answer(answer) for answer in json.loads(where.kubectl(*inside, text=json.dumps(lines)))]
+
+    def by(self, caller: str, *asked: Ask) -> list[str]:
+        """Who answers each request."""
+        return [answer.by for answer in self.ask(caller, *asked)]
 
     def visit(self, host: str, headers: Headers = (), path: str = "/") -> Answer:
         """Sends one request from outside to a public host."""
         return _answer(asking.ask(self.address, 80, "GET", path, [("Host", host), *headers]))
 
-    def live(self) -> Any:
+    def apply(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        """Makes objects in the application's namespace."""
+        # JSON: env values are of a class of their own, which YAML's writer does not know.
+        listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self.mesh.kubectl("apply", "-f", "-", text=listed)
+
+    def live(self) -> LiveObjects:
         """The cluster as it is."""
         return read_live(self.mesh.namespace, kubeconfig=self.mesh.kubeconfig)
 
@@ -150,15 +157,15 @@ def place(lab: Lab, image: str) -> Iterator[Place]:
         mesh.apply(production_routes(made.topology, BASELINE))
         made.plan = make_plan(
             made.topology,
-            config(baseline=BASELINE, services={name: {"env": {"VERSION": "2"}} for name in ("desk", "rows")}),
+            config(
+                baseline=BASELINE, services={name: {"env": {"VERSION": "2"}} for name in ("desk", "rows")}
+            ),
             made.live(),
             stack=STACK,
         )
-        _make(mesh, made.plan)
+        made.apply(_planned(made.plan))
         for each, wanted in ((elsewhere, 1), (mesh, 6)):
-            ready = each.kubectl(
-                "wait", "--for=condition=Available", "deployment", "--all", "--timeout=180s"
-            )
+            ready = each.kubectl("wait", "--for=condition=Available", "deployment", "--all", "--timeout=180s")
             assert ready.count("condition met") == wanted, ready
         made.address = mesh.kubectl("get", "service", "edge-istio", "-o", "jsonpath={.spec.clusterIP}")
         yield made
@@ -185,18 +192,15 @@ def _topology(namespace: str) -> Topology:
     )
 
 
-def _make(mesh: Mesh, plan: FlowPlan) -> None:
+def _planned(plan: FlowPlan) -> list[Mapping[str, Any]]:
     forks = plan.forks
-    objects = [
+    return [
         *(policy for fork in forks for policy in fork.policies),
         *(fork.workload({}) for fork in forks),
-        *(fork.service_manifest for fork in forks),
+        *(fork.service_manifest for fork in forks if fork.service_manifest),
         *plan.routes,
         *(entry.route for entry in plan.entries),
     ]
-    # JSON: env values are of a class of their own, which YAML's writer does not know.
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    mesh.kubectl("apply", "-f", "-", text=listed)
 
 
 def _application(image: str) -> list[Manifest]:
@@ -264,7 +268,12 @@ def _guards(namespace: str, key: rsa.RSAPrivateKey) -> list[Manifest]:
     only_friends = [{"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}]}]
     security, networking = "security.istio.io/v1", "networking.istio.io/v1"
     guards: list[tuple[str, str, str, dict[str, Any]]] = [
-        (security, "AuthorizationPolicy", "readers", {**selects, "action": "ALLOW", "rules": [readers, callers, everybody]}),
+        (
+            security,
+            "AuthorizationPolicy",
+            "readers",
+            {**selects, "action": "ALLOW", "rules": [readers, callers, everybody]},
+        ),
         (security, "AuthorizationPolicy", "named", {**selects, "action": "DENY", "rules": [nameless]}),
         (security, "PeerAuthentication", "strict", {**selects, "mtls": {"mode": "STRICT"}}),
         (security, "RequestAuthentication", "tokens", {**selects, "jwtRules": [jwt]}),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,29 @@ ANYWHERE = "192.0.2.1"
 """An address of a documentation range (RFC 5737)."""
 
 CONNECT = """
-import socket, sys
-for target in sys.argv[1:]:
-    host, port = target.split(":")
+import socket, ssl, sys
+from urllib.parse import urlsplit
+def first_words(url):
+    if url.scheme == "http":
+        return f"GET / HTTP/1.0\\r\\nHost: {url.hostname}\\r\\n\\r\\n".encode()
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
     try:
-        with socket.create_connection((host, int(port)), timeout=10) as client:
-            print(target, client.recv(10).decode() or "closed")
+        ssl.create_default_context().wrap_bio(received, sent, server_hostname=url.hostname).do_handshake()
+    except ssl.SSLWantReadError:
+        return sent.read()
+for target in sys.argv[1:]:
+    url = urlsplit(target if "//" in target else "tcp://" + target)
+    answer = b""
+    try:
+        with socket.create_connection((url.hostname, url.port), timeout=10) as client:
+            if url.scheme != "tcp":
+                client.sendall(first_words(url))
+            while part := client.recv(1000):
+                answer += part
     except OSError:
-        print(target, "closed")
+        pass
+    port = answer[-4:].decode()
+    print(target, port if port.isdigit() else "closed")
 """
 
 
@@ -53,11 +69,15 @@ class Place:
     Attributes:
         kubectl: Asks kubectl in the namespace.
         namespace: Its name.
+        other: Another namespace of the mesh.
+        outside: A namespace that the mesh does not know; its names stand for those of the internet.
         address: Address of the target's pod, which listens on 7001 and 7002 and says which.
     """
 
     kubectl: Kubectl
     namespace: str
+    other: str
+    outside: str
     address: str
 
     def reached(self, pod: str, *targets: str) -> dict[str, str]:
@@ -68,14 +88,25 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(kubectl: Kubectl, namespace: str) -> Place:
+def place(running: Lab, kubectl: Kubectl, namespace: str) -> Iterator[Place]:
     plain = {"sidecar.istio.io/inject": "false"}
     apply(kubectl, pod("target", {"app": "target", **plain}), *starmap(service, SERVICES.items()))
     kubectl("wait", "--for=condition=Ready", "pod/target", "--timeout=120s")
     address = kubectl("get", "pod", "target", "-o", "jsonpath={.status.podIP}").strip()
     owner = Owner(STACK, namespace, "dev")
     made = replace(spec(workload("web"), locked=True), owner=owner)
-    allowed = [parse_destination(f"tcp://{address}:7002")]
+    other, outside = f"{namespace}-other", f"{namespace}-outside"
+    for name in (other, outside):
+        ask(running, "kubectl", "create", "namespace", name)
+    apply(
+        partial(ask, running, "kubectl"),
+        *leading_to(address, namespace, {"extra": 7001}),
+        *leading_to(address, other, {"cache": 7001, "spare": 7001}),
+        *leading_to(address, outside, OUTSIDE, **{"networking.istio.io/exportTo": "~"}),
+    )
+    written = ["extra", f"{other}/cache", f"tcp://{address}:7002"]
+    written += [f"api.{outside}.svc.cluster.local", f"http://plain.{outside}.svc.cluster.local"]
+    allowed = [parse_destination(text) for text in written]
     lock = lock_sidecar(made, [(namespace, "allowed")], ["votes"], allowed)
     branch = branch_entry(owner, "votes", BRANCH_PORT, address, 7001)
     apply(kubectl, lock, branch, *allowed_entries(owner, allowed))
@@ -84,10 +115,43 @@ def place(kubectl: Kubectl, namespace: str) -> Place:
     init = container("early", ["python3", "-c", CONNECT, f"{address}:7001", f"{ANYWHERE}:{BRANCH_PORT}"])
     apply(kubectl, pod("locked", made.selector, annotations, [init]), pod("neighbour", {"app": "neighbour"}))
     kubectl("wait", "--for=condition=Ready", "pod/locked", "pod/neighbour", "--timeout=120s")
-    return Place(kubectl, namespace, address)
+    yield Place(kubectl, namespace, other, outside, address)
+    ask(running, "kubectl", "delete", "namespace", other, outside, "--wait=false")
 
 
 SERVICES = {"allowed": 7001, "other": 7002}
+OUTSIDE = {
+    "api": 7443,
+    "other-api": 7443,
+    "plain": 7080,
+    "other-plain": 7080,
+    # As Neon names a compute, and the pooler in front of it.
+    "ep-parent-1a2b3c": 7001,
+    "ep-parent-1a2b3c-pooler": 7001,
+}
+"""Port of the target by name of its Service."""
+
+NUMBERS = {7443: 443, 7080: 80}
+"""Port of a Service, where it is not the target's."""
+
+
+def leading_to(
+    address: str, namespace: str, services: Mapping[str, int], **annotations: str
+) -> Iterator[dict[str, Any]]:
+    """Services of a namespace that lead to the target, whatever its namespace."""
+    for name, target in services.items():
+        metadata = {"name": name, "namespace": namespace}
+        port = {"name": "tcp", "port": NUMBERS.get(target, target), "targetPort": target}
+        shown = {**metadata, "annotations": annotations}
+        yield {"apiVersion": "v1", "kind": "Service", "metadata": shown, "spec": {"ports": [port]}}
+        yield {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**metadata, "labels": {"kubernetes.io/service-name": name}},
+            "addressType": "IPv4",
+            "ports": [{"name": "tcp", "port": target}],
+            "endpoints": [{"addresses": [address]}],
+        }
 
 
 def container(name: str, command: list[str] | None = None) -> dict[str, Any]:
@@ -133,6 +197,32 @@ def test_a_locked_pod_reaches_what_is_named_and_nothing_else(place: Place) -> No
         f"{place.address}:7002": "7002",
         f"{ANYWHERE}:{BRANCH_PORT}": "7001",  # the branch, whatever the address
     }
+
+
+def by_name(place: Place) -> dict[str, str]:
+    """Every kind of name on the allow list, each beside one that is not; what answers whom nothing stops."""
+    outside, other = f"{place.outside}.svc.cluster.local", f"{place.other}.svc.cluster.local"
+    return {
+        "extra:7001": "7001",
+        f"cache.{other}:7001": "7001",
+        f"spare.{other}:7001": "7001",
+        f"https://api.{outside}:443": "7443",
+        f"https://other-api.{outside}:443": "7443",
+        f"http://plain.{outside}:80": "7080",
+        f"http://other-plain.{outside}:80": "7080",
+        f"ep-parent-1a2b3c.{outside}:7001": "7001",
+        f"ep-parent-1a2b3c-pooler.{outside}:7001": "7001",
+    }
+
+
+def test_names_of_every_kind_are_told_apart(place: Place) -> None:
+    everything = by_name(place)
+    assert place.reached("neighbour", *everything) == everything
+    closed = ("spare.", "//other-", "ep-parent")
+    wanted = {
+        name: "closed" if any(part in name for part in closed) else port for name, port in everything.items()
+    }
+    assert place.reached("locked", *everything) == wanted
 
 
 def test_its_init_containers_are_locked_too(place: Place) -> None:

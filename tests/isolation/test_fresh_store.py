@@ -1,4 +1,4 @@
-"""A flow with a Redis of its own: what it writes stays there, and nothing of it stays after `destroy`."""
+"""A flow with a Redis of its own: what it writes stays there, and production's cannot be reached."""
 
 from __future__ import annotations
 
@@ -43,7 +43,12 @@ topology = {
 }
 flow = Flow(
     "dev",
-    {"baseline": "none", "services": {"writer": {"env": {"MARK": "flow"}}}, "stores": {"queue": "fresh"}},
+    {
+        "baseline": "none",
+        "services": {"writer": {"env": {"MARK": "flow"}}},
+        "stores": {"queue": "fresh"},
+        "egress": "locked",
+    },
     topology=Topology.from_plain(topology, "none"),
 )
 pulumi.export("stores", flow.outputs()["stores"])
@@ -114,6 +119,13 @@ def test_what_a_flow_writes_stays_in_its_own_store(
     def keys(pod: str) -> list[str]:
         return sorted(kubectl("exec", pod, "-c", "queue", "--", "redis-cli", "--raw", "keys", "*").split())
 
+    def reaches(worker: str, host: str) -> bool:
+        try:
+            command = ["redis-cli", "-h", host, "ping"]
+            return kubectl("exec", f"deployment/{worker}", "-c", "writer", "--", *command).startswith("PONG")
+        except AssertionError:
+            return False
+
     load_demo_images(lab, images=[image for image in SHOP_IMAGES if image.name == IMAGE])
     volumes = [f"{namespace}-{number}" for number in range(2)]
     cluster = Cluster(str(running.kubeconfig))
@@ -139,6 +151,11 @@ def test_what_a_flow_writes_stays_in_its_own_store(
         eventually(lambda: keys("queue-dev-0"), "what the flow writes", WRITING_SECONDS)
         assert keys("queue-dev-0") == ["flow"]
         assert keys("queue-0") == ["production"]
+        address = kubectl("get", "pod", "queue-0", "-o", "jsonpath={.status.podIP}").strip()
+        assert reaches("writer", address)
+        assert reaches("writer-dev", host)
+        assert not reaches("writer-dev", address)
+        assert not reaches("writer-dev", "queue")
         assert claims(kubectl) == ["data-queue-0", "data-queue-dev-0"]
 
         project.pulumi("destroy", "--yes", "--skip-preview")

@@ -20,7 +20,8 @@ from tests.pure import samples
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Stack]:
     """Runs an example beside the demonstration's application."""
     monkeypatch.setattr(flow_module, "read_live", lambda *_, **__: samples.live())
-    untouched = replace(samples.live(), http_routes=[], gateways=[])
+    public = {"metadata": {"name": "public", "namespace": "gateways"}}
+    untouched = replace(samples.live(), http_routes=[], gateways=[public])
     monkeypatch.setattr(baseline_module, "read_live", lambda *_, **__: untouched)
     outputs = stacks()
 

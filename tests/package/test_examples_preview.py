@@ -45,15 +45,18 @@ for name, value in json.loads(Path("outputs.json").read_text()).items():
 def manifests() -> list[dict[str, Any]]:
     """The application as its owner would have made it, without any pod, and its baseline's routes."""
     described = Topology.from_plain(topology(NAMESPACE), BASELINE_STACK)
-    gateway = {
-        "metadata": {"name": "kardinal", "namespace": NAMESPACE},
-        "spec": {
-            "gatewayClassName": "nobody",
-            "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
-        },
-    }
+    http = {"name": "http", "port": 80, "protocol": "HTTP"}
+    tls = {"certificateRefs": [{"name": "public"}]}
+    https = {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls}
+    gateways = [
+        {
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"gatewayClassName": "nobody", "listeners": listeners},
+        }
+        for name, listeners in (("kardinal", [http]), ("public", [http, https]))
+    ]
     kinds: list[tuple[str, Any]] = [
-        ("Gateway", [gateway]),
+        ("Gateway", gateways),
         ("HTTPRoute", catch_all_routes(described, BASELINE_STACK)),
     ]
     made: list[dict[str, Any]] = [
@@ -160,7 +163,17 @@ def preview(
     return run
 
 
-FLOW = ["Branch", "BranchedDatabase", "Command", "Command", "Deployment", "Deployment", "Flow", "FlowRoutes"]
+FLOW = [
+    *["Acceptance"] * 2,
+    "Branch",
+    "BranchedDatabase",
+    "Command",
+    "Command",
+    "Deployment",
+    "Deployment",
+    "Flow",
+    "FlowRoutes",
+]
 
 
 def test_flows(preview: Callable[..., list[str]]) -> None:
@@ -185,7 +198,7 @@ def test_reading_a_flow(preview: Callable[..., list[str]]) -> None:
 def test_adopting_an_application(preview: Callable[..., list[str]]) -> None:
     made = preview("05-adopt-an-application", namespace=NAMESPACE, gatewayNamespace=NAMESPACE)
 
-    assert made == ["Baseline", "HTTPRoute", "HTTPRoute", "HTTPRoute", "Probe", "Stack"]
+    assert made == [*["Acceptance"] * 2, "Baseline", *["HTTPRoute"] * 3, "Probe", "Stack"]
 
 
 def test_every_example_was_previewed(workplace: Path, preview: Callable[..., list[str]]) -> None:

@@ -70,6 +70,7 @@ def test_the_path_of_a_dynamic_provider_never_changes() -> None:
     # The state holds it: after a move, `pulumi destroy` of every existing stack would fail.
     paths = {f"{found.__module__}.{found.__qualname__}" for found in providers() if found is not Provider}
     assert paths == {
+        "kardinal_infra.components.acceptance.AcceptanceProvider",
         "kardinal_infra.components.leftovers.LeftoversProvider",
         "kardinal_infra.components.probe.ProbeProvider",
         "kardinal_infra.components.virtual_service_entries.VirtualServiceEntriesProvider",

@@ -63,6 +63,20 @@ def test_the_story_of_the_demonstration() -> None:
     assert found.warnings == ()
 
 
+def test_a_service_without_image_keeps_the_baselines() -> None:
+    found = plan(services={"votes-api": {"env": {"STRIPE_KEY": "test"}}, "voting-app-ui": {}})
+    assert {fork.service: (fork.image, str(fork.reason)) for fork in found.forks} == {
+        "votes-api": ("votes-api:1.0", "requested"),
+        "voting-app-ui": ("voting-app-ui:1.0", "requested"),
+    }
+    made = {fork.service: fork.workload({"votes": "branch"}) for fork in found.forks}
+    [container] = made["votes-api"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "votes-api:1.0"
+    assert container["env"][-1] == {"name": "STRIPE_KEY", "value": "test"}
+    # The branch has production's schema, and production's image is not newer.
+    assert [branch.migrations for branch in found.databases] == [None]
+
+
 def test_the_forks_manifests_come_with_the_plan() -> None:
     forks = {fork.service: fork for fork in plan().forks}
     made = forks["votes-api"].workload({"votes": "branch-secret"})

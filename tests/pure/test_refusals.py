@@ -152,7 +152,7 @@ def test_a_service_with_only_tcp_ports_cannot_be_forked() -> None:
     plain = {**found.to_plain(), "entries": []}
     assert refusals(app=Topology.from_plain(plain, "s")) == [
         f'{UI}: service "voting-app-ui" has only tcp ports: their traffic carries no header to route a flow'
-        f" by"
+        " by; flows can have one of their own when the baseline names it in `stores`"
     ]
 
 

@@ -116,6 +116,12 @@ def test_own_migrations_need_a_requested_service() -> None:
         " no"
         ' image to run; did you mean "voting-app-ui"?'
     ]
+    own["service"] = "voting-app-ui"
+    services = {"voting-app-ui": {"replicas": 2}}
+    assert refusals(flow(services=services, databases={"votes": {"migrations": own}})) == [
+        'kardinal:flow.databases.votes.migrations.service: service "voting-app-ui" is requested without'
+        " image, so there is none to run"
+    ]
 
 
 def test_a_branch_name_that_is_too_long_is_refused() -> None:

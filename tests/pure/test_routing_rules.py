@@ -273,3 +273,60 @@ def test_what_a_plan_refuses_is_a_rule_as_well() -> None:
     calls = case(snapshot=live(grpc_routes=[{"kind": "GRPCRoute", **http(backend)}]))
     assert found(calls, refusals=True).keys() == {"mixed-route-kinds"}
     assert found(case(snapshot=live(http_routes=[])), refusals=True).keys() == {"missing-catch-all"}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "(unclosed",
+        "closed)",
+        "[a-z",
+        "*",
+        "a|+b",
+        "(?=ahead)",
+        "(?<!behind)x",
+        r"(a)\1",
+        "end\\",
+    ],
+)
+@pytest.mark.parametrize("part", ["path", "headers", "queryParams"])
+def test_an_expression_that_the_mesh_cannot_read_is_refused(expression: str, part: str) -> None:
+    item = {"type": "RegularExpression", "name": "x", "value": expression}
+    own = http(
+        {
+            "matches": [{"method": "GET", part: item if part == "path" else [item]}],
+            "backendRefs": [{"name": UI, "port": 80}],
+        }
+    )
+    assert "broken-expression" in found(case(own))
+    other_port = {
+        **own,
+        "spec": {**own["spec"], "parentRefs": [{**own["spec"]["parentRefs"][0], "port": 81}]},
+    }
+    for_others = {**own, "metadata": {"name": "own", "namespace": "elsewhere"}}
+    for_others["spec"] = {
+        **own["spec"],
+        "parentRefs": [{**own["spec"]["parentRefs"][0], "namespace": NAMESPACE}],
+    }
+    for harmless in (other_port, for_others):
+        assert "broken-expression" not in found(case(harmless))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        r"/v[0-9]+(/.*)?",
+        r"(?i)^a\(b\)$",
+        "(?P<name>a|b)(?:c)(?i:d)(?<e>f)",
+        "[]a](b)[^]()]",
+        r"[[:alpha:]\]*]+",
+        r"\Q(*\E+?",
+        r"\d\\",
+        "a(?i)b",
+        "",
+    ],
+)
+def test_an_expression_of_re2_is_no_problem(expression: str) -> None:
+    match = {"path": {"type": "RegularExpression", "value": expression}, "method": "GET"}
+    own = http({"matches": [match], "backendRefs": [{"name": UI, "port": 80}]})
+    assert "broken-expression" not in found(case(own))

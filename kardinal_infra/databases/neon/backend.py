@@ -75,20 +75,7 @@ class NeonBackend:
         if problems:
             raise ConfigError(problems)
         made = NeonBranch(resource_name, cast("NeonBranchArgs", _args(request)), opts)
-        return Branch(
-            resource=made,
-            branch_id=made.branch_id,
-            branch_name=made.branch_name,
-            parent_id=made.parent_id,
-            host=made.host,
-            port=made.port,
-            database=made.database,
-            role=made.role,
-            password=made.password,
-            uri=made.uri,
-            pooled_uri=made.pooled_uri,
-            expires_at=made.expires_at,
-        )
+        return Branch.of(made)
 
     def require_credentials(self, request: BranchRequest, config: Callable[[str], str | None]) -> None:
         """Checks offline that there is a key.

@@ -12,19 +12,11 @@ killed run left; there is no cancellation and no time-out but our own.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from datetime import datetime
 
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    ConfigureRequest,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    UpdateResult,
-)
+from pulumi.dynamic import ConfigureRequest, CreateResult, ReadResult, UpdateResult
 
-from kardinal_infra.databases.branch_inputs import replacing
+from kardinal_infra.databases.branch_provider import BranchProvider, Props
 from kardinal_infra.databases.neon import inputs
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
@@ -39,15 +31,14 @@ from kardinal_infra.databases.neon.settings import (
     resolve_settings,
 )
 from kardinal_infra.databases.neon.state import branch_ids, drifted_inputs, outputs
-from kardinal_infra.dynamic import Provider, is_unknown, one_line_errors
+from kardinal_infra.dynamic import one_line_errors
 from kardinal_infra.errors import BranchingError, NeonNotFoundError
 
-Props = dict[str, Any]
 
-
-class NeonBranchProvider(Provider):
+class NeonBranchProvider(BranchProvider):
     """Creates, reads, updates and deletes Neon branches for `NeonBranch`."""
 
+    inputs = inputs
     clock = Clock()
 
     def configure(self, req: ConfigureRequest) -> None:
@@ -62,33 +53,9 @@ class NeonBranchProvider(Provider):
         self._clients: dict[NeonSettings, NeonClient] = {}
         self._clients_guard = threading.Lock()
 
-    def check(self, _olds: Props, news: Props) -> CheckResult:
-        """Validates the inputs, all of them at once and offline.
-
-        Args:
-            _olds: Inputs of the last update.
-            news: Wanted inputs; those that are not known yet hold a marker and pass.
-        """
-        problems = inputs.problems(news, is_unknown, self.clock.utc_now())
-        failures = [CheckFailure(name, reason) for name, reason in problems]
-        return CheckResult(news, failures)
-
-    @one_line_errors
-    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        """Says what an update would do. A branch name is unique, so a replacement deletes first.
-
-        Args:
-            _id: Id of the resource.
-            _olds: State.
-            _news: Checked inputs.
-        """
-        now = self.clock.utc_now()
-        changes = inputs.changed(_olds, _news, now)
-        unknown = {name for name, value in _news.items() if is_unknown(value)}
-        replaces = replacing(inputs.INPUTS, _olds, changes, unknown, now)
-        return DiffResult(
-            changes=bool(changes or replaces), replaces=replaces, delete_before_replace=bool(replaces)
-        )
+    def utc_now(self) -> datetime:
+        """Returns the time of day."""
+        return self.clock.utc_now()
 
     @one_line_errors
     def create(self, props: Props) -> CreateResult:

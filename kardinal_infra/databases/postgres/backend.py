@@ -66,20 +66,7 @@ class PostgresBackend:
         if problems:
             raise ConfigError(problems)
         made = PostgresBranch(resource_name, cast("PostgresBranchArgs", _args(request)), opts)
-        return Branch(
-            resource=made,
-            branch_id=made.branch_id,
-            branch_name=made.branch_name,
-            parent_id=made.parent_id,
-            host=made.host,
-            port=made.port,
-            database=made.branch_database,
-            role=made.branch_role,
-            password=made.password,
-            uri=made.uri,
-            pooled_uri=made.pooled_uri,
-            expires_at=made.expires_at,
-        )
+        return Branch.of(made, database=made.branch_database, role=made.branch_role)
 
     def require_credentials(self, request: BranchRequest, config: Config) -> None:
         """Checks offline that there is an administrator's URI, and the driver.

@@ -9,13 +9,12 @@ A preview calls `configure`, `check` and `diff`, which ask nobody and load no dr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from kardinal_infra.databases.branch_inputs import replacing
+from kardinal_infra.databases.branch_provider import BranchProvider, Props
 from kardinal_infra.databases.postgres import inputs
 from kardinal_infra.databases.postgres.address import parse_address
 from kardinal_infra.databases.postgres.settings import (
@@ -24,50 +23,17 @@ from kardinal_infra.databases.postgres.settings import (
     require_driver,
     resolve_settings,
 )
-from kardinal_infra.dynamic import Provider, is_unknown, one_line_errors
+from kardinal_infra.dynamic import one_line_errors
 from kardinal_infra.errors import BranchingError
 
 if TYPE_CHECKING:
     from kardinal_infra.databases.postgres.spec import BranchSpec, BranchView
 
-Props = dict[str, Any]
 
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-class PostgresBranchProvider(Provider):
+class PostgresBranchProvider(BranchProvider):
     """Creates, reads, updates and deletes databases for `PostgresBranch`."""
 
-    now: Callable[[], datetime] = staticmethod(_utc_now)
-
-    def check(self, _olds: Props, news: Props) -> CheckResult:
-        """Validates the inputs, all of them at once and offline.
-
-        Args:
-            _olds: Inputs of the last update.
-            news: Wanted inputs; those that are not known yet hold a marker and pass.
-        """
-        problems = inputs.problems(news, is_unknown, self.now())
-        return CheckResult(news, [CheckFailure(name, reason) for name, reason in problems])
-
-    @one_line_errors
-    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        """Says what an update would do. A branch name is unique, so a replacement deletes first.
-
-        Args:
-            _id: Id of the resource.
-            _olds: State.
-            _news: Checked inputs.
-        """
-        now = self.now()
-        changes = inputs.changed(_olds, _news, now)
-        unknown = {name for name, value in _news.items() if is_unknown(value)}
-        replaces = replacing(inputs.INPUTS, _olds, changes, unknown, now)
-        return DiffResult(
-            changes=bool(changes or replaces), replaces=replaces, delete_before_replace=bool(replaces)
-        )
+    inputs = inputs
 
     @one_line_errors
     def create(self, props: Props) -> CreateResult:
@@ -82,7 +48,7 @@ class PostgresBranchProvider(Provider):
         settings = self._settings(props)
         from kardinal_infra.databases.postgres.branch import ensure_branch
 
-        now = self.now()
+        now = self.utc_now()
         made = ensure_branch(settings, _spec(props, inputs.end(props, now)), now)
         marks = made.marks
         print(f"kardinal: branch {marks.branch} copied from {marks.parent} by {marks.copied_by}")  # noqa: T201
@@ -135,7 +101,7 @@ class PostgresBranchProvider(Provider):
             settings,
             server_id,
             name,
-            _spec(_news, inputs.end(_news, self.now())),
+            _spec(_news, inputs.end(_news, self.utc_now())),
             before=_spec(_olds, None),
             rotate=_olds.get("password") is None,
         )

@@ -1,7 +1,8 @@
-"""Makes production's probes patient, so that a starved machine is not taken for a broken application.
+"""Makes production patient, so that a starved machine is not taken for a broken application.
 
 The churn takes all that the machine has. A readiness probe that has to wait for too long takes production's
-only replica out of service, and every caller gets 503, whatever flows there are. Forks inherit the probes.
+only replica out of service, and every caller gets 503, whatever flows there are; a page that does not wait
+long enough for votes-api answers 502. Forks inherit the probes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from tests.e2e.production import Production
 DEPLOYMENTS = ("voting-app-ui", "votes-api")
 PROBES = ("readinessProbe", "livenessProbe")
 PATIENCE = {"timeoutSeconds": 60, "failureThreshold": 10}
+PAGE = "import sys; sys.path.insert(0, '/app'); import server; server.ANSWER_SECONDS = 60; server.main()"
+"""The page's program, which waits ten seconds otherwise."""
 
 
 def make_patient(production: Production) -> None:
@@ -24,8 +27,9 @@ def make_patient(production: Production) -> None:
         for probe in PROBES
         for field, value in PATIENCE.items()
     ]
-    for name in DEPLOYMENTS:
-        production.cluster.patch(production.path("deployments", name), changes)
+    command = {"op": "add", "path": f"{container}/command", "value": ["python3", "-c", PAGE]}
+    production.cluster.patch(production.path("deployments", "voting-app-ui"), [*changes, command])
+    production.cluster.patch(production.path("deployments", "votes-api"), changes)
     eventually(lambda: all(_rolled_out(production, name) for name in DEPLOYMENTS), "new pods", READY_SECONDS)
 
 

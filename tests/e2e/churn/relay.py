@@ -23,7 +23,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self):
         super().setup()
-        self.service = http.client.HTTPConnection(sys.argv[1], timeout=30)
+        self.service = http.client.HTTPConnection(sys.argv[1], timeout=100)
 
     def pass_on(self):
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
