@@ -33,9 +33,7 @@ def authority_problem(text: str) -> str | None:
     return None
 
 
-def refusal(
-    error: ssl.SSLError | ConnectionResetError, host: str, names: Callable[[], Sequence[str]]
-) -> str:
+def refusal(error: ssl.SSLError | ConnectionResetError, host: str, names: Callable[[], Sequence[str]]) -> str:
     """Says why a TLS connection to a public host was refused, and the way out.
 
     Args:

@@ -120,7 +120,10 @@ class Baseline(pulumi.ComponentResource):
         )
         if routes:
             gateway = topology.gateway
-            checks = [{"url": gateway.url(entry.host), "absent": [HEADER_FLOW]} for entry in topology.entries]
+            # Not those that the user routes: there `/` may lead nowhere.
+            specs = [manifest["spec"] for manifest in manifests]
+            made = [host for spec in specs for host in spec.get("hostnames") or spec["hosts"]]
+            checks = [{"url": gateway.url(host), "absent": [HEADER_FLOW]} for host in made]
             metadata = [cast("Any", route).metadata for route in routes]
             probe_hosts(name, gateway, checks, metadata, self, [*routes, *settled])
         self.register_outputs({"topology": topology.to_plain()})

@@ -28,6 +28,7 @@ from kardinal_infra.plan import BranchPlan, FlowPlan, ForkPlan, make_plan
 from kardinal_infra.plan.drift import drift
 from kardinal_infra.plan.stores import starting_order
 from kardinal_infra.program_errors import message_alone
+from kardinal_infra.routing.asking import question
 from kardinal_infra.snapshot import read_live
 from kardinal_infra.stack_outputs import qualified_stack_name, read_stack_outputs
 from kardinal_infra.topology import Topology
@@ -259,9 +260,12 @@ class Flow(pulumi.ComponentResource):
             return None
         checks: list[dict[str, Any]] = []
         for entry in plan.entries:
-            marks = {HEADER_FLOW: plan.flow, **({HEADER_FORK: entry.fork} if entry.fork else {})}
-            checks.append({"url": entry.url, "headers": marks})
-            checks.append({"url": entry.production_url, "absent": [HEADER_FLOW, HEADER_FORK]})
+            if (asked := question(entry.route)) is None:
+                continue  # every rule wants more than a path: no request from here can tell
+            marks = {HEADER_FLOW: plan.flow, **({HEADER_FORK: asked.fork} if asked.fork else {})}
+            production = {"absent": [HEADER_FLOW, HEADER_FORK]}
+            checks.append({"url": entry.url + asked.path, "headers": marks})
+            checks.append({"url": entry.production_url + asked.path, **production})
         metadata = [
             *(cast("Any", route).metadata for route in self.routes.routes),
             *(fork.workload.metadata for fork in self.forks.values()),

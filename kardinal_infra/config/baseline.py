@@ -17,16 +17,9 @@ from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import DatabaseUse, StrictModel, Text
 from kardinal_infra.names import DEFAULT_GATEWAY, address_problem, host_problem, label_problem
+from kardinal_infra.service import Service
 from kardinal_infra.store import Store
-from kardinal_infra.topology import (
-    DEFAULT_PORTS,
-    Database,
-    Entry,
-    Gateway,
-    GatewayKind,
-    Service,
-    Topology,
-)
+from kardinal_infra.topology import DEFAULT_PORTS, Database, Entry, Gateway, GatewayKind, Topology
 
 KEY = "kardinal:baseline"
 """Config key, the beginning of every path in messages."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from pulumi.dynamic import CheckFailure, CheckResult, DiffResult
 
@@ -41,7 +41,7 @@ class BranchProvider(Provider):
         inputs: What the backend says of its resource's inputs.
     """
 
-    inputs: ClassVar[Inputs]
+    inputs: Inputs
 
     def utc_now(self) -> datetime:
         """Returns the time of day."""

@@ -102,7 +102,7 @@ class Branch:
     expires_at: pulumi.Output[str | None]
 
     @classmethod
-    def of(cls, resource: pulumi.Resource, **outputs: pulumi.Output[str]) -> Self:
+    def of(cls, resource: pulumi.Resource, **outputs: Any) -> Self:
         """Takes the branch of a resource.
 
         Args:

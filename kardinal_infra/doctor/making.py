@@ -60,7 +60,8 @@ def made(client: Client, plan: ProbePlan) -> Iterator[dict[str, str]]:
     try:
         # When this run is killed, each Job ends and deletes itself, and the cluster all that belongs to it.
         references = {namespace_of(job): _reference(job, _create(client, job)) for job in plan.jobs}
-        services, routes = plan.objects[: len(owners)], plan.objects[len(owners) :]
+        services = [item for item in plan.objects if item["kind"] == "Service"]
+        routes = [item for item in plan.objects if item["kind"] != "Service"]
         for manifest in services:
             _create(client, manifest, references[namespace_of(manifest)])
         pods = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kardinal_infra.live import LiveObjects, Object, name_of
-from kardinal_infra.topology import Service
+from kardinal_infra.service import Service
 
 
 def find_workload(live: LiveObjects, name: str, service: Service) -> Object:

@@ -26,7 +26,7 @@ from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems
 from kardinal_infra.plan.model import ForkPlan, Reason
 from kardinal_infra.plan.poolers import shared_host_problems
 from kardinal_infra.plan.stores import emptied_volumes, store_envs
-from kardinal_infra.topology import Service
+from kardinal_infra.service import Service
 
 _EMPTY: VolumeChoice = "empty"
 

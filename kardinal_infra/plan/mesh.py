@@ -8,7 +8,7 @@ from kardinal_infra.errors import Problem
 from kardinal_infra.live import LiveObjects, Object
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
-from kardinal_infra.topology import Port, Service
+from kardinal_infra.service import Port, Service
 
 _OTHER_NAMES = frozenset({"tcp", "udp", "tls", "https", "mongo", "mysql", "redis", "auto-tcp"})
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kardinal_infra.topology import Handover, Service, Topology
+from kardinal_infra.service import Service
+from kardinal_infra.topology import Handover, Topology
 
 
 def shared_host_problems(

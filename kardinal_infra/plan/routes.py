@@ -12,7 +12,7 @@ from kardinal_infra.routing import Insertion, Targets, flow_entries, flow_routes
 from kardinal_infra.routing.conflicts import passing_conflicts
 from kardinal_infra.routing.dialect import virtual_service_of, virtual_service_title
 from kardinal_infra.routing.mesh_hosts import first_label
-from kardinal_infra.topology import Service
+from kardinal_infra.service import Service
 
 
 @dataclass

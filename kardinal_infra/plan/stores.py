@@ -13,7 +13,7 @@ from kardinal_infra.names import fork_name
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import ForkPlan, StorePlan
 from kardinal_infra.plan.selection import Selection
-from kardinal_infra.topology import Service
+from kardinal_infra.service import Service
 
 
 def plan_stores(context: Context, selection: Selection) -> tuple[list[StorePlan], list[Problem]]:

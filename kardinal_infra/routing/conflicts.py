@@ -16,7 +16,7 @@ from kardinal_infra.routing.parents import (
     rules_of,
     title_of,
 )
-from kardinal_infra.topology import Service
+from kardinal_infra.service import Service
 
 
 def fork_conflicts(namespace: str, name: str, service: Service, live: LiveObjects) -> Iterator[Conflict]:

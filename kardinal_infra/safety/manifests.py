@@ -20,7 +20,8 @@ from kardinal_infra.live import (
 from kardinal_infra.names import LABEL_SERVICE
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.selectors import matches
-from kardinal_infra.topology import Service, Topology
+from kardinal_infra.service import Service
+from kardinal_infra.topology import Topology
 
 _WORKLOADS = frozenset({"Deployment", "StatefulSet"})
 _ROUTES = frozenset({"HTTPRoute", "GRPCRoute"})

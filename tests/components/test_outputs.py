@@ -54,8 +54,8 @@ def test_a_flow_comes_back_as_it_was_exported(name: str, preview: bool) -> None:
     assert flow.header == {"name": "x-kardinal-flow", "value": "dev"}
     assert flow.baggage == "kardinal-flow=dev"
     assert flow.services == {
-        "votes-api": ServiceOutput("votes-api:1.0", "votes-api-dev", "uses-database"),
-        "voting-app-ui": ServiceOutput("voting-app-ui-dev", "voting-app-ui-dev", "requested"),
+        "votes-api": ServiceOutput("votes-api:1.0", "votes-api-dev", "uses-database", "voting-app"),
+        "voting-app-ui": ServiceOutput("voting-app-ui-dev", "voting-app-ui-dev", "requested", "voting-app"),
     }
     assert flow.databases == {
         "votes": DatabaseOutput(

@@ -55,7 +55,7 @@ def running() -> Lab:
         pytest.skip("the lab is not running: python -m lab up")
     archive = build_image(
         IMAGE,
-        packages=["python3-minimal", "python3-grpcio", "python3-psycopg"],
+        packages=["python3-minimal", "python3-asyncpg", "python3-grpcio"],
         files={"/app/server.py": SERVER},
         entrypoint=["python3", "/app/server.py"],
         user="1000:1000",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kardinal_infra.doctor import Question, diagnose
 from kardinal_infra.names import HEADER_FLOW, HEADER_FORK, Owner
 from kardinal_infra.routing import catch_all_routes, flow_routes
 from kardinal_infra.topology import Topology
@@ -134,3 +135,12 @@ def test_a_redirect_of_the_users_to_https(edge: Edge) -> None:
             "https://dev-till.shop.test/": FORKS[TILL],
         },
     )
+
+
+def test_the_doctor_asks_over_tls_too(edge: Edge) -> None:
+    address = f"{edge.outside('secure').address}:443"
+    authority = edge.authority.pem
+    app = edge.app("secure", "page.shop.test", address=address, certificateAuthority=authority)
+    found = diagnose(Question(app, seconds=0), kubeconfig=edge.mesh.kubeconfig)
+    assert found.url == f"https://{found.key}-page.shop.test"
+    assert found.requests >= 1
