@@ -15,7 +15,7 @@ from kardinal_infra.components.forked_workload import ForkedWorkload, ForkedWork
 from kardinal_infra.components.hooks import declare_hooks
 from kardinal_infra.components.leftovers import Leftovers
 from kardinal_infra.components.manifests import with_secrets
-from kardinal_infra.components.probe import Probe, probe_hosts
+from kardinal_infra.components.probe import Probe, flow_checks, probe_hosts
 from kardinal_infra.config import read_flow
 from kardinal_infra.config.flow import KEY
 from kardinal_infra.databases.branching import BranchRequest
@@ -23,12 +23,10 @@ from kardinal_infra.databases.sidecar import DEFAULT_POOLER_IMAGE, SECRET_KEYS, 
 from kardinal_infra.errors import ConfigError, OutputsError
 from kardinal_infra.hook import HookMoment
 from kardinal_infra.live import LiveObjects, pod_template
-from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
 from kardinal_infra.plan import BranchPlan, FlowPlan, ForkPlan, make_plan
 from kardinal_infra.plan.drift import drift
 from kardinal_infra.plan.stores import starting_order
 from kardinal_infra.program_errors import message_alone
-from kardinal_infra.routing.asking import question
 from kardinal_infra.snapshot import read_live
 from kardinal_infra.stack_outputs import qualified_stack_name, read_stack_outputs
 from kardinal_infra.topology import Topology
@@ -258,19 +256,11 @@ class Flow(pulumi.ComponentResource):
         plan = self.plan
         if not plan.entries:
             return None
-        checks: list[dict[str, Any]] = []
-        for entry in plan.entries:
-            if (asked := question(entry.route)) is None:
-                continue  # every rule wants more than a path: no request from here can tell
-            marks = {HEADER_FLOW: plan.flow, **({HEADER_FORK: asked.fork} if asked.fork else {})}
-            production = {"absent": [HEADER_FLOW, HEADER_FORK]}
-            checks.append({"url": entry.url + asked.path, "headers": marks})
-            checks.append({"url": entry.production_url + asked.path, **production})
         metadata = [
             *(cast("Any", route).metadata for route in self.routes.routes),
             *(fork.workload.metadata for fork in self.forks.values()),
         ]
-        return probe_hosts(name, plan.topology.gateway, checks, metadata, self, [self.routes])
+        return probe_hosts(name, plan.topology.gateway, flow_checks(plan), metadata, self, [self.routes])
 
 
 def read_topology(stack: str) -> Topology:

@@ -13,7 +13,10 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
 from kardinal_infra.components.manifests import generation
 from kardinal_infra.dynamic import Provider, one_line_errors
+from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
+from kardinal_infra.plan import FlowPlan
 from kardinal_infra.probe import ProbeCheck, run_probe
+from kardinal_infra.routing.asking import question
 from kardinal_infra.topology import Gateway
 
 PROBE_TIMEOUT_SECONDS = 60.0
@@ -88,6 +91,26 @@ class Probe(Resource, module="probe", name="Probe"):
             opts: Resource options; make it depend on the routes.
         """
         super().__init__(ProbeProvider(), name, dict(args), opts)
+
+
+def flow_checks(plan: FlowPlan) -> list[dict[str, Any]]:
+    """Asks every public host who answers: the flow on its own, production without it on production's.
+
+    Args:
+        plan: The flow.
+
+    Returns:
+        As for `probe_hosts`. A host whose rules all want more than a path is not asked: no request from here
+        could tell.
+    """
+    checks: list[dict[str, Any]] = []
+    for entry in plan.entries:
+        if (asked := question(entry.route)) is None:
+            continue
+        marks = {HEADER_FLOW: plan.flow, **({HEADER_FORK: asked.fork} if asked.fork else {})}
+        checks.append({"url": entry.url + asked.path, "headers": marks})
+        checks.append({"url": entry.production_url + asked.path, "absent": [HEADER_FLOW, HEADER_FORK]})
+    return checks
 
 
 def probe_hosts(

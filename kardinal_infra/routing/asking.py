@@ -12,6 +12,9 @@ from kardinal_infra.routing.edge import is_redirect
 from kardinal_infra.routing.manifest import EVERYTHING
 from kardinal_infra.routing.parents import matches_of, rules_of
 
+BELOW = "/kardinal-probe"
+"""A path that no rule names."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -57,7 +60,9 @@ def question(route: Object) -> Question | None:
     """
     istio = route["kind"] == "VirtualService"
     ways = [*(_entries(route) if istio else _rules(route))]
-    for path in ("/", *(way.path for way in ways)):
+    # Below a prefix whose own path is redirected: a 404 of the application's says as well who answers.
+    below = (way.path.rstrip("/") + BELOW for way in ways if not way.exact)
+    for path in ("/", *(way.path for way in ways), *below):
         taking = [way for way in ways if way.takes(path)]
         if not taking:
             continue
@@ -80,7 +85,8 @@ def _rules(route: Object) -> Iterator[_Way]:
 def _entries(route: Object) -> Iterator[_Way]:
     for entry in route["spec"]["http"]:
         fork = entry.get("headers", {}).get("response", {}).get("set", {}).get(HEADER_FORK)
-        for match in entry.get("match") or ({},):
+        matches: list[dict[str, Any]] = list(entry.get("match") or ({},))
+        for match in matches:
             uri = match.get("uri") or {"prefix": "/"}
             if match.keys() <= {"uri", "name"} and "regex" not in uri:
                 [(kind, path)] = uri.items()

@@ -12,10 +12,8 @@ REDIRECT = [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}]
 
 
 def marked(fork: str) -> list[Any]:
-    change = {
-        "set": [{"name": "x-kardinal-flow", "value": "dev"}, {"name": "x-kardinal-fork", "value": fork}]
-    }
-    return [{"type": "ResponseHeaderModifier", "responseHeaderModifier": change}]
+    marks = [{"name": "x-kardinal-flow", "value": "dev"}, {"name": "x-kardinal-fork", "value": fork}]
+    return [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": marks}}]
 
 
 def rule(*matches: Any, filters: Any = ()) -> dict[str, Any]:
@@ -39,11 +37,11 @@ HEADERS = {"headers": [{"name": "a", "value": "b"}]}
         ([{"filters": marked("ui-dev")}], Question("", "ui-dev")),
         ([rule(prefix("/api")), rule(prefix("/"), filters=marked("ui-dev"))], Question("", "ui-dev")),
         ([rule(prefix("/shop"), filters=marked("ui-dev"))], Question("/shop", "ui-dev")),
-        ([rule(exact("/"), filters=REDIRECT), rule(prefix("/"))], None),
+        ([rule(exact("/"), filters=REDIRECT), rule(prefix("/"))], Question("/kardinal-probe", None)),
         ([rule(exact("/"), filters=REDIRECT), rule(prefix("/a"))], Question("/a", None)),
         ([rule(prefix("/", method="GET"), filters=REDIRECT), rule(prefix("/"))], None),
         (
-            [rule(prefix("/"), filters=REDIRECT), rule(prefix("/a", **HEADERS), exact("/b"))],
+            [rule(prefix("/"), filters=REDIRECT), rule(HEADERS, exact("/b"))],
             Question("/b", None),
         ),
         ([rule(prefix("/", method="POST"))], None),

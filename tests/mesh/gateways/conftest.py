@@ -81,8 +81,8 @@ class Edge:
     def live(self) -> LiveObjects:
         return read_live(self.mesh.namespace, kubeconfig=self.mesh.kubeconfig)
 
-    def route(self, app: Topology) -> None:
-        """Adds the baseline's and a flow's public hosts, as stacks do; no problem is found before."""
+    def route(self, app: Topology) -> list[Manifest]:
+        """Adds a flow's and the baseline's public hosts, as stacks do; no problem is found before."""
         live = self.live()
         assert [*existing_gateway_problems(app, live, ""), *gateway_problems(app, live, "dev")] == []
         owner = Owner(STACK, self.mesh.namespace, "dev")
@@ -90,6 +90,7 @@ class Edge:
         made += production_routes(app, BASELINE_STACK, live)
         self.mesh.apply(made)
         self.accepted(made)
+        return made
 
     def accepted(self, routes: Sequence[Manifest], seconds: float = 20) -> None:
         with connect(self.mesh.namespace, kubeconfig=self.mesh.kubeconfig) as client:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kardinal_infra.doctor import Question, diagnose
+from kardinal_infra import doctor
 from kardinal_infra.names import HEADER_FLOW, HEADER_FORK, Owner
+from kardinal_infra.probe import ProbeCheck, run_probe
 from kardinal_infra.routing import catch_all_routes, flow_routes
+from kardinal_infra.routing.asking import Question, question
 from kardinal_infra.topology import Topology
 from tests.mesh.conftest import Ask
 from tests.mesh.gateways.conftest import (
@@ -120,9 +122,10 @@ def test_a_redirect_of_the_users_to_https(edge: Edge) -> None:
     served = own_route(edge, "served", "https", "page.shop.test", path="/shop")
     edge.mesh.apply([redirect, served])
     app = edge.app("public", "page.shop.test", "till.shop.test")
-    edge.route(app)
+    outside = edge.outside("public")
+    made = edge.route(app)
     answers(
-        edge.outside("public"),
+        outside,
         {
             "http://page.shop.test/": "301",
             "http://dev-page.shop.test/": "301",
@@ -135,12 +138,19 @@ def test_a_redirect_of_the_users_to_https(edge: Edge) -> None:
             "https://dev-till.shop.test/": FORKS[TILL],
         },
     )
+    # Nothing answers at `/` of the first host; the probe asks where something does.
+    page, till = (question(route) for route in made[:2])
+    assert (page, till) == (Question("/shop", FORKS[TILL]), Question("", FORKS[TILL]))
+    check = ProbeCheck(
+        "https://dev-page.shop.test/shop", f"{outside.address}:443", {HEADER_FORK: FORKS[TILL]}
+    )
+    run_probe([check], 5, authority=outside.authority)
 
 
 def test_the_doctor_asks_over_tls_too(edge: Edge) -> None:
     address = f"{edge.outside('secure').address}:443"
     authority = edge.authority.pem
     app = edge.app("secure", "page.shop.test", address=address, certificateAuthority=authority)
-    found = diagnose(Question(app, seconds=0), kubeconfig=edge.mesh.kubeconfig)
+    found = doctor.diagnose(doctor.Question(app, seconds=0), kubeconfig=edge.mesh.kubeconfig)
     assert found.url == f"https://{found.key}-page.shop.test"
     assert found.requests >= 1
