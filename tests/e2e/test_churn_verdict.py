@@ -74,7 +74,7 @@ def test_a_flow_is_ripe_only_while_it_is_up() -> None:
 
 def good() -> Verdict:
     verdict = Verdict(seed=1, wanted_cycles=1, wanted_untagged=3, cycles=1, votes=1)
-    for kind, outcome in ALLOWED.items():
+    for kind, outcome in (*ALLOWED.items(), *ALLOWED.items()):
         verdict.tally.add(kind, outcome, "")
     return verdict
 
@@ -92,10 +92,10 @@ def test_a_run_in_which_everything_was_seen_and_right_has_no_problem() -> None:
         ("untagged", "failed: HTTP 503"),
         ("forged headers", answers.A_FORK),
         ("up", answers.PRODUCTION),
-        ("up", "failed: HTTP 503"),
+        ("up, inside", "failed: HTTP 503"),
         ("rising", answers.ANOTHER_FORK),
         ("falling", answers.ANOTHER_ROWS),
-        ("gone", answers.OWN),
+        ("gone, inside", answers.OWN),
     ],
 )
 def test_each_wrong_answer_is_told_with_the_first_of_its_sort(kind: Kind, outcome: str) -> None:
@@ -108,8 +108,25 @@ def test_each_wrong_answer_is_told_with_the_first_of_its_sort(kind: Kind, outcom
 def test_too_little_done_is_a_problem() -> None:
     problems = Verdict(seed=1, wanted_cycles=100, wanted_untagged=5).problems()
     assert problems[0] == "0 of 100 cycles and 0 of 5 untagged requests were done"
-    assert "no request of the kind: up" in problems
-    assert "no fork took a vote" in problems
+    assert "0 requests of the kind 'up' in 0 cycles, fewer than 1" in problems
+    assert problems[-2:] == ["no two flows were up at one time", "no fork took a vote"]
+
+
+def test_requests_that_name_a_flow_are_not_among_the_untagged_ones() -> None:
+    verdict = Verdict(seed=1, wanted_cycles=1, wanted_untagged=3)
+    for kind in ("forged headers", "unknown key", "up"):
+        verdict.tally.add(kind, "", "")
+    assert verdict.untagged == 0
+
+
+def test_cycles_whose_flows_were_hardly_asked_are_a_problem() -> None:
+    verdict = good()
+    verdict.cycles = verdict.wanted_cycles = 2
+    verdict.most_up = 2
+    assert verdict.problems() == [
+        "2 requests of the kind 'up' in 2 cycles, fewer than 4",
+        "2 requests of the kind 'up, inside' in 2 cycles, fewer than 4",
+    ]
 
 
 def test_what_is_left_and_failed_engines_are_problems() -> None:

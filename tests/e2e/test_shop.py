@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 
 from lab.demo_cluster import Object, differences
+from lab.demo_images import SHOP
 from lab.settings import Lab
 from tests.e2e.bringup import NeonService
-from tests.e2e.shop import Shop, adopted_shop, flow_config
+from tests.e2e.shop import NAMESPACE, Shop, adopted_shop, flow_config
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
 FLOW = "dev"
 PRODUCTION = {"tea": 450, "teapot": 2900}
 DEV = {"tea": 390, "teapot": 2900, "matcha": 1200}
+
+
+README = (SHOP / "README.md").read_text()
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,11 @@ def before(shop: Shop) -> Before:
 def flow(shop: Shop, before: Before) -> Iterator[str]:
     """The flow of the example: it requests another catalog and another worker."""
     shop.declare_flow(FLOW, **flow_config(FLOW))
+    told = " ".join(shop.project.pulumi("preview", "-s", FLOW).output.split())
     shop.up(FLOW)
+    # The README's plan is the one of the example's own namespace and Neon project.
+    shown = " ".join(README.partition(f'Flow "{FLOW}" beside')[2].partition("```")[0].split())
+    assert shown in told.replace(NAMESPACE, "shop").replace(shop.databases.project, "shop")
     yield FLOW
     shop.remove_flow(FLOW)
 

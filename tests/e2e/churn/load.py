@@ -27,7 +27,7 @@ PAUSE_SECONDS = 0.25
 FLOW_PAUSE_SECONDS = 0.4
 """From one round of requests of a flow to its next, at least."""
 
-CALLERS: dict[Kind, int] = {"untagged": 12, "untagged, inside": 10, "forged headers": 6, "unknown key": 1}
+CALLERS: dict[Kind, int] = {"untagged": 14, "untagged, inside": 12, "forged headers": 2, "unknown key": 1}
 """How many callers belong to no flow."""
 
 VOTE_EVERY = 5
@@ -161,12 +161,11 @@ class Load:
         fork = f"{SERVICE}-{flow.name}"
         expected = Expected(flow.name, fork, flow.mark, least, flow.sent, inside)
         outcome = with_key(heard, expected, self._rows)
-        kind = between(before, flow.phase)
+        kind = kind_of(between(before, flow.phase), inside)
         if vote and heard.status == httpx.codes.CREATED:
             flow.taken += 1
             self._verdict.votes += 1
-        way = "inside" if inside else "host"
-        self._verdict.tally.add(kind, outcome, f"{_now()} {flow.mark} {way} {heard}")
+        self._verdict.tally.add(kind, outcome, f"{_now()} {flow.mark} {heard}")
 
     def _way(self, inside: bool, host: str) -> tuple[str, dict[str, str]]:
         if inside:
@@ -195,6 +194,19 @@ def between(before: Phase, after: Phase) -> Phase:
     if before == after:
         return before
     return "rising" if before == "rising" else "falling"
+
+
+def kind_of(phase: Phase, inside: bool) -> Kind:
+    """The kind of a flow's request."""
+    match phase:
+        case "rising":
+            return "rising, inside" if inside else "rising"
+        case "up":
+            return "up, inside" if inside else "up"
+        case "falling":
+            return "falling, inside" if inside else "falling"
+        case "gone":
+            return "gone, inside"  # its host is gone too
 
 
 def _now() -> str:

@@ -11,8 +11,19 @@ from rich.table import Table
 from tests.e2e.churn.answers import OWN, PRODUCTION
 
 Kind = Literal[
-    "untagged", "untagged, inside", "forged headers", "unknown key", "rising", "up", "falling", "gone"
+    "untagged",
+    "untagged, inside",
+    "forged headers",
+    "unknown key",
+    "rising",
+    "rising, inside",
+    "up",
+    "up, inside",
+    "falling",
+    "falling, inside",
+    "gone, inside",
 ]
+"""What was asked: without a flow, or of a flow by what was done to it; from outside, or inside the mesh."""
 
 ALLOWED: dict[Kind, str] = {
     "untagged": PRODUCTION,
@@ -20,11 +31,22 @@ ALLOWED: dict[Kind, str] = {
     "forged headers": PRODUCTION,
     "unknown key": PRODUCTION,
     "up": OWN,
-    "gone": PRODUCTION,
+    "up, inside": OWN,
+    "gone, inside": PRODUCTION,
 }
 """The one outcome that is right; of a flow that is being made or destroyed, each that is not wrong."""
 
-UNTAGGED: tuple[Kind, ...] = ("untagged", "untagged, inside", "forged headers")
+UNTAGGED: tuple[Kind, ...] = ("untagged", "untagged, inside")
+TAGGED: tuple[Kind, ...] = (
+    *("rising", "rising, inside", "up", "up, inside"),
+    *("falling", "falling, inside", "gone, inside"),
+)
+LEAST: dict[Kind, int] = {"up": 2, "up, inside": 2, "gone, inside": 1}
+"""Requests that every cycle has to have of a kind, or nothing was seen of its flow."""
+
+MOST_UP = 2
+"""So many flows have to be up at one time."""
+
 WRONG = "WRONG"
 
 
@@ -94,7 +116,7 @@ class Verdict:
 
     @property
     def untagged(self) -> int:
-        """Requests that belong to no flow, forged ones among them."""
+        """Requests without anything that names a flow."""
         return self.tally.count(*UNTAGGED)
 
     @property
@@ -115,8 +137,15 @@ class Verdict:
                 f"{self.cycles} of {self.wanted_cycles} cycles and {self.untagged} of"
                 f" {self.wanted_untagged} untagged requests were done"
             )
-        # A run in which no flow was ever asked proves nothing.
-        found += [f"no request of the kind: {kind}" for kind in ALLOWED if not self.tally.count(kind)]
+        # A run in which flows were not asked, or never beside each other, proves nothing.
+        for kind in ALLOWED:
+            least, seen = max(1, LEAST.get(kind, 0) * self.cycles), self.tally.count(kind)
+            if seen < least:
+                found.append(
+                    f"{seen} requests of the kind {kind!r} in {self.cycles} cycles, fewer than {least}"
+                )
+        if self.wanted_cycles > 1 and self.most_up < MOST_UP:
+            found.append("no two flows were up at one time")
         return found + ([] if self.votes else ["no fork took a vote"])
 
     def to_json(self) -> dict[str, Any]:
@@ -142,7 +171,7 @@ class Verdict:
         tally = self.tally
         wrong = tally.wrong()
         kinds = f" ({'; '.join(f'{kind}: {outcome}' for kind, outcome in wrong)})" if wrong else ""
-        tagged = tally.count("rising", "up", "falling", "gone")
+        tagged = tally.count(*TAGGED)
         return (
             f"{self.cycles} cycles, {self.untagged} untagged and {tagged} tagged requests, {self.votes}"
             f" votes, {sum(wrong.values())} wrong or failed{kinds}, {len(self.engine)} failed engine runs"
