@@ -18,7 +18,7 @@ from lab.settings import Lab, from_environment
 from lab.variables import is_running
 from tests.isolation.guarded import Place, place
 
-IMAGE = "kardinal.lab/isolation:3"
+IMAGE = "kardinal.lab/isolation:4"
 """Listens on 7001, 7002, 7080 (HTTP) and 7443 (after the client's first words), and says which.
 
 It has gRPC and a client of PostgreSQL besides.
@@ -29,6 +29,7 @@ import http.server, socket, threading
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
+        self.send_header("Content-Length", "4")
         self.end_headers()
         self.wfile.write(b"7080")
 def serve(port):

@@ -40,7 +40,9 @@ import socket, ssl, sys
 from urllib.parse import urlsplit
 def first_words(url):
     if url.scheme == "http":
-        return f"GET / HTTP/1.0\\r\\nHost: {url.hostname}\\r\\n\\r\\n".encode()
+        # Envoy does not take HTTP/1.0.
+        words = f"GET / HTTP/1.1\\r\\nHost: {url.hostname}\\r\\nConnection: close\\r\\n\\r\\n"
+        return words.encode()
     received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
     try:
         ssl.create_default_context().wrap_bio(received, sent, server_hostname=url.hostname).do_handshake()
