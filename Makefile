@@ -2,7 +2,7 @@
 # make demo-down   removes everything that the demo and the lab made
 # make test        every test; starts the lab if it does not run, and leaves it as it was found
 # make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL
-# make properties  the properties of routing on 10,000 random clusters each (some minutes)
+# make properties  the properties of routes, forks and plans on 10,000 random applications each (a quarter of an hour)
 # make faults      500 schedules of faults and crashes on the local Neon service (FAULTS="--count 2000 --workers 3")
 # make churn       100 flows created and destroyed, four at a time, beside 100,000 requests (CHURN="--seed 2")
 # make bench-branch  create to first query by size and file system, and twenty stacks at once (root; btrfs-progs, xfsprogs)
@@ -68,7 +68,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 properties: $(READY)
-	KARDINAL_EXAMPLES=10000 $(PYTEST) tests/pure/test_routing_properties.py tests/pure/test_virtual_service_properties.py
+	KARDINAL_EXAMPLES=10000 $(PYTEST) tests/pure
 
 faults: $(READY)
 	$(BIN)/python -m tests.neon.faults --count 500 --workers 3 $(FAULTS)
