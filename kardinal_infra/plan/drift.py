@@ -40,26 +40,31 @@ def drift(earlier: Mapping[str, Any], plan: FlowPlan) -> list[str]:
     if version is None or version == plan.baseline_version:
         return []
     moved = [*_moved_images(_images(earlier), plan.baseline_images), *_moved_templates(earlier, plan)]
+    if not moved and "baselineTemplates" in earlier:
+        return []  # the version changes with the set of forks, too
+    forked = {fork.service for fork in plan.forks}
+    touched = not moved or any(service in forked for service, _ in moved)
+    effect = "`pulumi up` brings the forks to it" if touched else "the forks stay as they are"
     return [
         f"The baseline has moved since this flow was last brought up ({version} -> {plan.baseline_version});"
-        " `pulumi up` brings the forks to it",
-        *(f"  {line}" for line in moved),
+        f" {effect}",
+        *(f"  {service}: {what}" for service, what in moved),
     ]
 
 
-def _moved_images(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+def _moved_images(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for service in sorted(before.keys() | now.keys()):
         old, new = before.get(service, ""), now.get(service, "")
         if old != new:
-            yield f"{service}: image {old or '(none)'} -> {new or '(none)'}"
+            yield service, f"image {old or '(none)'} -> {new or '(none)'}"
 
 
-def _moved_templates(earlier: Mapping[str, Any], plan: FlowPlan) -> Iterator[str]:
+def _moved_templates(earlier: Mapping[str, Any], plan: FlowPlan) -> Iterator[tuple[str, str]]:
     # A flow of an earlier version of this package does not remember them, a new fork has none before.
     before: Mapping[str, str] = earlier.get("baselineTemplates") or {}
     for service, version in template_versions(plan).items():
         if service in before and before[service] != version:
-            yield f"{service}: its pod template, besides the images"
+            yield service, "its pod template, besides the images"
 
 
 def _images(earlier: Mapping[str, Any]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from tests.pure import samples
 from tests.pure.samples import FLOW, live, plan
 
 OWN = "organization/kardinal/dev"
+UI = {"voting-app-ui": {"image": "voting-app-ui-dev"}}
 
 
 def exported(made: FlowPlan) -> dict[str, Any]:
@@ -55,6 +56,22 @@ def test_a_moved_pod_template_is_told_by_its_service_and_not_by_its_content() ->
     lines = drift(exported(plan()), now)
     assert lines[1:] == ["  voting-app-ui: its pod template, besides the images"]
     assert "hidden-word" not in str([lines, exported(now)["baselineTemplates"]])
+
+
+@pytest.mark.parametrize(("before", "now"), [("services", "data"), ("data", "services")])
+def test_other_forks_of_the_same_baseline_are_no_move(before: str, now: str) -> None:
+    first, second = (plan(isolation=level, services=UI) for level in (before, now))
+    assert first.baseline_version != second.baseline_version
+    assert drift(exported(first), second) == []
+
+
+def test_a_move_beside_the_forks_promises_nothing_for_them() -> None:
+    api: Any = {"isolation": "services", "services": {"votes-api": {"image": "votes-api:dev"}}}
+    first, line = drift(exported(plan(**api)), plan(**api, live=moved("voting-app-ui:2.0")))
+    assert first.endswith("the forks stay as they are")
+    assert line == "  voting-app-ui: image voting-app-ui:1.0 -> voting-app-ui:2.0"
+    first, *_ = drift(exported(plan()), plan(live=moved("voting-app-ui:2.0")))
+    assert first.endswith("`pulumi up` brings the forks to it")
 
 
 def test_what_an_earlier_version_of_the_package_did_not_remember_is_not_made_up() -> None:
