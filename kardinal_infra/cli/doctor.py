@@ -63,8 +63,9 @@ def doctor(
     forks = _forks(project, flow, topology) if flow else {}
     question = Question(topology, forks, entry, paths, wait, baggage)
     config = project.settings(baseline)
-    # Ended politely, for example by a CI job's time limit, it still removes what it has made.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Ended politely, by a CI job's time limit or a closed terminal, it still removes what it has made.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     found = diagnose(
         question, kubeconfig=config("kubernetes:kubeconfig"), context=config("kubernetes:context")
     )

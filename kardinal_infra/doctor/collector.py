@@ -19,6 +19,7 @@ from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW, Owner
 HEADER_HOP = "x-kardinal-hop"
 """Request header that a probe's routes set to the Service a request is for."""
 
+CONTAINER = "collector"
 PORT = 8080
 USER = 65532
 """Any id but root's and the mesh's own 1337."""
@@ -64,7 +65,7 @@ def collector_job(owner: Owner, image: str, *, baggage: bool) -> dict[str, Any]:
         baggage: Whether the baggage is logged too.
     """
     container = {
-        "name": "collector",
+        "name": CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["envoy"],

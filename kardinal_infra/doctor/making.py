@@ -1,5 +1,6 @@
 """A probe's objects on the cluster: made, waited for, and removed whatever happens."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from lightkube import Client
 from lightkube.generic_resource import create_namespaced_resource
 
 from kardinal_infra.cluster import ask
-from kardinal_infra.doctor.marks import dead_probes, probe_owner
+from kardinal_infra.doctor.marks import LIFE_SECONDS, dead_probes, probe_owner
 from kardinal_infra.doctor.plan import ProbePlan
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import GRPC_ROUTES, HTTP_ROUTES, JOBS, SERVICES, VIRTUAL_SERVICES
@@ -20,6 +21,8 @@ from kardinal_infra.live import Object, name_of, namespace_of
 from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY, Owner
 from kardinal_infra.route_status import wait_until_accepted
 from kardinal_infra.sweep import sweep
+
+log = logging.getLogger(__name__)
 
 PODS = create_namespaced_resource("", "v1", "Pod", "pods")
 
@@ -54,7 +57,8 @@ def made(client: Client, plan: ProbePlan) -> Iterator[dict[str, str]]:
         Name of the collector's pod by namespace.
 
     Raises:
-        ClusterError: The cluster refuses, or the collector or the routes do not become ready.
+        ClusterError: The cluster refuses, or the collector or the routes do not become ready. What cannot be
+            removed in the end is a warning of this module's logger: the cluster removes it later.
     """
     owners = [plan.owner.at(namespace) for namespace in plan.namespaces]
     try:
@@ -73,7 +77,15 @@ def made(client: Client, plan: ProbePlan) -> Iterator[dict[str, str]]:
         wait_until_accepted(client, routes)
         yield pods
     finally:
-        _remove(client, plan.namespaces, plan.key)
+        try:
+            _remove(client, plan.namespaces, plan.key)
+        except ClusterError as error:
+            # What the run has found, or what has ended it, is worth more than this.
+            log.warning(
+                "what the probe has made is still there: %s; it goes within %d minutes",
+                error,
+                LIFE_SECONDS // 60,
+            )
 
 
 def _reference(manifest: Object, item: Object) -> dict[str, str]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from kardinal_infra.live import Object, flow_of, owner_of
 from kardinal_infra.names import Owner
 
-LIFE_SECONDS = 180
+LIFE_SECONDS = 600
 """How long a probe can live. The cluster ends its Job then, and everything that the Job owns goes with it."""
 
 _ALPHABET = string.ascii_lowercase + string.digits

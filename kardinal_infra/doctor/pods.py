@@ -12,6 +12,9 @@ from kardinal_infra.topology import Topology
 SIDECAR = "istio-proxy"
 """Name of the mesh's container, an ordinary one or a native sidecar."""
 
+ENDED = ("Succeeded", "Failed")
+"""Phases of pods that call nobody any more, and whose address may be another pod's by now."""
+
 
 def service_of(pod: Object, topology: Topology, live: LiveObjects, forks: Mapping[str, str]) -> str | None:
     """Finds the service of the application that a pod belongs to.
@@ -23,8 +26,10 @@ def service_of(pod: Object, topology: Topology, live: LiveObjects, forks: Mappin
         forks: Fork by service, of the flow that is looked at.
 
     Returns:
-        The service; None for a pod of another flow, or of none of the services.
+        The service; None for a pod that has ended, of another flow, or of none of the services.
     """
+    if (pod.get("status") or {}).get("phase") in ENDED:
+        return None
     labels = pod.get("metadata", {}).get("labels") or {}
     if LABEL_FORK in labels:
         return next((service for service, fork in forks.items() if fork == labels[LABEL_FORK]), None)

@@ -8,7 +8,7 @@ from typing import Literal
 from lightkube import Client
 
 from kardinal_infra.cluster import ask, connect
-from kardinal_infra.doctor.collector import Sighting, read_log
+from kardinal_infra.doctor.collector import CONTAINER, Sighting, read_log
 from kardinal_infra.doctor.entry import GATEWAY, calls_only
 from kardinal_infra.doctor.making import PODS, list_objects, made, remove_dead
 from kardinal_infra.doctor.marks import new_key
@@ -189,7 +189,7 @@ class _Watch:
         lines = ask(
             self._client,
             "read the collector's log",
-            lambda: list(self._client.log(pod, namespace=namespace)),
+            lambda: list(self._client.log(pod, namespace=namespace, container=CONTAINER)),
         )
         return lines or []
 

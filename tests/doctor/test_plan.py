@@ -198,6 +198,8 @@ def test_pods_are_known_by_their_service_or_their_fork() -> None:
         "web",
     ]
     assert service_of(fork, topology(), live, {}) is None
+    for phase, service in (("Running", "web"), ("Failed", None), ("Succeeded", None)):
+        assert service_of({**web, "status": {"phase": phase}}, topology(), live, forks) == service
     assert service_of(pod("other", {"app": "other"}), topology(), live, forks) is None
     assert addresses({"web": [web], "votes": [fork]}) == {
         "10.0.0.3": "web",

@@ -69,6 +69,12 @@ def test_nobody_is_blamed_for_what_cannot_be_seen() -> None:
     assert mute == deaf
 
 
+def test_who_may_have_sent_the_key_where_nobody_sees_it_is_not_blamed() -> None:
+    found = trace(topology(), "web", set(), mute=["cart"])
+    assert [edge.state for edge in found.edges[:2]] == ["unseen", "missing"]
+    assert (found.state, found.first_drop) == ("unclear", None)
+
+
 def test_calls_without_headers_are_not_expected() -> None:
     found = trace(topology(stock={"ports": [{"port": 5672, "protocol": "tcp"}]}), "web", WHOLE)
     assert ("votes", "stock") not in [(edge.caller, edge.callee) for edge in found.edges]
