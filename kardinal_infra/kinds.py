@@ -38,12 +38,16 @@ REQUEST_AUTHENTICATIONS = create_namespaced_resource(
 SIDECARS = create_namespaced_resource("networking.istio.io", "v1", "Sidecar", "sidecars")
 SERVICE_ENTRIES = create_namespaced_resource("networking.istio.io", "v1", "ServiceEntry", "serviceentries")
 ENVOY_FILTERS = create_namespaced_resource("networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters")
+WASM_PLUGINS = create_namespaced_resource("extensions.istio.io", "v1alpha1", "WasmPlugin", "wasmplugins")
+TELEMETRIES = create_namespaced_resource("telemetry.istio.io", "v1", "Telemetry", "telemetries")
 MESH_POLICIES = (
     AUTHORIZATION_POLICIES,
     PEER_AUTHENTICATIONS,
     REQUEST_AUTHENTICATIONS,
     SIDECARS,
     ENVOY_FILTERS,
+    WASM_PLUGINS,
+    TELEMETRIES,
 )
 """Istio's kinds that select pods by label."""
 

@@ -7,7 +7,7 @@ dicts as the API server serves them (camelCase). They hold env values: no repr h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ class LiveObjects:
         claims: PersistentVolumeClaims of the namespace.
         disruption_budgets: PodDisruptionBudgets of the namespace.
         autoscalers: HorizontalPodAutoscalers of the namespace.
+        service_entries: ServiceEntries of the namespace.
         policies: What selects pods to guard or configure them, each with its kind: NetworkPolicies of the
             namespace, and Istio's policies of the namespace and of Istio's root namespace.
         http_routes: HTTPRoutes of all namespaces that may be read.
@@ -66,6 +67,7 @@ class LiveObjects:
     claims: Sequence[Object] = field(default=(), repr=False)
     disruption_budgets: Sequence[Object] = field(default=(), repr=False)
     autoscalers: Sequence[Object] = field(default=(), repr=False)
+    service_entries: Sequence[Object] = field(default=(), repr=False)
     policies: Sequence[Object] = field(default=(), repr=False)
     http_routes: Sequence[Object] = field(default=(), repr=False)
     grpc_routes: Sequence[Object] = field(default=(), repr=False)
@@ -111,7 +113,7 @@ class LiveObjects:
 
     def service(self, name: str) -> Object | None:
         """Returns the Service of this name."""
-        return _by_name(self.services, name)
+        return next((item for item in self.services if name_of(item) == name), None)
 
     def workloads(self) -> Iterator[Object]:
         """Yields the Deployments and StatefulSets that are not forks."""
@@ -135,7 +137,7 @@ class LiveObjects:
         Returns:
             Deployments and StatefulSets, forks left out.
         """
-        selector = service.get("spec", {}).get("selector") or {}
+        selector = spec_of(service).get("selector") or {}
         if not selector:
             return []
         return [item for item in self.workloads() if matches({"matchLabels": selector}, pod_labels(item))]
@@ -143,24 +145,28 @@ class LiveObjects:
     def selectors(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yields who counts or reaches pods of the namespace, and by what label selector.
 
-        Services, workloads and PodDisruptionBudgets: none of them may ever select a fork. Policies are not
-        among them (`policies_for`). What belongs to a flow is left out.
+        Services, workloads, PodDisruptionBudgets and ServiceEntries: none of them may ever select a fork.
+        Policies are not among them (`policies_for`). What belongs to a flow is left out.
 
         Yields:
             For example `Service web` and a LabelSelector.
         """
         for service in self.services:
-            selector = service.get("spec", {}).get("selector")
+            selector = spec_of(service).get("selector")
             if selector and flow_of(service) is None:
                 yield f"Service {name_of(service)}", {"matchLabels": selector}
         for item in (*self.workloads(), *self.other_workloads):
-            selector = item.get("spec", {}).get("selector")
+            selector = spec_of(item).get("selector")
             if selector and flow_of(item) is None:
                 yield f"{item.get('kind', 'workload')} {name_of(item)}", selector
         for item in self.disruption_budgets:
-            selector = item.get("spec", {}).get("selector")
+            selector = spec_of(item).get("selector")
             if selector is not None and flow_of(item) is None:
                 yield f"PodDisruptionBudget {name_of(item)}", selector
+        for item in self.service_entries:
+            labels = (spec_of(item).get("workloadSelector") or {}).get("labels")
+            if labels and flow_of(item) is None:
+                yield f"ServiceEntry {name_of(item)}", {"matchLabels": labels}
 
     def policies_for(self, labels: Mapping[str, str]) -> list[Object]:
         """Finds the policies that apply to pods of the namespace.
@@ -188,9 +194,9 @@ class LiveObjects:
         Args:
             template: A pod template.
         """
-        if template.get("spec", {}).get("hostNetwork"):
+        if spec_of(template).get("hostNetwork"):
             return False
-        metadata = template.get("metadata", {})
+        metadata = template.get("metadata") or {}
         labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         # istiod looks at the pod once more after the webhook matched; the label wins over the annotation.
         if str(labels.get(INJECT, annotations.get(INJECT, "true"))).lower() == "false":
@@ -231,23 +237,29 @@ class LiveObjects:
 
 def name_of(item: Object) -> str:
     """Returns an object's name."""
-    return str(item.get("metadata", {}).get("name", ""))
+    return str((item.get("metadata") or {}).get("name", ""))
 
 
 def namespace_of(item: Object) -> str:
     """Returns an object's namespace."""
-    return str(item.get("metadata", {}).get("namespace", ""))
+    return str((item.get("metadata") or {}).get("namespace", ""))
 
 
 def flow_of(item: Object) -> str | None:
     """Returns the flow that an object belongs to, None for all others."""
-    value = (item.get("metadata", {}).get("labels") or {}).get(LABEL_FLOW)
+    value = ((item.get("metadata") or {}).get("labels") or {}).get(LABEL_FLOW)
     return None if value is None else str(value)
 
 
 def owner_of(item: Object) -> str:
     """Returns the stack that an object says it belongs to, empty when it says none."""
-    return str((item.get("metadata", {}).get("annotations") or {}).get(ANNOTATION_STACK, ""))
+    return str(((item.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION_STACK, ""))
+
+
+def spec_of(item: Object) -> Mapping[str, Any]:
+    """Returns what an object or a pod template asks for, empty when it says nothing."""
+    spec: Mapping[str, Any] = item.get("spec") or {}
+    return spec
 
 
 def policy_selector(policy: Object) -> Mapping[str, Any]:
@@ -259,7 +271,7 @@ def policy_selector(policy: Object) -> Mapping[str, Any]:
     Returns:
         A LabelSelector.
     """
-    spec = policy.get("spec", {})
+    spec = spec_of(policy)
     if policy["kind"] == "NetworkPolicy":
         selector: Mapping[str, Any] = spec.get("podSelector") or {}
         return selector
@@ -271,21 +283,17 @@ def policy_selector(policy: Object) -> Mapping[str, Any]:
 
 def pod_template(workload: Object) -> Object:
     """Returns a workload's pod template."""
-    template: Object = workload.get("spec", {}).get("template") or {}
+    template: Object = spec_of(workload).get("template") or {}
     return template
 
 
 def pod_labels(workload: Object) -> Mapping[str, str]:
     """Returns the labels of a workload's pods."""
-    return pod_template(workload).get("metadata", {}).get("labels") or {}
+    return (pod_template(workload).get("metadata") or {}).get("labels") or {}
 
 
 def containers(template: Object) -> Iterator[Object]:
     """Yields the init containers, then the containers of a pod template."""
-    spec = template.get("spec", {})
+    spec = spec_of(template)
     yield from spec.get("initContainers") or ()
     yield from spec.get("containers") or ()
-
-
-def _by_name(objects: Iterable[Object], name: str) -> Object | None:
-    return next((item for item in objects if name_of(item) == name), None)

@@ -29,6 +29,7 @@ from kardinal_infra.kinds import (
     JOBS,
     MESH_POLICIES,
     NETWORK_POLICIES,
+    SERVICE_ENTRIES,
     SERVICES,
     STATEFUL_SETS,
     VIRTUAL_SERVICES,
@@ -115,7 +116,7 @@ def _own(answers: Mapping[str, Any], root_policies: Sequence[Object]) -> dict[st
     secrets, config_maps = answers["secrets"], answers["config_maps"]
     listed = ("namespace_labels", "services", "deployments", "statefulsets", "claims")
     return {
-        **{name: answers[name] for name in (*listed, "disruption_budgets", "autoscalers")},
+        **{name: answers[name] for name in (*listed, "disruption_budgets", "autoscalers", "service_entries")},
         "other_workloads": [{"kind": "DaemonSet", **item} for item in answers["daemonsets"]],
         "policies": [*answers["policies"], *root_policies],
         "config_map_keys": config_maps and config_maps[0],
@@ -158,6 +159,7 @@ class _Reader:
             "jobs": lambda: self._if_allowed(JOBS, namespace, flows),
             "disruption_budgets": lambda: self._if_allowed(DISRUPTION_BUDGETS, namespace),
             "autoscalers": lambda: self._if_allowed(AUTOSCALERS, namespace),
+            "service_entries": lambda: self._if_allowed(SERVICE_ENTRIES, namespace),
             "policies": lambda: self._policies(namespace, (NETWORK_POLICIES, *MESH_POLICIES)),
             "config_maps": lambda: self._keyed(ConfigMap, namespace),
             "secrets": lambda: self._keyed(Secret, namespace),

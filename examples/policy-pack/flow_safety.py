@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kardinal_infra.live import flow_of
-from kardinal_infra.safety import case_of_manifests, prove
+from kardinal_infra.safety import REFUSALS, RULES, case_of_manifests, prove
 from kardinal_infra.snapshot import read_live
 from kardinal_infra.topology import Topology
 
@@ -27,6 +27,8 @@ def validate(args: Any, report: Callable[[str], None]) -> None:
     topology = Topology.from_plain(json.loads(Path(os.environ["KARDINAL_TOPOLOGY"]).read_text()), "baseline")
     live = read_live(*topology.namespaces)
     for flow in sorted(flows):
-        for finding in prove(case_of_manifests(manifests, live, topology, flow)):
+        case = case_of_manifests(manifests, live, topology, flow)
+        # No plan has been made here that would have refused the rest.
+        for finding in prove(case, (*RULES, *REFUSALS)):
             if finding.severity == "error":
                 report(f"{finding.path}: {finding}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kardinal_infra.config import FlowService, VolumeChoice
@@ -26,6 +26,7 @@ from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems
 from kardinal_infra.plan.model import ForkPlan, Reason
 from kardinal_infra.plan.poolers import shared_host_problems
 from kardinal_infra.plan.stores import emptied_volumes, store_envs
+from kardinal_infra.safety.work import shared_queues
 from kardinal_infra.service import Service
 
 _EMPTY: VolumeChoice = "empty"
@@ -117,12 +118,13 @@ def _plan_fork(
             **dict.fromkeys(emptied_volumes(context, name, workload), _EMPTY),
             **(request.volumes if request else {}),
         },
-        replicas=_replicas(service, request, context.fresh),
+        replicas=0,
         databases=databases,
         stores=store_envs(context, service),
         selected_keys=selected,
         locked=context.config.egress.locked,
     )
+    spec = replace(spec, replicas=_replicas(context, service, request, spec))
     found.extend(shared_host_problems(context.topology, service, context.handovers))
     found.extend(fork_problems(spec, live))
     for use in databases:
@@ -144,17 +146,25 @@ def _title(workload: Object) -> str:
     return f"{workload['kind']} {name_of(workload)}"
 
 
-def _replicas(service: Service, request: FlowService | None, fresh: Collection[str]) -> int:
+def _replicas(context: Context, service: Service, request: FlowService | None, spec: ForkSpec) -> int:
     if request is not None and request.replicas is not None:
         return request.replicas
     # A second worker would take production's work from its queue, unless the flow gives it one of its own.
     queues = set(service.queues or ())
     own_queues = bool(queues) and request is not None and request.env.keys() >= queues
-    return int(bool(service.ports) or own_queues or service.works_on(fresh))
+    if own_queues:
+        live, made = context.live.of(spec.owner.namespace), fork_template(spec, _unnamed_secrets(context))
+        own_queues = not shared_queues(queues, live, pod_template(spec.workload), made)
+    return int(bool(service.ports) or own_queues or service.works_on(context.fresh))
+
+
+def _unnamed_secrets(context: Context) -> dict[str, str]:
+    """The branches' Secrets, whose names are only known when they are made."""
+    return dict.fromkeys(context.handovers, "")
 
 
 def _policies(context: Context, spec: ForkSpec, forks: Sequence[ForkSpec]) -> list[Mapping[str, object]]:
-    labels = fork_template(spec, dict.fromkeys(context.handovers, ""))["metadata"]["labels"]
+    labels = fork_template(spec, _unnamed_secrets(context))["metadata"]["labels"]
     policies: list[Mapping[str, object]] = [*fork_policies(spec, labels, context.live, forks)]
     if spec.locked:
         # Whatever the baseline's may call; the routes there lead on to the flow's other forks.

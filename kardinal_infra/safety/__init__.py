@@ -3,10 +3,12 @@
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import DOCS, Finding, Hit, Rule, Severity
 from kardinal_infra.safety.manifests import case_of_manifests
+from kardinal_infra.safety.refusals import REFUSALS
 from kardinal_infra.safety.rules import RULE_NAMES, RULES, prove, refused
 
 __all__ = [
     "DOCS",
+    "REFUSALS",
     "RULES",
     "RULE_NAMES",
     "Case",

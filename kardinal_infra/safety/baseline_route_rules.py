@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, flow_of, name_of, namespace_of
-from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW
+from kardinal_infra.live import Object, name_of, namespace_of, spec_of
+from kardinal_infra.names import BAGGAGE_KEY
 from kardinal_infra.routing import baseline_routes
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.filters import MIRROR, REQUEST_HEADERS
-from kardinal_infra.routing.mesh_hosts import MESH, claiming, gateways_of
+from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import matches_of, rules_of, title_of
-from kardinal_infra.routing.public_hosts import production_host
-from kardinal_infra.routing.virtual_service import baseline_entries
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import BROKEN_EXPRESSION
 from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.open_edge import OPEN_EDGE
 
 
 def baseline_of(case: Case) -> Iterator[tuple[str, int, Object]]:
@@ -44,7 +43,7 @@ def _undeclared_port(case: Case) -> Iterator[Hit]:
 
 
 def _undeclared(service: Object | None, known: set[int]) -> Iterator[int]:
-    ports = service.get("spec", {}).get("ports") or () if service else ()
+    ports = spec_of(service or {}).get("ports") or ()
     yield from (port["port"] for port in ports if port["port"] not in known)
 
 
@@ -52,7 +51,7 @@ def _mirror_left_out(case: Case) -> Iterator[Hit]:
     forks = case.forked()
     for service, _, route in baseline_of(case):
         for rule in rules_of(route):
-            for item in rule.get("filters") or ():
+            for item in _filters(rule):
                 if item.get("type") != MIRROR:
                     continue
                 mirror = item["requestMirror"]["backendRef"]
@@ -70,16 +69,23 @@ def _lost_key(case: Case) -> Iterator[Hit]:
     """The routing header survives, because copies leave it alone; the baggage member may not."""
     for service, _, route in baseline_of(case):
         for rule in rules_of(route):
-            for item in rule.get("filters") or ():
+            for item in _filters(rule):
                 changes = item.get("requestHeaderModifier") or {}
-                touched = [*changes.get("remove", ()), *(entry["name"] for entry in changes.get("set", ()))]
+                touched = [*(changes.get("remove") or ())]
+                touched += [entry["name"] for entry in changes.get("set") or ()]
                 if item.get("type") == REQUEST_HEADERS and "baggage" in map(str.lower, touched):
                     yield Hit(
                         case.service_path(service),
-                        f"{title_of(route)} replaces or removes the header baggage: services that pass on"
-                        f" only baggage lose {BAGGAGE_KEY}={case.flow} there",
+                        f"{title_of(route)} replaces or removes the header baggage: what reads the flow from"
+                        f" it (traces, jobs) loses {BAGGAGE_KEY}={case.flow} there",
                         (title_of(route),),
                     )
+
+
+def _filters(rule: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A rule's own, and those of each of its backends."""
+    for item in (rule, *(rule.get("backendRefs") or ())):
+        yield from item.get("filters") or ()
 
 
 def _outside_backend(case: Case) -> Iterator[Hit]:
@@ -107,7 +113,7 @@ def _dead_expression(case: Case) -> Iterator[Hit]:
             match["path"]["value"]
             for rule in rules_of(route)
             for match in matches_of(rule)
-            if match.get("path", {}).get("type") == "RegularExpression"
+            if (match.get("path") or {}).get("type") == "RegularExpression"
         ]
         everything = any(
             _takes_everything(match)
@@ -134,7 +140,7 @@ def _takes_everything(match: Mapping[str, Any]) -> bool:
 def _private_virtual_service(case: Case) -> Iterator[Hit]:
     for service, namespace in case.topology.homes.items():
         for item in claiming(case.live.virtual_services, namespace, service):
-            exported = item.get("spec", {}).get("exportTo") or ["*"]
+            exported = spec_of(item).get("exportTo") or ["*"]
             if "*" not in exported and _written(item, case):
                 yield Hit(
                     case.service_path(service),
@@ -150,59 +156,8 @@ def _written(virtual_service: Object, case: Case) -> bool:
     return any((namespace_of(route), name_of(route)) == own for route in case.routes)
 
 
-def _open_edge(case: Case) -> Iterator[Hit]:
-    """Whoever may set the key from outside chooses the fork that answers."""
-    for route, hosts in _of_production(case, istio=False):
-        if not all(map(_removes_key, rules_of(route))):
-            yield Hit(
-                "topology.entries",
-                f"{title_of(route)} lets clients of {hosts} send {HEADER_FLOW} themselves and so choose a"
-                " fork: remove the header there with a RequestHeaderModifier in every rule",
-                (title_of(route),),
-            )
-
-
-def _open_edge_of_istio(case: Case) -> Iterator[Hit]:
-    for item, hosts in _of_production(case, istio=True):
-        if not all(map(_entry_removes_key, baseline_entries(item))):
-            yield Hit(
-                "topology.entries",
-                f"{virtual_service_title(item)} lets clients of {hosts} send {HEADER_FLOW} themselves and so"
-                " choose a fork: put it into headers.request.remove of every entry",
-                (virtual_service_title(item),),
-            )
-
-
-def _of_production(case: Case, *, istio: bool) -> Iterator[tuple[Object, str]]:
-    """The routes that name a production host, at any Gateway, or answer for it at the application's."""
-    hosts = [production_host(case.topology, case.live, entry) for entry in case.topology.entries]
-    for item in case.live.virtual_services if istio else case.live.http_routes:
-        spec = item.get("spec", {})
-        if flow_of(item) or (istio and not set(gateways_of(item)) - {MESH}):
-            continue
-        named = spec.get("hosts" if istio else "hostnames") or ()
-        found = {host.host for host in hosts if host.host in named or item in host.answering}
-        if found:
-            yield item, ", ".join(sorted(found))
-
-
-def _entry_removes_key(entry: Mapping[str, Any]) -> bool:
-    removed = ((entry.get("headers") or {}).get("request") or {}).get("remove") or ()
-    return "redirect" in entry or HEADER_FLOW in map(str.lower, removed)
-
-
-def _removes_key(rule: Mapping[str, Any]) -> bool:
-    if any(item.get("type") == "RequestRedirect" for item in rule.get("filters") or ()):
-        return True  # nothing is passed on
-    return any(
-        HEADER_FLOW in map(str.lower, (item.get("requestHeaderModifier") or {}).get("remove") or ())
-        for item in rule.get("filters") or ()
-    )
-
-
 BASELINE_RULES: tuple[Rule, ...] = (
-    Rule("open-edge", "error", _open_edge),
-    Rule("open-edge", "error", _open_edge_of_istio),
+    *OPEN_EDGE,
     BROKEN_EXPRESSION,
     Rule("undeclared-port", "warning", _undeclared_port),
     Rule("mirror-left-out", "warning", _mirror_left_out),

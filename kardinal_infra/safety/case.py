@@ -55,7 +55,7 @@ class ProposedFork:
     @property
     def labels(self) -> Mapping[str, str]:
         """Labels of the fork's pods."""
-        return self.template.get("metadata", {}).get("labels") or {}
+        return (self.template.get("metadata") or {}).get("labels") or {}
 
     def containers(self) -> Iterator[Object]:
         """Yields the fork's init containers, then its containers."""

@@ -1,102 +1,119 @@
-"""Rules about data: what production reads no fork may write, and no fork may hold a parent's credential."""
+"""Rules about branched databases: no fork may hold what leads to a branch's parent."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from kardinal_infra.live import LiveObjects, Object, containers, pod_template
+from kardinal_infra.forking import DatabaseEnv
+from kardinal_infra.live import Object, containers, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.references import END, Key, as_address, references, texts
 
 _LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
+_PARENT = "the parent of a branched database"
 
 
-def shared_writable_volume(case: Case) -> Iterator[Hit]:
-    """The fork could write files of production: a shared claim, or a folder of the node."""
-    for fork in case.forks:
-        for volume in fork.template.get("spec", {}).get("volumes") or ():
-            claim, folder = volume.get("persistentVolumeClaim"), volume.get("hostPath")
-            if (claim is None and folder is None) or (claim and claim.get("readOnly")):
-                continue
-            writers = [item["name"] for item in fork.containers() if _writes(item, volume["name"])]
-            if writers:
-                what = f'PersistentVolumeClaim "{claim["claimName"]}"' if claim else "a folder of the node"
-                yield Hit(
-                    fork.path,
-                    f'the fork of {fork.title} would write to {what} (volume "{volume["name"]}"), as'
-                    f" production does: choose `volumes: {{{volume['name']}: empty}}` or `readOnly`",
-                    (what,),
-                )
+@dataclass(frozen=True)
+class _Parents:
+    """What leads to the parents of the databases that a fork has to get a branch of.
 
+    Attributes:
+        keys: Of Secrets and ConfigMaps that gave a baseline the variables which a branch gives its fork. Of a
+            Secret all keys count: they are parts of one connection. A ConfigMap holds anything.
+        hosts: Each with the namespace of who uses it, where a name alone is resolved.
+        kept: Variables that stay as they are on purpose.
+    """
 
-def _writes(container: Object, volume: str) -> bool:
-    mounts = container.get("volumeMounts") or ()
-    return any(mount["name"] == volume and not mount.get("readOnly") for mount in mounts)
+    keys: frozenset[Key]
+    hosts: frozenset[tuple[str, str]]
+    kept: frozenset[str]
+
+    def accuse(self, key: Key) -> bool:
+        """Says whether a key leads to a parent."""
+        whole = key[1] == "Secret" and any(key[:3] == other[:3] for other in self.keys)
+        return whole or key in self.keys
 
 
 def parent_secret(case: Case) -> Iterator[Hit]:
     """A fork of a flow with branches still gets a credential or the host of a branch's parent."""
-    everywhere = {(case.home(fork.service), name) for fork in case.forks for name in _parent_secrets(fork)}
     for fork in case.forks:
-        # A Secret of the same name in another namespace is another one.
-        parents = {name for home, name in everywhere if home == case.home(fork.service)}
-        if any(use.handover == "sidecar" for use in fork.databases):
-            continue  # the variables stay as they are on purpose: rule parent-credential-kept
-        hosts = _parent_hosts(case)
+        parents, live = _parents(case, fork), case.live_of(fork.service)
+        where = f"in the fork of {fork.title}"
         for container in fork.containers():
-            for what, secret in _resolved(container, parents, case.live_of(fork.service)):
-                message = (
-                    f'{what} of container "{container["name"]}" in the fork of {fork.title} still comes from'
-                    f' Secret "{secret}", which leads to the parent of a branched database: name the variable'
-                    " in `uses[].environment` of the baseline, or set it in `env`"
-                )
-                yield Hit(fork.path, message, (f"Secret {secret}",))
-            for entry in container.get("env") or ():
-                if any(host in str.__str__(entry.get("value") or "") for host in hosts):
+            owner = f'of container "{container["name"]}" {where}'
+            for name, key in references(live, container).items():
+                if name not in parents.kept and parents.accuse(key):
                     message = (
-                        f'variable {entry["name"]} of container "{container["name"]}" in the fork of'
-                        f" {fork.title} names the host of a branched database's parent: name it in"
-                        " `uses[].environment` of the baseline, or set it in `env`"
+                        f'variable {name} {owner} still comes from {key[1]} "{key[2]}", which leads to'
+                        f" {_PARENT}: name the variable in `uses[].environment` of the baseline, or set it in"
+                        " `env`"
                     )
-                    yield Hit(fork.path, message)
-        for volume, secret in _mounted(fork, parents):
-            message = (
-                f'volume "{volume}" of the fork of {fork.title} shows Secret "{secret}", which leads to the'
-                f" parent of a branched database: choose `volumes: {{{volume}: empty}}`"
-            )
-            yield Hit(fork.path, message, (f"Secret {secret}",))
+                    yield Hit(fork.path, message, (f"{key[1]} {key[2]}",))
+            for name in _naming_hosts(case, fork, container, parents):
+                what, way_out = "the command", "replace it in `command`"
+                if name:
+                    what = f"variable {name}"
+                    way_out = "name it in `uses[].environment` of the baseline, or set it in `env`"
+                message = f"{what} {owner} names the host of a branched database's parent: {way_out}"
+                yield Hit(fork.path, message)
+        for volume, key in _mounted(case, fork):
+            if parents.accuse(key):
+                message = (
+                    f'volume "{volume}" of the fork of {fork.title} shows {key[1]} "{key[2]}", which leads to'
+                    f" {_PARENT}: choose `volumes: {{{volume}: empty}}`"
+                )
+                yield Hit(fork.path, message, (f"{key[1]} {key[2]}",))
 
 
-def _parent_secrets(fork: ProposedFork) -> Iterator[str]:
-    """Secrets that gave the baseline the variables which the branch gives the fork."""
-    wanted = {name for use in fork.databases for name in use.environment}
-    for container in containers(pod_template(fork.baseline)):
-        own = {entry["name"]: entry for entry in container.get("env") or ()}
-        for name in wanted & own.keys():
-            reference = (own[name].get("valueFrom") or {}).get("secretKeyRef")
-            if reference:
-                yield reference["name"]
-        if wanted - own.keys():
-            for source in container.get("envFrom") or ():
-                if "secretRef" in source:
-                    yield source["secretRef"]["name"]
-
-
-def _parent_hosts(case: Case) -> set[str]:
-    """Hosts of the parents of all branched databases, as far as anything tells them."""
-    used = {use.database for other in case.forks for use in other.databases}
-    hosts = {case.topology.databases[name].host or "" for name in used if name in case.topology.databases}
+def _parents(case: Case, fork: ProposedFork) -> _Parents:
+    """All of the flow's databases, but for those that a sidecar in this fork leads to the branch."""
+    kept = {use.database: use for use in fork.databases if use.handover == "sidecar"}
+    keys: set[Key] = set()
+    hosts: set[tuple[str, str]] = set()
+    kept_hosts: set[tuple[str, str]] = set()
     for other in case.forks:
-        parts = {name: part for use in other.databases for name, part in use.environment.items()}
-        for container in containers(pod_template(other.baseline)):
-            for entry in container.get("env") or ():
-                value = str.__str__(entry.get("value") or "")
-                part = parts.get(entry["name"])
-                if part == "host":
-                    hosts.add(value)
-                elif part in {"uri", "pooledUri"}:
-                    hosts.add(_host_of(value))
+        for use in other.databases:
+            found = {(host, case.home(other.service)) for host in _hosts(case, other, use)}
+            if use.database in kept:
+                kept_hosts |= found
+            else:
+                keys.update(_gave(case, other, use))
+                hosts |= found
+    variables = frozenset(name for use in kept.values() for name in use.environment)
+    return _Parents(frozenset(keys), frozenset(hosts - kept_hosts), variables)
+
+
+def _gave(case: Case, fork: ProposedFork, use: DatabaseEnv) -> Iterator[Key]:
+    """Where the baseline's variables stood that a branch gives the fork."""
+    live = case.live_of(fork.service)
+    for container in containers(pod_template(fork.baseline)):
+        found = references(live, container)
+        yield from (found[name] for name in sorted(use.environment.keys() & found.keys()))
+        own = {entry["name"] for entry in container.get("env") or ()}
+        if live.secret_keys is None and use.environment.keys() - own:
+            # Nothing tells which Secret it is, unless there is only one.
+            sources = container.get("envFrom") or ()
+            names = {source["secretRef"].get("name", "") for source in sources if source.get("secretRef")}
+            if len(names) == 1:
+                yield case.home(fork.service), "Secret", names.pop(), ""
+
+
+def _hosts(case: Case, fork: ProposedFork, use: DatabaseEnv) -> set[str]:
+    """Hosts of a database's parent, as far as anything tells them."""
+    database = case.topology.databases.get(use.database)
+    hosts = {(database and database.host) or ""}
+    for container in containers(pod_template(fork.baseline)):
+        for entry in container.get("env") or ():
+            value = str.__str__(entry.get("value") or "")
+            part = use.environment.get(entry["name"])
+            if part == "host":
+                hosts.add(value)
+            elif part in {"uri", "pooledUri"}:
+                hosts.add(_host_of(value))
     return hosts - _LOCAL
 
 
@@ -107,29 +124,47 @@ def _host_of(uri: str) -> str:
         return ""
 
 
-def _resolved(container: Object, parents: set[str], live: LiveObjects) -> Iterator[tuple[str, str]]:
-    """Variables of a fork's container that come from one of the Secrets."""
-    own = {entry["name"] for entry in container.get("env") or ()}
-    for entry in container.get("env") or ():
-        reference = (entry.get("valueFrom") or {}).get("secretKeyRef") or {}
-        if reference.get("name") in parents:
-            yield f"variable {entry['name']}", reference["name"]
-    for source in container.get("envFrom") or ():
-        secret = (source.get("secretRef") or {}).get("name")
-        if secret in parents and live.secret_keys is not None:
-            names = {(source.get("prefix") or "") + key for key in live.secret_keys.get(secret, ())}
-            for name in sorted(names - own):
-                yield f"variable {name}", secret
+def _naming_hosts(case: Case, fork: ProposedFork, container: Object, parents: _Parents) -> list[str]:
+    """Variables of a container that name a parent's host, and an empty name for the command."""
+    home = case.home(fork.service)
+    forms = [form for host, namespace in parents.hosts for form in _spellings(host, namespace, home)]
+    if not forms:
+        return []
+    leads = re.compile("|".join(forms), re.IGNORECASE)
+    bare = {host for host, namespace in parents.hosts if namespace == home}
+    found = {
+        name
+        for name, text in texts(container)
+        if name not in parents.kept and (leads.search(text) or (name and text in bare))
+    }
+    return sorted(found)
 
 
-def _mounted(fork: ProposedFork, parents: set[str]) -> Iterator[tuple[str, str]]:
-    for volume in fork.template.get("spec", {}).get("volumes") or ():
-        sources = [(volume.get("secret") or {}).get("secretName")]
-        for source in (volume.get("projected") or {}).get("sources") or ():
-            sources.append((source.get("secret") or {}).get("name"))
-        for secret in sources:
-            if secret in parents:
-                yield volume["name"], secret
+def _spellings(host: str, namespace: str, home: str) -> list[str]:
+    """Expressions for a host, as a pod in `home` may write it; a word alone has to stand like an address."""
+    labels = host.split(".")
+    if len(labels) > 1 and labels[2:3] != ["svc"]:
+        return [rf"(?<![\w.-]){re.escape(host)}{END}"]
+    name, namespace = labels[0], labels[1] if len(labels) > 1 else namespace
+    forms = [rf"(?<![\w-]){re.escape(name)}\.{re.escape(namespace)}{END}"]
+    if namespace == home:
+        forms += [*as_address(name, r"\d+"), rf"(?<!\w)host={re.escape(name)}(?![\w.-])"]
+    return forms
+
+
+def _mounted(case: Case, fork: ProposedFork) -> Iterator[tuple[str, Key]]:
+    """The keys of Secrets and ConfigMaps that the fork's volumes show."""
+    home, live = case.home(fork.service), case.live_of(fork.service)
+    for volume in spec_of(fork.template).get("volumes") or ():
+        for source in (volume, *((volume.get("projected") or {}).get("sources") or ())):
+            if secret := source.get("secret"):
+                # A Secret counts as a whole, so one key stands for it.
+                yield volume["name"], (home, "Secret", secret.get("secretName") or secret.get("name", ""), "")
+            if shown := source.get("configMap"):
+                name = shown.get("name", "")
+                known = (live.config_map_keys or {}).get(name, ())
+                for key in [item["key"] for item in shown.get("items") or ()] or known:
+                    yield volume["name"], (home, "ConfigMap", name, key)
 
 
 def parent_credential_kept(case: Case) -> Iterator[Hit]:
@@ -145,7 +180,6 @@ def parent_credential_kept(case: Case) -> Iterator[Hit]:
 
 
 RULES = (
-    Rule("shared-writable-volume", "error", shared_writable_volume),
     Rule("parent-secret", "error", parent_secret),
     Rule("parent-credential-kept", "warning", parent_credential_kept),
 )

@@ -7,7 +7,6 @@ flow is, and new ones have none (seen on a mesh).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,62 +15,23 @@ from kardinal_infra.routing.parents import matches_of, rules_of, service_parents
 from kardinal_infra.routing.public_hosts import production_host
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.re2 import expression_problem
 
-_SYMBOL = re.compile(
-    r"""\\Q.*?(?:\\E|\Z)                            # text between quotation marks
-      | \\. | \\\Z                                  # an escape
-      | \[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]     # a class
-      | \(\?(?:P?<\w+>|[imsU]*(?:-[imsU]+)?:)       # a group that says what it is
-      | \(\?[imsU]*(?:-[imsU]+)?\)                  # flags
-      | .""",
-    re.VERBOSE | re.DOTALL,
-)
+_EXPRESSION = "RegularExpression"
 
 
-def expression_problem(expression: str) -> str | None:
-    """Says what makes an expression unreadable to RE2, of the mistakes that people make.
-
-    Only what is wrong for certain; an expression without a problem here may still have one.
-
-    Args:
-        expression: The expression.
-    """
-    depth, before = 0, "("
-    for match in _SYMBOL.finditer(expression):
-        symbol = match[0]
-        if symbol == "\\":
-            return "it ends in a backslash"
-        if symbol == "[":
-            return "a [ has no ]"
-        if re.fullmatch(r"\\[1-9]", symbol):
-            return f"RE2 has no references to groups ({symbol})"
-        if symbol in "*+?" and before in {"(", "|"}:
-            return f"there is nothing to repeat before {symbol}"
-        if symbol == "(" and expression.startswith("?", match.end()):
-            return f"RE2 does not know {expression[match.start() : match.start() + 3]}"
-        if symbol.startswith("(") and not symbol.endswith(")"):
-            depth += 1
-            symbol = "("
-        elif symbol == ")":
-            depth -= 1
-        if depth < 0:
-            return "a ) has no ("
-        before = symbol
-    return "a ( has no )" if depth else None
-
-
-def expressions_of(match: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yields the parts of a route's match that are regular expressions.
+def expressions_of(match: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the regular expressions in a route's match.
 
     Args:
         match: Of an HTTPRoute or GRPCRoute.
     """
-    parts = [match.get("path") or {}, *_list(match.get("headers")), *_list(match.get("queryParams"))]
-    yield from (part for part in parts if part.get("type") == "RegularExpression")
-
-
-def _list(value: Any) -> list[Mapping[str, Any]]:
-    return list(value) if isinstance(value, (list, tuple)) else []
+    method = match.get("method")
+    parts = [match.get("path") or {}, *(match.get("headers") or ()), *(match.get("queryParams") or ())]
+    yield from (part["value"] for part in parts if part.get("type") == _EXPRESSION)
+    # An HTTPRoute's method is a word.
+    if isinstance(method, Mapping) and method.get("type") == _EXPRESSION:
+        yield from (method[key] for key in ("service", "method") if method.get(key))
 
 
 def _broken_expression(case: Case) -> Iterator[Hit]:
@@ -80,11 +40,11 @@ def _broken_expression(case: Case) -> Iterator[Hit]:
             continue
         for rule in rules_of(route):
             for match in matches_of(rule):
-                for part in expressions_of(match):
-                    if problem := expression_problem(part["value"]):
+                for expression in expressions_of(match):
+                    if problem := expression_problem(expression):
                         yield Hit(
                             "cluster",
-                            f"the expression {part['value']} of {title_of(route)} cannot be read ({problem}):"
+                            f"the expression {expression} of {title_of(route)} cannot be read ({problem}):"
                             " the proxies refuse all their routes for that, and would never know the flow's;"
                             " correct it",
                             (title_of(route),),

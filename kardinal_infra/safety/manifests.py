@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kardinal_infra.forking import DatabaseEnv, StoreEnv
@@ -16,8 +17,10 @@ from kardinal_infra.live import (
     name_of,
     namespace_of,
     pod_template,
+    spec_of,
 )
 from kardinal_infra.names import LABEL_SERVICE
+from kardinal_infra.routing.mesh_hosts import MESH, claiming, gateways_of
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.selectors import matches
 from kardinal_infra.service import Service
@@ -38,18 +41,27 @@ def case_of_manifests(manifests: Iterable[Object], live: LiveObjects, topology: 
         flow: Flow id.
 
     Returns:
-        The case. Which databases are branched is told by what differs from the baseline's variables.
+        The case. Which databases are branched is told by what differs from the baseline's variables. The
+        flow's VirtualServices are those of the manifests, whatever the cluster still has.
     """
     own = [item for item in manifests if flow_of(item) == flow]
     forks = tuple(_forks(own, live, topology))
     routes = [item for item in own if item.get("kind") in _ROUTES]
+    virtual_services = [item for item in own if item.get("kind") == "VirtualService"]
+    in_mesh = [
+        item
+        for item in virtual_services
+        if any(claiming([item], home, name) for name, home in topology.homes.items())
+    ]
+    at_gateways = [item for item in virtual_services if set(gateways_of(item)) - {MESH}]
+    kept = [item for item in live.virtual_services if flow_of(item) != flow]
     return Case(
-        live=live,
+        live=replace(live, virtual_services=kept),
         topology=topology,
         flow=flow,
         forks=forks,
-        routes=tuple(item for item in routes if _parent_kinds(item) == {"Service"}),
-        entries=tuple(item for item in routes if "Gateway" in _parent_kinds(item)),
+        routes=(*(item for item in routes if _parent_kinds(item) == {"Service"}), *in_mesh),
+        entries=(*(item for item in routes if "Gateway" in _parent_kinds(item)), *at_gateways),
         key="stack",
         locked=frozenset(fork.service for fork in forks if any(_locks(item, fork) for item in own)),
     )
@@ -57,7 +69,7 @@ def case_of_manifests(manifests: Iterable[Object], live: LiveObjects, topology: 
 
 def _forks(own: Sequence[Object], live: LiveObjects, topology: Topology) -> Iterator[ProposedFork]:
     for item in own:
-        name = (item.get("metadata", {}).get("labels") or {}).get(LABEL_SERVICE)
+        name = ((item.get("metadata") or {}).get("labels") or {}).get(LABEL_SERVICE)
         if item.get("kind") not in _WORKLOADS or name not in topology.services:
             continue
         service = topology.services[name]
@@ -116,12 +128,12 @@ def _branched(service: Service, fork: Object, changed: frozenset[str]) -> Iterat
 
 
 def _parent_kinds(route: Object) -> set[Any]:
-    parents = route.get("spec", {}).get("parentRefs") or ()
+    parents = spec_of(route).get("parentRefs") or ()
     return {parent.get("kind", "Gateway") for parent in parents}
 
 
 def _locks(item: Object, fork: ProposedFork) -> bool:
-    spec = item.get("spec", {})
+    spec = spec_of(item)
     if item.get("kind") != "Sidecar":
         return False
     closed = (spec.get("outboundTrafficPolicy") or {}).get("mode") == "REGISTRY_ONLY"

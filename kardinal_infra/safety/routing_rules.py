@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, name_of, namespace_of
-from kardinal_infra.names import HEADER_FLOW
-from kardinal_infra.routing.conflict import Conflict
-from kardinal_infra.routing.conflicts import fork_conflicts
-from kardinal_infra.routing.dialect import dialect_conflicts
+from kardinal_infra.live import Object, name_of, namespace_of, spec_of
+from kardinal_infra.names import HEADER_FLOW, Owner
+from kardinal_infra.routing.derive import flow_routes
 from kardinal_infra.routing.edge import is_redirect
+from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import kind_of, matches_of, rules_of, service_parents, title_of
 from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
 from kardinal_infra.safety.case import Case
@@ -67,6 +66,33 @@ def _shadowed_rule(case: Case) -> Iterator[Hit]:
                     " the flow that meet it reach production",
                     (title_of(route),),
                 )
+
+
+def _missing_routes(case: Case) -> Iterator[Hit]:
+    """A routed port of a forked service on which the flow has no route at all."""
+    for service in sorted(case.forked() - case.fresh_services()):
+        home = case.home(service)
+        if claiming(case.live.virtual_services, home, service):
+            continue  # the flow's entries are in the VirtualService
+        for port in case.topology.services[service].routed_ports:
+            made = any((service, port.port) in _attached(route) for route in case.routes)
+            if not made and _could_be_routed(case, service, port.port):
+                yield Hit(
+                    case.service_path(service),
+                    f"the flow has no route on port {port.port} of Service {service}: its requests there"
+                    " reach production, not the fork",
+                    (f"Service {service}",),
+                )
+
+
+def _could_be_routed(case: Case, service: str, port: int) -> bool:
+    """The baseline's routes lead to what is forked, and can be copied; else every plan says what is wrong."""
+    forks = {fork.service: fork.name for fork in case.forks}
+    owner, homes = Owner("", case.home(service), case.flow), case.topology.homes
+    try:
+        return bool(flow_routes(owner, service, port, case.live.routes, forks, case.topology.services, homes))
+    except ValueError:
+        return False
 
 
 def _is_copy(copy: Match, match: Match, flow: str) -> bool:
@@ -136,7 +162,7 @@ def _portless_flow_route(case: Case) -> Iterator[Hit]:
 def _headless_fork(case: Case) -> Iterator[Hit]:
     """A headless backend keeps the address that was dialled: the baseline's pod."""
     for fork in case.forks:
-        if fork.service_manifest and fork.service_manifest["spec"].get("clusterIP") == "None":
+        if spec_of(fork.service_manifest or {}).get("clusterIP") == "None":
             yield Hit(
                 fork.path,
                 f"the fork's Service {fork.name} would be headless, and requests of the flow would reach the"
@@ -174,7 +200,7 @@ def _sets_key(rule: Match, flow: str) -> bool:
 def _expression(case: Case) -> Iterator[Hit]:
     """One invalid expression makes every sidecar refuse its routes, and new pods answer 404 to everything."""
     known = {
-        item["value"]
+        item
         for _, _, route in baseline_of(case)
         for rule in rules_of(route)
         for match in matches_of(rule)
@@ -184,10 +210,10 @@ def _expression(case: Case) -> Iterator[Hit]:
         for rule in rules_of(route):
             for match in matches_of(rule):
                 for item in expressions_of(match):
-                    if item["value"] not in known:
+                    if item not in known:
                         yield Hit(
                             case.service_path(_parent(route)),
-                            f"{title_of(route)} matches by the expression {item['value']}, which is not the"
+                            f"{title_of(route)} matches by the expression {item}, which is not the"
                             " baseline's: an invalid one would break the routes of the whole mesh",
                             (title_of(route),),
                         )
@@ -196,6 +222,7 @@ def _expression(case: Case) -> Iterator[Hit]:
 RULES: tuple[Rule, ...] = (
     Rule("open-route", "error", _open_route),
     Rule("shadowed-rule", "error", _shadowed_rule),
+    Rule("shadowed-rule", "error", _missing_routes),
     Rule("wrong-port", "error", _wrong_port),
     Rule("portless-flow-route", "error", _portless_flow_route),
     Rule("headless-fork", "error", _headless_fork),
@@ -204,40 +231,6 @@ RULES: tuple[Rule, ...] = (
     *BASELINE_RULES,
 )
 """Rules whose findings a flow may acknowledge by name."""
-
-
-def _conflict(name: str) -> Rule:
-    """A rule that a plan refuses by itself; it cannot be acknowledged there."""
-
-    def check(case: Case) -> Iterator[Hit]:
-        for service in sorted(case.forked()):
-            namespace = case.home(service)
-            found: list[Conflict] = [
-                *fork_conflicts(namespace, service, case.topology.services[service], case.live),
-                *dialect_conflicts(namespace, service, case.live),
-            ]
-            for conflict in found:
-                if conflict.rule == name:
-                    yield Hit(case.service_path(service), conflict.message, conflict.objects)
-
-    return Rule(name, "error", check)
-
-
-REFUSALS: tuple[Rule, ...] = tuple(
-    map(
-        _conflict,
-        (
-            "missing-catch-all",
-            "portless-route",
-            "consumer-route",
-            "mixed-route-kinds",
-            "mixed-dialects",
-            "duplicate-virtual-service",
-            "unusable-virtual-service",
-        ),
-    )
-)
-"""The same for what every plan refuses; for policy packs, which see no plan."""
 
 
 def _attached(route: Object) -> set[tuple[str, int | None]]:
@@ -250,9 +243,9 @@ def _parent(route: Object) -> str:
 
 
 def _rules(route: Object) -> Any:
-    spec = route.get("spec", {})
-    return spec["http"] if "http" in spec else rules_of(route)
+    spec = spec_of(route)
+    return spec["http"] or () if "http" in spec else rules_of(route)
 
 
 def _ports(service: Object) -> set[int]:
-    return {port["port"] for port in service.get("spec", {}).get("ports") or ()}
+    return {port["port"] for port in spec_of(service).get("ports") or ()}

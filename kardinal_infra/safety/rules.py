@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from kardinal_infra.safety import data, selectors, sidecars, stores, work
+from kardinal_infra.safety import data, selectors, sidecars, stores, volumes, work
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Finding, Rule
 from kardinal_infra.safety.routing_rules import RULES as ROUTING_RULES
 
 RULES: tuple[Rule, ...] = (
     *selectors.RULES,
+    *volumes.RULES,
     *data.RULES,
     *stores.RULES,
     *work.RULES,
@@ -23,16 +24,17 @@ RULE_NAMES = frozenset(rule.name for rule in RULES)
 """What a flow's config may acknowledge."""
 
 
-def prove(case: Case) -> list[Finding]:
-    """Applies every rule.
+def prove(case: Case, rules: Iterable[Rule] = RULES) -> list[Finding]:
+    """Applies rules.
 
     Args:
         case: The cluster, and what a flow would add to it.
+        rules: Default: all but `REFUSALS`, which a plan says by itself.
 
     Returns:
         Everything found, sorted, each once; an empty list says that nothing speaks against the flow.
     """
-    return sorted({finding for rule in RULES for finding in rule.findings(case)})
+    return sorted({finding for rule in rules for finding in rule.findings(case)})
 
 
 def refused(findings: Collection[Finding], acknowledged: Collection[str]) -> list[Finding]:

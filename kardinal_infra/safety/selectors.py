@@ -13,6 +13,7 @@ from kardinal_infra.live import (
     namespace_of,
     pod_labels,
     policy_selector,
+    spec_of,
 )
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
@@ -28,10 +29,28 @@ def fork_selected(case: Case) -> Iterator[Hit]:
                 message = f'{who} selects pods in a way that would also select the fork of "{fork.service}"'
                 yield Hit(fork.path, message, (who,))
         for scaler in case.live_of(fork.service).autoscalers:
-            target = scaler.get("spec", {}).get("scaleTargetRef") or {}
+            target = spec_of(scaler).get("scaleTargetRef") or {}
             if (target.get("kind"), target.get("name")) == (fork.workload["kind"], fork.name):
                 who = f"HorizontalPodAutoscaler {name_of(scaler)}"
                 yield Hit(fork.path, f'{who} would scale the fork of "{fork.service}"', (who,))
+
+
+def baseline_selected(case: Case) -> Iterator[Hit]:
+    """The fork's Service would send the flow's requests to pods of production's."""
+    for fork in case.forks:
+        selector = spec_of(fork.service_manifest or {}).get("selector")
+        if not selector:
+            continue
+        live = case.live_of(fork.service)
+        for item in (*live.workloads(), *live.other_workloads):
+            if flow_of(item) is None and matches({"matchLabels": selector}, pod_labels(item)):
+                who = f"{item.get('kind', 'workload')} {name_of(item)}"
+                yield Hit(
+                    fork.path,
+                    f"the fork's Service {fork.name} selects pods of {who}: select by the label"
+                    " kardinal.dev/fork alone",
+                    (f"Service {fork.name}", who),
+                )
 
 
 def policy_lost(case: Case) -> Iterator[Hit]:
@@ -78,7 +97,7 @@ def policy_shuts_out(case: Case) -> Iterator[Hit]:
 
 
 def _admits(policy: Object, labels: Mapping[str, str], live: LiveObjects, home: str) -> bool:
-    spec = policy.get("spec", {})
+    spec = spec_of(policy)
     rules = [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]
     peers = [peer for rule in rules for peer in (*(rule.get("from") or ()), *(rule.get("to") or ()))]
     return any(peer_matches(peer, labels, live, home) for peer in peers)
@@ -108,6 +127,7 @@ def _title(policy: Object) -> str:
 
 RULES = (
     Rule("fork-selected", "error", fork_selected),
+    Rule("baseline-selected", "error", baseline_selected),
     Rule("policy-lost", "warning", policy_lost),
     Rule("policy-gained", "warning", policy_gained),
     Rule("policy-shuts-out", "warning", policy_shuts_out),

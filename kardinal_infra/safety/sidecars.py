@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import yaml
+
 from kardinal_infra.forking.workload import NATIVE_SIDECAR
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, name_of, pod_template
+from kardinal_infra.live import LiveObjects, Object, name_of, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
 
@@ -21,6 +23,7 @@ _WAYS_AROUND = (
 )
 _NARROWED = "traffic.sidecar.istio.io/includeOutboundIPRanges"
 _INTERCEPTION = "sidecar.istio.io/interceptionMode"
+_PROXY_CONFIG = "proxy.istio.io/config"
 
 
 def fork_without_sidecar(case: Case) -> Iterator[Hit]:
@@ -84,7 +87,7 @@ def lock_bypassed(case: Case) -> Iterator[Hit]:
 
 
 def _ways_out(fork: ProposedFork) -> Iterator[str]:
-    annotations = fork.template.get("metadata", {}).get("annotations") or {}
+    annotations = (fork.template.get("metadata") or {}).get("annotations") or {}
     for name in _WAYS_AROUND:
         if annotations.get(name):
             yield f"annotation {name} leaves traffic out of the mesh"
@@ -92,13 +95,24 @@ def _ways_out(fork: ProposedFork) -> Iterator[str]:
         yield f"annotation {_NARROWED} leaves traffic out of the mesh"
     if str(annotations.get(_INTERCEPTION, "")).upper() == "NONE":
         yield f"annotation {_INTERCEPTION} leaves all traffic out of the mesh"
-    spec = fork.template.get("spec", {})
+    if _interception(annotations.get(_PROXY_CONFIG)) == "NONE":
+        yield f"annotation {_PROXY_CONFIG} leaves all traffic out of the mesh (interceptionMode)"
+    spec = spec_of(fork.template)
     if spec.get("initContainers") and str(annotations.get(NATIVE_SIDECAR)).lower() != "true":
         yield f"init containers run before the sidecar without annotation {NATIVE_SIDECAR}"
     for container in fork.containers():
         own = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
         if container["name"] != "istio-proxy" and PROXY_UID in (own.get("runAsUser"), own.get("runAsGroup")):
             yield f'container "{container["name"]}" runs as the proxy\'s own user {PROXY_UID}'
+
+
+def _interception(proxy_config: object) -> str:
+    """Reads the mode from the text of an annotation, which is YAML; nothing else counts to Istio."""
+    try:
+        read = yaml.safe_load(str(proxy_config or ""))
+    except yaml.YAMLError:
+        return ""  # no pod of it would be injected
+    return str(read.get("interceptionMode", "")).upper() if isinstance(read, dict) else ""
 
 
 RULES = (

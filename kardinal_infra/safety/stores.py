@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, containers, pod_template
+from kardinal_infra.live import Object, containers, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
-
-_END = r"(?![\w-])"
-_REFERENCES = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
-_SOURCES = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
-
-_Key = tuple[str, str, str, str]
-"""Where a value stands: namespace, kind, name and key."""
+from kardinal_infra.safety.references import END, Key, as_address, references, texts
 
 
 def production_store(case: Case) -> Iterator[Hit]:
@@ -44,8 +37,8 @@ def undeclared_store_user(case: Case) -> Iterator[Hit]:
             except ValueError:
                 continue  # not forked: whether it runs at all is not this flow's business
             leads = _leading(case, name, store)
-            texts = [text for item in containers(pod_template(workload)) for _, text in _texts(item)]
-            if any(map(leads.search, texts)):
+            told = [text for item in containers(pod_template(workload)) for _, text in texts(item)]
+            if any(map(leads.search, told)):
                 yield Hit(
                     case.service_path(name),
                     f'service "{name}" names the host of store "{store}" and does not declare it in `uses`:'
@@ -61,19 +54,10 @@ def _named(case: Case, fork: ProposedFork, store: str, container: Object) -> Ite
     host = case.topology.store_service(store)
     # A bare name is taken for a host, unless it is known to be something else.
     bare = case.home(fork.service) == case.home(host) and fork.service != host
-    for variable, text in _texts(container):
+    for variable, text in texts(container):
         is_host = bare and text == host and variable not in {"", *(service.queues or ())}
         if is_host or leads.search(text):
             yield f"variable {variable}" if variable else "the command"
-
-
-def _texts(container: Object) -> Iterator[tuple[str, str]]:
-    """Literal values with the names of their variables, and parts of the command without any."""
-    for entry in container.get("env") or ():
-        if "value" in entry:
-            yield entry["name"], str.__str__(entry["value"] or "")
-    for text in (*(container.get("command") or ()), *(container.get("args") or ())):
-        yield "", text
 
 
 def _leading(case: Case, user: str, store: str) -> re.Pattern[str]:
@@ -87,53 +71,32 @@ def _leading(case: Case, user: str, store: str) -> re.Pattern[str]:
     name = case.topology.store_service(store)
     home = case.home(name)
     service = case.live.of(home).service(name) or {}
-    ports = "|".join(str(port["port"]) for port in service.get("spec", {}).get("ports") or ())
+    ports = "|".join(str(port["port"]) for port in spec_of(service).get("ports") or ())
     host = rf"(?<![\w-]){re.escape(name)}"
-    forms = [rf"{host}\.{re.escape(home)}{_END}"]
+    forms = [rf"{host}\.{re.escape(home)}{END}"]
     if case.home(user) == home:
         links = name.upper().replace("-", "_")
-        forms.append(rf"{host}:({ports}){_END}")
-        forms.append(rf"(://|@)([^/\s@]*@)?{re.escape(name)}(?=[:/?#,;\s]|$)")
+        forms += as_address(name, ports)
         forms.append(rf"\$\({re.escape(links)}_(SERVICE_|PORT)")
-    address = service.get("spec", {}).get("clusterIP") or "None"
+    address = spec_of(service).get("clusterIP") or "None"
     if address != "None":
         forms.append(rf"(?<![\w.:]){re.escape(address)}(?![\w.]*\w)")
     return re.compile("|".join(forms))
 
 
-def _gave(case: Case, fork: ProposedFork, store: str) -> Iterator[_Key]:
+def _gave(case: Case, fork: ProposedFork, store: str) -> Iterator[Key]:
     """Keys of Secrets and ConfigMaps that gave the baseline what the fresh store gives the fork."""
     wanted = {name for use in fork.stores if use.store == store for name in use.environment}
     for container in containers(pod_template(fork.baseline)):
-        yield from (key for name, key in _references(case, fork, container).items() if name in wanted)
+        yield from (
+            key for name, key in references(case.live_of(fork.service), container).items() if name in wanted
+        )
 
 
-def _taken(case: Case, fork: ProposedFork, container: Object, sources: set[_Key]) -> Iterator[str]:
-    for name, key in _references(case, fork, container).items():
+def _taken(case: Case, fork: ProposedFork, container: Object, sources: set[Key]) -> Iterator[str]:
+    for name, key in references(case.live_of(fork.service), container).items():
         if key in sources:
             yield f"variable {name} (key {key[3]} of {key[1]} {key[2]})"
-
-
-def _references(case: Case, fork: ProposedFork, container: Object) -> dict[str, _Key]:
-    """Where the variables of a container stand, of those that stand in a Secret or a ConfigMap."""
-    home, live = case.home(fork.service), case.live_of(fork.service)
-    found: dict[str, _Key] = {}
-    for source in container.get("envFrom") or ():
-        for field, kind in _SOURCES.items():
-            name = (source.get(field) or {}).get("name", "")
-            for key in _keys(live, kind).get(name, ()):
-                found[(source.get("prefix") or "") + key] = (home, kind, name, key)
-    for entry in container.get("env") or ():
-        found.pop(entry["name"], None)
-        for field, kind in _REFERENCES.items():
-            reference = (entry.get("valueFrom") or {}).get(field)
-            if reference:
-                found[entry["name"]] = (home, kind, reference["name"], reference["key"])
-    return found
-
-
-def _keys(live: LiveObjects, kind: str) -> Mapping[str, Any]:
-    return (live.secret_keys if kind == "Secret" else live.config_map_keys) or {}
 
 
 RULES = (

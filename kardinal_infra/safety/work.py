@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from kardinal_infra.live import LiveObjects, Object, pod_template, spec_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.references import origins
+
+
+def shared_queues(
+    queues: Collection[str], live: LiveObjects, baseline: Object, fork: Object
+) -> frozenset[str]:
+    """Names the variables by which a fork would take work from where production's pods do.
+
+    Args:
+        queues: Variables that name queues, topics or consumer groups.
+        live: The cluster in the fork's namespace.
+        baseline: Production's pod template.
+        fork: The fork's pod template.
+
+    Returns:
+        Those that hold the same text in both, or the same key of the same Secret or ConfigMap.
+    """
+    before, after = (
+        {
+            (name, origin)
+            # What starts before the worker takes none of its work, and often has the same variables.
+            for container in spec_of(template).get("containers") or ()
+            for name, origin in origins(live, container).items()
+        }
+        for template in (baseline, fork)
+    )
+    return frozenset(name for name, _ in before & after if name in queues)
 
 
 def worker_shares_queue(case: Case) -> Iterator[Hit]:
@@ -13,7 +41,7 @@ def worker_shares_queue(case: Case) -> Iterator[Hit]:
     fresh = case.fresh()
     for fork in case.forks:
         service = case.topology.services[fork.service]
-        if fork.workload["spec"].get("replicas", 1) == 0 or (service.ports and service.queues is None):
+        if spec_of(fork.workload).get("replicas", 1) == 0 or (service.ports and service.queues is None):
             continue
         if service.works_on(fresh):
             continue  # there is nothing of production's in it
@@ -24,7 +52,11 @@ def worker_shares_queue(case: Case) -> Iterator[Hit]:
                 " declare in the baseline which variables name its queues (`queues`, empty for none) and set"
                 " them in `env`",
             )
-        elif missing := sorted(set(service.queues) - fork.requested_env):
+            continue
+        own = fork.requested_env - shared_queues(
+            service.queues, case.live_of(fork.service), pod_template(fork.baseline), fork.template
+        )
+        if missing := sorted(set(service.queues) - own):
             yield Hit(
                 fork.path,
                 f"the fork of {fork.title} would take production's work: set {', '.join(missing)} in `env`"

@@ -178,6 +178,22 @@ def test_policies_that_may_not_be_read_are_named(kubernetes: KubernetesApi) -> N
     assert "AuthorizationPolicy in istio-system, NetworkPolicy" in finding.message
 
 
+def test_what_else_selects_pods_is_read_where_it_is_served_and_allowed(kubernetes: KubernetesApi) -> None:
+    entry = {"metadata": {"name": "outside", "namespace": NAMESPACE}, "spec": {}}
+    kubernetes.put("serviceentries", entry, {"metadata": {"name": "theirs", "namespace": "elsewhere"}})
+    assert [item["metadata"]["name"] for item in read(kubernetes).service_entries] == ["outside"]
+
+    for path in (
+        f"{ISTIO}/namespaces/{NAMESPACE}/serviceentries",
+        f"/apis/extensions.istio.io/v1alpha1/namespaces/{NAMESPACE}/wasmplugins",
+        "/apis/telemetry.istio.io/v1/namespaces/istio-system/telemetries",
+    ):
+        kubernetes.forbid(path)
+    live = read(kubernetes)
+    assert live.service_entries == []
+    assert live.unread == {"ServiceEntry", "WasmPlugin", "Telemetry in istio-system"}
+
+
 def test_a_server_that_fails_for_policies_is_no_server_without_policies(kubernetes: KubernetesApi) -> None:
     kubernetes.failures[f"{SECURITY}/namespaces/{NAMESPACE}/peerauthentications"] = status(500, "broken")
 

@@ -14,11 +14,11 @@ from tests.package.examples import FOLDER, TOPOLOGY
 from tests.pure import samples
 
 
-def reported(monkeypatch: pytest.MonkeyPatch, folder: Path, *manifests: Any) -> list[str]:
+def reported(monkeypatch: pytest.MonkeyPatch, folder: Path, *manifests: Any, **cluster: Any) -> list[str]:
     file = folder / "topology.json"
     file.write_text(json.dumps(TOPOLOGY))
     monkeypatch.setenv("KARDINAL_TOPOLOGY", str(file))
-    monkeypatch.setattr("kardinal_infra.snapshot.read_live", lambda _: samples.live())
+    monkeypatch.setattr("kardinal_infra.snapshot.read_live", lambda _: samples.live(**cluster))
     pack = runpy.run_path(str(FOLDER / "policy-pack" / "flow_safety.py"))
     resources = [
         SimpleNamespace(resource_type=f"kubernetes:x/v1:{item['kind']}", props=item) for item in manifests
@@ -49,3 +49,11 @@ def test_it_reports_what_the_rules_find_and_nothing_else(
 def test_a_stack_without_flows_needs_no_topology(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config_map = {"kind": "ConfigMap", "metadata": {"name": "x"}}
     assert reported(monkeypatch, tmp_path, config_map) == []
+
+
+def test_it_reports_what_a_plan_would_have_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = samples.plan()
+    objects: list[Any] = [fork.workload({"votes": "branch"}) for fork in found.forks]
+    objects += [*found.routes, *(fork.service_manifest for fork in found.forks)]
+    lines = reported(monkeypatch, tmp_path, *objects, http_routes=[])
+    assert [line.rpartition(" ")[2] for line in lines] == ["[docs/safety.md#missing-catch-all]"] * 2

@@ -261,7 +261,11 @@ def test_whoever_answers_for_production_by_a_wildcard_must_remove_the_key() -> N
     open_rule = {"backendRefs": [{"name": "votes-api", "port": 80}]}
     found = snapshot(*BOTH, routes=[route("*.localhost", rule=open_rule)])
     [line] = refusals(app=app(), snapshot=found)
+    assert line.startswith("topology.entries: ")
     assert "[docs/safety.md#open-edge]" in line
     elsewhere = route("*.localhost", rule=open_rule)
     elsewhere["spec"]["parentRefs"][0]["name"] = "internal"
-    assert plan(topology=app(), live=snapshot(*BOTH, routes=[elsewhere])).entries
+    beside = snapshot(*BOTH, routes=[elsewhere])
+    [line] = refusals(app=app(), snapshot=beside)
+    assert line.startswith("cluster: ")
+    assert plan(topology=app(), live=beside, acknowledge=["open-edge"]).entries

@@ -2,79 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import Owner
-from kardinal_infra.routing import (
-    Targets,
-    catch_all_routes,
-    entry_route,
-    flow_entries,
-    flow_routes,
-    production_routes,
-)
-from kardinal_infra.safety import Case, ProposedFork
-from kardinal_infra.safety.routing_rules import REFUSALS, RULES
-from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, service, topology, workload
-
-UI, FORK = "voting-app-ui", "voting-app-ui-dev"
-OWNER = Owner(STACK, NAMESPACE, "dev")
-FORKS = {UI: FORK}
-Change = Callable[[dict[str, Any]], Any]
-
-
-def http(*rules: dict[str, Any], name: str = "own", port: int | None = 80, **spec: Any) -> dict[str, Any]:
-    parent = {"group": "", "kind": "Service", "name": UI, **({"port": port} if port else {})}
-    return {
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {"parentRefs": [parent], "rules": list(rules), **spec},
-    }
-
-
-def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None) -> Case:
-    """The demonstration with its baseline's routes and `routes`, and a flow that forks the page."""
-    app = topology()
-    snapshot = snapshot or live()
-    production = production_routes(app, BASELINE_STACK)
-    snapshot = replace(snapshot, http_routes=[*snapshot.http_routes, *production, *routes])
-    made = flow_routes(OWNER, UI, 80, snapshot.routes, FORKS, app.services)
-    fork = ProposedFork(
-        service=UI,
-        path=f"kardinal:flow.services.{UI}",
-        baseline={**workload(UI), "kind": "Deployment"},
-        workload=workload(FORK),
-        service_manifest=service(FORK),
-    )
-    entry = entry_route(OWNER, app.gateway, UI, "dev.voting.localhost", 80, FORK)
-    return Case(
-        live=snapshot,
-        topology=app,
-        flow="dev",
-        forks=(fork,),
-        routes=tuple(made),
-        entries=(entry,),
-        requested=frozenset({UI}),
-    )
-
-
-def found(judged: Case, *, refusals: bool = False) -> dict[str, str]:
-    """Message by rule; one finding of a rule at most."""
-    findings = [finding for rule in (REFUSALS if refusals else RULES) for finding in rule.findings(judged)]
-    assert len({finding.rule for finding in findings}) == len(findings), findings
-    return {finding.rule: f"{finding.path}: {finding.message}" for finding in findings}
-
-
-def changed(judged: Case, change: Change, part: str = "routes") -> Case:
-    [manifest] = getattr(judged, part)
-    copy = deepcopy(dict(manifest))
-    change(copy["spec"])
-    return replace(judged, **{part: (copy,)})
+from kardinal_infra.routing import Targets, catch_all_routes, flow_entries
+from kardinal_infra.safety import Case
+from tests.pure.routed import FORK, FORKS, OWNER, UI, Change, case, changed, found, http
+from tests.pure.samples import BASELINE_STACK, NAMESPACE, live, service, topology
 
 
 def test_nothing_is_said_about_what_this_package_makes() -> None:
@@ -141,6 +77,25 @@ def test_a_rule_that_the_baseline_gained_later_is_found(match: dict[str, Any]) -
     }
 
 
+def test_a_forked_port_without_any_route_of_the_flow_is_found() -> None:
+    assert found(replace(case(), routes=())) == {
+        "shadowed-rule": f"kardinal:flow.services.{UI}: the flow has no route on port 80 of Service {UI}: its"
+        " requests there reach production, not the fork"
+    }
+    elsewhere = http({"backendRefs": [{"name": "votes-api", "port": 80}]})
+    judged = case(elsewhere)
+    only = [
+        item for item in judged.live.http_routes if item["metadata"]["name"] != f"{UI}-80-kardinal-baseline"
+    ]
+    assert found(replace(judged, live=replace(judged.live, http_routes=only), routes=())) == {}
+
+
+def test_a_call_route_of_a_flow_beside_the_baselines_http_routes_is_refused() -> None:
+    [made] = case().routes
+    beside = replace(case(), routes=({**made, "kind": "GRPCRoute"},))
+    assert found(beside, refusals=True).keys() == {"mixed-route-kinds"}
+
+
 def test_a_headless_fork_is_found() -> None:
     judged = case()
     headless = replace(judged.forks[0], service_manifest=service(FORK, clusterIP="None"))
@@ -180,6 +135,13 @@ def test_what_a_filter_of_the_baseline_does_to_a_flow_is_said(rule: str, item: d
     assert found(case(harmless)) == {}
 
 
+def test_a_filter_of_one_backend_that_touches_baggage_is_said() -> None:
+    item = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["baggage"], "set": None}}
+    backend = {"name": UI, "port": 80, "filters": [item]}
+    own = http({"matches": [{"method": "GET"}], "backendRefs": [backend, {"name": UI, "port": 80}]})
+    assert found(case(own)).keys() == {"lost-baggage"}
+
+
 @pytest.mark.parametrize(
     "backend", [{"name": UI, "namespace": "else"}, {"name": "x", "kind": "Hostname", "group": "g"}]
 )
@@ -196,7 +158,9 @@ def test_a_path_expression_behind_a_catch_all_is_said_to_be_dead() -> None:
     only = [
         route for route in alone.live.http_routes if route["metadata"]["name"] != f"{UI}-80-kardinal-baseline"
     ]
-    assert found(replace(alone, live=replace(alone.live, http_routes=only), routes=())) == {}
+    assert "dead-expression" not in found(
+        replace(alone, live=replace(alone.live, http_routes=only), routes=())
+    )
 
 
 def test_a_port_that_the_topology_leaves_out_is_said() -> None:
@@ -207,28 +171,6 @@ def test_a_port_that_the_topology_leaves_out_is_said() -> None:
         "undeclared-port": f"kardinal:flow.services.{UI}: port 9000 of Service {UI} is not declared in the"
         " topology: requests of the flow to it reach production"
     }
-
-
-def test_an_edge_that_lets_the_key_in_is_found() -> None:
-    own = http({"backendRefs": [{"name": UI, "port": 80}]}, hostnames=["voting.localhost"])
-    own["spec"]["parentRefs"] = [{"name": "edge"}]
-    assert found(case(own)).keys() == {"open-edge"}
-    own["spec"]["rules"][0]["filters"] = [
-        {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["X-Kardinal-Flow"]}}
-    ]
-    own["spec"]["rules"].append({"filters": [{"type": "RequestRedirect", "requestRedirect": {}}]})
-    assert found(case(own)) == {}
-
-
-def test_an_edge_of_istio_that_lets_the_key_in_is_found() -> None:
-    entry: dict[str, Any] = {"route": [{"destination": {"host": UI}}]}
-    item = {
-        "metadata": {"name": "edge", "namespace": NAMESPACE},
-        "spec": {"hosts": ["voting.localhost"], "gateways": ["istio-system/edge"], "http": [entry]},
-    }
-    assert found(case(snapshot=live(virtual_services=[item]))).keys() == {"open-edge"}
-    entry["headers"] = {"request": {"remove": ["x-kardinal-flow"]}}
-    assert found(case(snapshot=live(virtual_services=[item]))) == {}
 
 
 def istio_case(**spec: Any) -> Case:
@@ -273,60 +215,3 @@ def test_what_a_plan_refuses_is_a_rule_as_well() -> None:
     calls = case(snapshot=live(grpc_routes=[{"kind": "GRPCRoute", **http(backend)}]))
     assert found(calls, refusals=True).keys() == {"mixed-route-kinds"}
     assert found(case(snapshot=live(http_routes=[])), refusals=True).keys() == {"missing-catch-all"}
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        "(unclosed",
-        "closed)",
-        "[a-z",
-        "*",
-        "a|+b",
-        "(?=ahead)",
-        "(?<!behind)x",
-        r"(a)\1",
-        "end\\",
-    ],
-)
-@pytest.mark.parametrize("part", ["path", "headers", "queryParams"])
-def test_an_expression_that_the_mesh_cannot_read_is_refused(expression: str, part: str) -> None:
-    item = {"type": "RegularExpression", "name": "x", "value": expression}
-    own = http(
-        {
-            "matches": [{"method": "GET", part: item if part == "path" else [item]}],
-            "backendRefs": [{"name": UI, "port": 80}],
-        }
-    )
-    assert "broken-expression" in found(case(own))
-    other_port = {
-        **own,
-        "spec": {**own["spec"], "parentRefs": [{**own["spec"]["parentRefs"][0], "port": 81}]},
-    }
-    for_others = {**own, "metadata": {"name": "own", "namespace": "elsewhere"}}
-    for_others["spec"] = {
-        **own["spec"],
-        "parentRefs": [{**own["spec"]["parentRefs"][0], "namespace": NAMESPACE}],
-    }
-    for harmless in (other_port, for_others):
-        assert "broken-expression" not in found(case(harmless))
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        r"/v[0-9]+(/.*)?",
-        r"(?i)^a\(b\)$",
-        "(?P<name>a|b)(?:c)(?i:d)(?<e>f)",
-        "[]a](b)[^]()]",
-        r"[[:alpha:]\]*]+",
-        r"\Q(*\E+?",
-        r"\d\\",
-        "a(?i)b",
-        "",
-    ],
-)
-def test_an_expression_of_re2_is_no_problem(expression: str) -> None:
-    match = {"path": {"type": "RegularExpression", "value": expression}, "method": "GET"}
-    own = http({"matches": [match], "backendRefs": [{"name": UI, "port": 80}]})
-    assert "broken-expression" not in found(case(own))

@@ -83,8 +83,17 @@ def test_errors_stop_a_flow_unless_they_are_acknowledged() -> None:
                 }
             ]
         },
+        {
+            "service_entries": [
+                {
+                    "metadata": {"name": "outside", "namespace": NAMESPACE},
+                    "spec": {"hosts": ["x.example.com"], "workloadSelector": {"labels": {"tier": "web"}}},
+                },
+                {"metadata": {"name": "all"}, "spec": {"hosts": ["y.example.com"], "workloadSelector": None}},
+            ]
+        },
     ],
-    ids=["lacks-a-label", "budget-of-all-pods", "autoscaler-by-name"],
+    ids=["lacks-a-label", "budget-of-all-pods", "autoscaler-by-name", "service-entry-by-label"],
 )
 def test_fork_selected(changes: dict[str, Any]) -> None:
     assert len(found(case(cluster(**changes), spec()), "fork-selected")) == 1
@@ -134,10 +143,22 @@ def test_policies_of_istios_root_namespace_count_and_those_of_others_do_not() ->
     assert again["metadata"]["namespace"] == NAMESPACE
 
 
-def test_what_cannot_be_made_again_is_told() -> None:
-    snapshot = cluster(policies=[by_label("EnvoyFilter", app="web")])
+@pytest.mark.parametrize("kind", ["EnvoyFilter", "WasmPlugin", "Telemetry"])
+def test_what_cannot_be_made_again_is_told(kind: str) -> None:
+    snapshot = cluster(policies=[by_label(kind, app="web"), policy(kind, "all")])
     assert found(case(snapshot, spec()), "policy-lost") == [
-        f"EnvoyFilter {NAMESPACE}/guard applies to Deployment web and not to its fork"
+        f"{kind} {NAMESPACE}/guard applies to Deployment web and not to its fork"
+    ]
+
+
+def test_a_fork_keeps_no_label_that_a_service_entry_selects_by() -> None:
+    entry = {"metadata": {"name": "e"}, "spec": {"workloadSelector": {"labels": {"tier": "web"}}}}
+    snapshot = cluster(service_entries=[entry])
+    made = spec(selected_keys=selected_keys(snapshot))
+    assert "tier" not in fork_template(made, {})["metadata"]["labels"]
+    assert found(case(snapshot, made), "fork-selected") == []
+    assert found(case(snapshot, spec()), "fork-selected") == [
+        'ServiceEntry e selects pods in a way that would also select the fork of "web"'
     ]
 
 
@@ -197,6 +218,60 @@ def test_worker_shares_queue() -> None:
     assert "set GROUP in `env`" in message
     own = {"QUEUE": "mine", "GROUP": "mine"}
     assert found(case(cluster(), spec(replicas=1, env=own), declared=named), rule) == []
+
+
+def from_key(name: str, key: str, kind: str = "secretKeyRef") -> dict[str, Any]:
+    return {"name": name, "valueFrom": {kind: {"name": "settings", "key": key}}}
+
+
+QUEUE = {"name": "QUEUE", "value": "orders"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shared"),
+    [
+        (QUEUE, QUEUE, True),
+        (QUEUE, {"name": "QUEUE", "value": "orders-dev"}, False),
+        (from_key("QUEUE", "q"), from_key("QUEUE", "q"), True),
+        (from_key("QUEUE", "q"), from_key("QUEUE", "dev"), False),
+        (from_key("QUEUE", "q"), from_key("QUEUE", "q", "configMapKeyRef"), False),
+        (from_key("QUEUE", "q", "configMapKeyRef"), from_key("QUEUE", "q", "configMapKeyRef"), True),
+        (QUEUE, from_key("QUEUE", "q"), False),
+        ({"name": "QUEUE"}, {"name": "QUEUE"}, True),
+    ],
+)
+def test_a_worker_whose_queue_is_set_to_productions_own(
+    before: dict[str, Any], after: dict[str, Any], shared: bool
+) -> None:
+    made = spec(workload("web", env=[before]), replicas=1, env={"QUEUE": "set"})
+    shown = case(cluster(), made, declared={"ports": [], "queues": ["QUEUE"]})
+    [container] = pod(dict(shown.forks[0].workload))["containers"]
+    container["env"] = [after]
+    messages = found(shown, "worker-shares-queue")
+    assert bool(messages) is shared
+    if shared:
+        assert "set QUEUE in `env` to queues or groups of its own" in messages[0]
+
+
+def test_a_worker_whose_queue_comes_from_all_of_a_config_map() -> None:
+    item = workload("web")
+    pod(item)["containers"][0]["envFrom"] = [{"prefix": "APP_", "configMapRef": {"name": "settings"}}]
+    made = spec(item, replicas=1, env={"APP_QUEUE": "set"})
+    snapshot = cluster(config_map_keys={"settings": frozenset({"QUEUE"})})
+    shown = case(snapshot, made, declared={"ports": [], "queues": ["APP_QUEUE"]})
+    [container] = pod(dict(shown.forks[0].workload))["containers"]
+    container["env"] = [from_key("APP_QUEUE", "QUEUE", "configMapKeyRef")]
+    assert len(found(shown, "worker-shares-queue")) == 1
+    container["env"] = [from_key("APP_QUEUE", "MINE", "configMapKeyRef")]
+    assert found(shown, "worker-shares-queue") == []
+
+
+def test_a_queue_of_an_init_container_is_nobodys_work() -> None:
+    item = workload("web", env=[QUEUE])
+    pod(item)["initContainers"] = [{"name": "migrate", "image": "m", "env": [QUEUE]}]
+    made = spec(item, replicas=1, env={"QUEUE": "orders-dev"})
+    shown = case(cluster(), made, declared={"ports": [], "queues": ["QUEUE"]})
+    assert found(shown, "worker-shares-queue") == []
 
 
 def test_fork_and_caller_without_sidecar() -> None:
@@ -270,3 +345,39 @@ def test_a_worker_with_queues_of_its_own_runs_and_one_without_rests() -> None:
 
     assert replicas() == 0
     assert replicas(QUEUE="q-dev") == 1
+    assert replicas(QUEUE="q") == 0
+
+
+def test_optional_parts_that_are_null_are_no_failure() -> None:
+    item = workload("web", env=[{"name": "A", "value": None, "valueFrom": None}])
+    nothing = {"volumes": None, "initContainers": None, "securityContext": None, "hostNetwork": None}
+    pod(item).update(nothing)
+    parts = ("envFrom", "command", "args", "volumeMounts", "volumeDevices", "securityContext")
+    pod(item)["containers"][0].update(dict.fromkeys(parts))
+    parent = {"group": "", "kind": "Service", "name": "web", "port": 80}
+    matches = [{"path": None, "headers": None, "queryParams": None, "method": None}]
+    backends = [{"name": "web", "port": 80}]
+    modifier = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": None, "remove": None}}
+    rules = [{"matches": matches, "filters": [modifier], "backendRefs": backends}, {"filters": None}]
+    routes = [
+        {
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": None},
+            "spec": {"parentRefs": [ref], "hostnames": None, "rules": rules},
+        }
+        for name, ref in (("mesh", parent), ("edge", {"name": "edge"}))
+    ]
+    http = [{"match": None, "route": None, "headers": None}, {"headers": {"request": None}}]
+    names = {"metadata": {"name": "x", "namespace": NAMESPACE, "labels": None}}
+    snapshot = replace(
+        cluster(
+            virtual_services=[{**names, "spec": {"hosts": ["a"], "gateways": ["g"], "http": http}}],
+            grpc_routes=[{**route, "kind": "GRPCRoute"} for route in routes],
+            disruption_budgets=[{**names, "spec": None}],
+            autoscalers=[names],
+            service_entries=[{**names, "spec": {"workloadSelector": {"labels": None}}}],
+            other_workloads=[{**names, "spec": {"selector": None, "template": {"metadata": None}}}],
+            policies=[{**names, "kind": "Telemetry", "spec": None}, {**names, "kind": "NetworkPolicy"}],
+        ),
+        http_routes=routes,
+    )
+    assert [one.rule for one in prove(case(snapshot, spec(item)))].count("fork-selected") == 0

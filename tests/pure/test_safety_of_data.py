@@ -7,35 +7,36 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.forking import ForkSpec
+from kardinal_infra.forking import DatabaseEnv
 from tests.pure.forked import VOTES, case, pod, spec
 from tests.pure.judged import DATABASES, cluster, found
 from tests.pure.samples import secret_env, workload
 
-
-def shared(made: ForkSpec, **volume: Any) -> list[str]:
-    item = dict(made.workload)
-    pod(item)["volumes"] = [{"name": "data", **volume}]
-    pod(item)["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
-    return found(case(cluster(), replace(made, workload=item)), "shared-writable-volume")
-
-
-def test_shared_writable_volume() -> None:
-    claim = {"persistentVolumeClaim": {"claimName": "uploads"}}
-    assert len(shared(spec(), **claim)) == 1
-    assert len(shared(spec(), hostPath={"path": "/var"})) == 1
-    assert shared(spec(), persistentVolumeClaim={"claimName": "uploads", "readOnly": True}) == []
-    assert shared(spec(), configMap={"name": "c"}) == []
-    assert shared(spec(volumes={"data": "empty"}), **claim) == []
-    assert shared(spec(volumes={"data": "readOnly"}), **claim) == []
+PARENTS = {
+    **DATABASES,
+    "users": {"project": "p", "database": "users", "role": "r", "host": "users-db.internal"},
+}
+USERS = DatabaseEnv("users", "sidecar", {"USERS_URL": "uri"})
 
 
-def secret_found(env: list[Any], *, keys: tuple[str, ...] = ("DATABASE_URL",), **parts: Any) -> list[str]:
+def secret_found(
+    env: list[Any],
+    *,
+    keys: tuple[str, ...] = ("DATABASE_URL",),
+    uses: tuple[DatabaseEnv, ...] = (VOTES,),
+    cluster_with: dict[str, Any] | None = None,
+    parents: dict[str, Any] = PARENTS,
+    **parts: Any,
+) -> list[str]:
     item = workload("web", env=env)
     pod(item)["containers"][0] |= {key: value for key, value in parts.items() if key != "volumes"}
     pod(item)["volumes"] = parts.get("volumes", [])
-    snapshot = cluster(secret_keys={"votes-database": frozenset(keys)})
-    return found(case(snapshot, spec(item, databases=(VOTES,)), databases=DATABASES), "parent-secret")
+    snapshot = cluster(**{"secret_keys": {"votes-database": frozenset(keys)}, **(cluster_with or {})})
+    return found(case(snapshot, spec(item, databases=uses), databases=parents), "parent-secret")
+
+
+def config_env(name: str, key: str = "url") -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"configMapKeyRef": {"name": "settings", "key": key}}}
 
 
 def test_parent_secret_by_another_variable_of_the_same_secret() -> None:
@@ -81,6 +82,111 @@ def test_parent_secret_learns_the_host_from_the_baselines_own_variable() -> None
     assert message.startswith("variable COPY")
 
 
+def test_parent_secret_of_one_database_beside_another_that_is_handed_over_by_a_sidecar() -> None:
+    users = {"name": "USERS_URL", "valueFrom": {"secretKeyRef": {"name": "users-database", "key": "url"}}}
+    kept = {"name": "USERS_COPY", "value": "postgresql://u:p@users-db.internal/users"}
+    assert secret_found([secret_env("DATABASE_URL"), users, kept], uses=(VOTES, USERS)) == []
+    host = {"name": "REPORTS", "value": "postgresql://u:p@votes-db.internal/votes"}
+    env = [secret_env("DATABASE_URL"), users, secret_env("PGPASSWORD"), host]
+    messages = secret_found(env, uses=(VOTES, USERS))
+    assert [message.partition(" of container")[0] for message in messages] == [
+        "variable PGPASSWORD",
+        "variable REPORTS",
+    ]
+
+
+def test_parent_secret_kept_for_one_sidecar_alone() -> None:
+    both = {"name": "USERS_URL", "valueFrom": {"secretKeyRef": {"name": "votes-database", "key": "users"}}}
+    assert secret_found([secret_env("DATABASE_URL"), both], uses=(VOTES, USERS)) == []
+
+
+def test_parent_secret_by_the_command() -> None:
+    url = "--db=postgres://u:hunter2@votes-db.internal/votes"
+    for part in ("command", "args"):
+        [message] = secret_found([secret_env("DATABASE_URL")], **{part: ["serve", url]})
+        assert message == (
+            'the command of container "web" in the fork of Deployment web names the host of a branched'
+            " database's parent: replace it in `command`"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "leads"),
+    [
+        ("postgres://u:p@db/short", True),
+        ("postgres://u:p@db:5432/short", True),
+        ("host=db port=5432", True),
+        ("tcp:db:5432", True),
+        ("db.voting-app.svc.cluster.local", True),
+        ("db", True),
+        ("--db=x", False),
+        ("dbname=short", False),
+        ("use db", False),
+        ("http://users-db:80", False),
+        ("db.example.com", False),
+    ],
+)
+def test_parent_secret_by_a_host_of_one_word(text: str, leads: bool) -> None:
+    parents = {"votes": {**PARENTS["votes"], "host": "db"}}
+    env = [secret_env("DATABASE_URL"), {"name": "OTHER", "value": text}]
+    assert bool(secret_found(env, parents=parents)) is leads
+
+
+def test_another_host_that_ends_or_begins_alike_is_none_of_the_parents() -> None:
+    for host in ("my-votes-db.internal", "votes-db.internal-copy"):
+        env = [secret_env("DATABASE_URL"), {"name": "OTHER", "value": f"postgres://{host}/x"}]
+        assert secret_found(env) == []
+
+
+def test_parent_secret_by_the_same_key_of_a_config_map() -> None:
+    env = [config_env("DATABASE_URL"), config_env("COPY"), config_env("COLOR", "color")]
+    [message] = secret_found(env)
+    assert message.startswith(
+        'variable COPY of container "web" in the fork of Deployment web still comes from'
+    )
+    assert 'ConfigMap "settings"' in message
+
+
+def test_parent_secret_by_all_of_a_config_map() -> None:
+    source = [{"prefix": "APP_", "configMapRef": {"name": "settings"}}]
+    keys = {"config_map_keys": {"settings": frozenset({"url", "color"})}}
+    [message] = secret_found([config_env("DATABASE_URL")], envFrom=source, cluster_with=keys)
+    assert message.startswith("variable APP_url")
+    whole = [{"configMapRef": {"name": "settings"}}]
+    keys = {"config_map_keys": {"settings": frozenset({"DATABASE_URL", "color"})}}
+    assert secret_found([], envFrom=whole, cluster_with=keys) == []
+    [message] = secret_found([config_env("COPY", "DATABASE_URL")], envFrom=whole, cluster_with=keys)
+    assert message.startswith("variable COPY")
+
+
+def test_parent_secret_by_a_volume_of_a_config_map() -> None:
+    volume: dict[str, Any] = {"name": "v", "configMap": {"name": "settings"}}
+    env = [config_env("DATABASE_URL")]
+    keys = {"config_map_keys": {"settings": frozenset({"url", "color"})}}
+    [message] = secret_found(env, volumes=[volume], cluster_with=keys)
+    assert message.startswith('volume "v"')
+    volume["configMap"]["items"] = [{"key": "color", "path": "color"}]
+    assert secret_found(env, volumes=[volume], cluster_with=keys) == []
+
+
+def test_a_secret_beside_the_one_that_the_connection_comes_from_is_not_accused() -> None:
+    known = {"votes-database": frozenset({"DATABASE_URL"}), "stripe": frozenset({"STRIPE_KEY"})}
+    both = [{"secretRef": {"name": "votes-database"}}, {"secretRef": {"name": "stripe"}}]
+    stripe = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "stripe", "key": "STRIPE_KEY"}}}
+    assert secret_found([stripe], envFrom=both, cluster_with={"secret_keys": known}) == []
+    [message] = secret_found([secret_env("PGPASSWORD")], envFrom=both, cluster_with={"secret_keys": known})
+    assert message.startswith("variable PGPASSWORD")
+
+
+def test_where_no_secret_may_be_read_the_only_one_is_taken_for_the_parents() -> None:
+    unknown = {"secret_keys": None}
+    one = [{"secretRef": {"name": "votes-database"}}]
+    [message] = secret_found([secret_env("PGPASSWORD")], envFrom=one, cluster_with=unknown)
+    assert message.startswith("variable PGPASSWORD")
+    two = [*one, {"secretRef": {"name": "stripe"}}]
+    assert secret_found([secret_env("PGPASSWORD")], envFrom=two, cluster_with=unknown) == []
+
+
 def test_parent_credential_kept_only_without_the_lock() -> None:
     use = replace(VOTES, handover="sidecar")
     made = spec(workload("web", env=[secret_env("DATABASE_URL")]), databases=(use,))
@@ -97,6 +203,10 @@ def test_parent_credential_kept_only_without_the_lock() -> None:
         ({"traffic.sidecar.istio.io/excludeOutboundIPRanges": "10.0.0.0/8"}, {}),
         ({"traffic.sidecar.istio.io/includeOutboundIPRanges": "10.96.0.0/12"}, {}),
         ({"sidecar.istio.io/interceptionMode": "NONE"}, {}),
+        ({"proxy.istio.io/config": "concurrency: 1\ninterceptionMode: NONE\n"}, {}),
+        ({"proxy.istio.io/config": '{"interceptionMode": "none"}'}, {}),
+        ({"traffic.sidecar.istio.io/includeOutboundIPRanges": ""}, {}),
+        ({"traffic.sidecar.istio.io/excludeInterfaces": "eth1"}, {}),
         ({}, {"securityContext": {"runAsUser": 1337}}),
     ],
 )
@@ -107,6 +217,25 @@ def test_lock_bypassed(annotations: dict[str, str], content: dict[str, Any]) -> 
     shown = case(cluster(), spec(item, locked=True), locked=frozenset({"web"}))
     assert len(found(shown, "lock-bypassed")) == 1
     assert found(replace(shown, locked=frozenset()), "lock-bypassed") == []
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"proxy.istio.io/config": "interceptionMode: TPROXY"},
+        {"proxy.istio.io/config": "holdApplicationUntilProxyStarts: true"},
+        {"proxy.istio.io/config": "- : no {mapping"},
+        {"proxy.istio.io/config": "text"},
+        {"proxy.istio.io/config": ""},
+        {"traffic.sidecar.istio.io/includeOutboundIPRanges": "*"},
+        {"traffic.sidecar.istio.io/includeOutboundPorts": "5432"},
+        {"traffic.sidecar.istio.io/excludeInboundPorts": "9090"},
+    ],
+)
+def test_annotations_that_leave_no_way_out(annotations: dict[str, str]) -> None:
+    item = workload("web")
+    item["spec"]["template"]["metadata"]["annotations"] |= annotations
+    assert found(case(cluster(), spec(item, locked=True), locked=frozenset({"web"})), "lock-bypassed") == []
 
 
 def test_a_locked_fork_starts_its_sidecar_before_its_init_containers() -> None:

@@ -1,0 +1,134 @@
+"""The rule about what comes in from outside: whoever may send the key chooses the fork that answers.
+
+Every route of a Gateway is judged that leads to the application, whatever its host: an internal host, or one
+that the topology does not name, is as good a way in as the production host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kardinal_infra.live import Object, flow_of, name_of, namespace_of, spec_of
+from kardinal_infra.names import HEADER_FLOW
+from kardinal_infra.routing.derive import is_service
+from kardinal_infra.routing.dialect import virtual_service_title
+from kardinal_infra.routing.edge import is_redirect
+from kardinal_infra.routing.mesh_hosts import MESH, gateways_of, service_named
+from kardinal_infra.routing.parents import rules_of, title_of
+from kardinal_infra.routing.public_hosts import production_host
+from kardinal_infra.routing.virtual_service import baseline_entries
+from kardinal_infra.safety.case import Case
+from kardinal_infra.safety.findings import Hit, Rule
+
+_Place = tuple[str, str]
+"""Name and namespace of a Service."""
+
+
+def _open_edge(case: Case) -> Iterator[Hit]:
+    way_out = "remove the header there with a RequestHeaderModifier in every rule"
+    for route in case.live.routes:
+        if flow_of(route) is None and any(map(_is_gateway, spec_of(route).get("parentRefs") or ())):
+            hosts = spec_of(route).get("hostnames") or ()
+            yield from _hits(case, route, title_of(route), hosts, list(_open_backends(route)), way_out)
+
+
+def _open_edge_of_istio(case: Case) -> Iterator[Hit]:
+    way_out = "put it into headers.request.remove of every entry"
+    for item in case.live.virtual_services:
+        if flow_of(item) is None and set(gateways_of(item)) - {MESH}:
+            hosts = spec_of(item).get("hosts") or ()
+            found = list(_open_destinations(case, item))
+            yield from _hits(case, item, virtual_service_title(item), hosts, found, way_out)
+
+
+def _hits(
+    case: Case,
+    item: Object,
+    title: str,
+    hosts: Sequence[str],
+    places: Sequence[_Place | None],
+    way_out: str,
+) -> Iterator[Hit]:
+    """Of a production host everything counts that is passed on; of any other what the application gets."""
+    if not places:
+        return
+    entries = [production_host(case.topology, case.live, entry) for entry in case.topology.entries]
+    production = {entry.host for entry in entries if entry.host in hosts or item in entry.answering}
+    homes = case.topology.homes
+    services = sorted({place[0] for place in places if place and homes.get(place[0]) == place[1]})
+    if services or production:
+        clients = ", ".join(sorted(production or hosts)) or "any host"
+        reached = "" if production else f" through Service {', '.join(services)}"
+        yield Hit(
+            "topology.entries" if production else "cluster",
+            f"{title} lets clients of {clients} send {HEADER_FLOW} themselves and so choose a fork{reached}:"
+            f" {way_out}",
+            (title, *(f"Service {name}" for name in services)),
+        )
+
+
+def _is_gateway(parent: Mapping[str, Any]) -> bool:
+    """Services are the mesh's; whatever else has listeners is a way in."""
+    return bool(parent.get("kind", "Gateway") != "Service")
+
+
+def _open_backends(route: Object) -> Iterator[_Place | None]:
+    """Backends that a rule passes requests on to, the key with them; None for what is no Service."""
+    for rule in rules_of(route):
+        if is_redirect(rule) or _overrides_key(rule):
+            continue
+        for backend in rule.get("backendRefs") or ():
+            if backend.get("weight", 1) != 0 and not _overrides_key(backend):
+                place = backend["name"], backend.get("namespace") or namespace_of(route)
+                yield place if is_service(backend) else None
+
+
+def _overrides_key(item: Mapping[str, Any]) -> bool:
+    """Says whether the filters of a rule or a backend leave nothing of a client's key."""
+    for entry in item.get("filters") or ():
+        changes = entry.get("requestHeaderModifier") or {}
+        names = [*(changes.get("remove") or ()), *(header["name"] for header in changes.get("set") or ())]
+        if HEADER_FLOW in map(str.lower, names):
+            return True
+    return False
+
+
+def _open_destinations(case: Case, item: Object) -> Iterator[_Place | None]:
+    """The same of a VirtualService, with what it delegates to."""
+    for entry in baseline_entries(item):
+        matches: list[Mapping[str, Any]] = list(entry.get("match") or ({},))
+        gateways = {name for match in matches for name in match.get("gateways") or gateways_of(item)}
+        if gateways - {MESH}:
+            yield from _destinations(case, item, entry, entry.get("headers"))
+
+
+def _destinations(
+    case: Case, item: Object, entry: Mapping[str, Any], headers: Any
+) -> Iterator[_Place | None]:
+    if entry.get("redirect") or entry.get("directResponse"):
+        return
+    for target in entry.get("route") or ():
+        if not _overrides(headers) and not _overrides(target.get("headers")):
+            yield service_named(target["destination"]["host"], namespace_of(item))
+    if delegate := entry.get("delegate"):
+        wanted = delegate.get("name"), delegate.get("namespace") or namespace_of(item)
+        parts = [one for one in case.live.virtual_services if (name_of(one), namespace_of(one)) == wanted]
+        if not parts and not _overrides(headers):
+            yield None  # nobody knows where it leads
+        for part in parts:
+            for own in baseline_entries(part):
+                # Headers of its own take the place of those above it; it cannot delegate once more.
+                inherited = own.get("headers") or headers
+                yield from _destinations(case, part, {**own, "delegate": None}, inherited)
+
+
+def _overrides(headers: Any) -> bool:
+    changes = (headers or {}).get("request") or {}
+    return HEADER_FLOW in map(str.lower, (*(changes.get("remove") or ()), *(changes.get("set") or ())))
+
+
+OPEN_EDGE = (
+    Rule("open-edge", "error", _open_edge),
+    Rule("open-edge", "error", _open_edge_of_istio),
+)

@@ -1,0 +1,68 @@
+"""The demonstration with one forked service and its routes, for the rules about routes to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+from kardinal_infra.live import LiveObjects
+from kardinal_infra.names import Owner
+from kardinal_infra.routing import entry_route, flow_routes, production_routes
+from kardinal_infra.safety import REFUSALS, Case, ProposedFork
+from kardinal_infra.safety.routing_rules import RULES
+from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, service, topology, workload
+
+UI, FORK = "voting-app-ui", "voting-app-ui-dev"
+OWNER = Owner(STACK, NAMESPACE, "dev")
+FORKS = {UI: FORK}
+Change = Callable[[dict[str, Any]], Any]
+
+
+def http(*rules: dict[str, Any], name: str = "own", port: int | None = 80, **spec: Any) -> dict[str, Any]:
+    parent = {"group": "", "kind": "Service", "name": UI, **({"port": port} if port else {})}
+    return {
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"parentRefs": [parent], "rules": list(rules), **spec},
+    }
+
+
+def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None) -> Case:
+    """The demonstration with its baseline's routes and `routes`, and a flow that forks the page."""
+    app = topology()
+    snapshot = snapshot or live()
+    production = production_routes(app, BASELINE_STACK)
+    snapshot = replace(snapshot, http_routes=[*snapshot.http_routes, *production, *routes])
+    made = flow_routes(OWNER, UI, 80, snapshot.routes, FORKS, app.services)
+    fork = ProposedFork(
+        service=UI,
+        path=f"kardinal:flow.services.{UI}",
+        baseline={**workload(UI), "kind": "Deployment"},
+        workload=workload(FORK),
+        service_manifest=service(FORK),
+    )
+    entry = entry_route(OWNER, app.gateway, UI, "dev.voting.localhost", 80, FORK)
+    return Case(
+        live=snapshot,
+        topology=app,
+        flow="dev",
+        forks=(fork,),
+        routes=tuple(made),
+        entries=(entry,),
+        requested=frozenset({UI}),
+    )
+
+
+def found(judged: Case, *, refusals: bool = False) -> dict[str, str]:
+    """Message by rule; one finding of a rule at most."""
+    findings = [finding for rule in (REFUSALS if refusals else RULES) for finding in rule.findings(judged)]
+    assert len({finding.rule for finding in findings}) == len(findings), findings
+    return {finding.rule: f"{finding.path}: {finding.message}" for finding in findings}
+
+
+def changed(judged: Case, change: Change, part: str = "routes") -> Case:
+    [manifest] = getattr(judged, part)
+    copy = deepcopy(dict(manifest))
+    change(copy["spec"])
+    return replace(judged, **{part: (copy,)})
