@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tenacity import retry, retry_if_exception_message, stop_after_attempt, wait_random
+
 from lab.settings import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,6 +101,13 @@ class Project:
         """Runs a `kardinal` command of this project's environment."""
         return run(["kardinal", *arguments], self.folder, self.environment, show)
 
+    @retry(
+        # A state file that another engine is writing is seen empty for a moment.
+        retry=retry_if_exception_message(match=r"(?s).*(EOF|unexpected end of JSON input)"),
+        stop=stop_after_attempt(10),
+        wait=wait_random(0.05, 0.5),
+        reraise=True,
+    )
     def stacks(self) -> dict[str, int]:
         """Number of resources by stack."""
         listed = json.loads(self.pulumi("stack", "ls", "--json").output)

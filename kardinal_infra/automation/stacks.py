@@ -75,7 +75,7 @@ class PulumiStacks:
 
     def _list(self) -> dict[str, Mapping[str, Any]]:
         with plain_errors():
-            text = self._workspace.run("stack", "ls", "--all", "--json", "--fully-qualify-stack-names")
+            text = self._workspace.read("stack", "ls", "--all", "--json", "--fully-qualify-stack-names")
         listed = {str(entry["name"]): entry for entry in json.loads(text)}
         for name in listed:
             if name.count("/") != 2:

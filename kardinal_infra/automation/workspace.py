@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pulumi import automation as auto
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
 from kardinal_infra.errors import KardinalError
 
@@ -34,12 +35,36 @@ class Events:
             self.errors.append(message)
 
 
+def _half_written(error: BaseException) -> bool:
+    ends = ("error: EOF", "unexpected EOF", "unexpected end of JSON input")
+    return isinstance(error, auto.CommandError) and any(text in str(error) for text in ends)
+
+
+patiently = retry(
+    retry=retry_if_exception(_half_written),
+    stop=stop_after_attempt(10),
+    wait=wait_random(0.05, 0.5),
+    reraise=True,
+)
+"""For what reads stacks: a state file that another engine is writing is seen empty or half for a moment."""
+
+
 class Workspace(auto.LocalWorkspace):
     """A project folder whose selected stack is the user's business."""
 
     def run(self, *args: str) -> str:
         """Runs a Pulumi command and returns what it printed."""
         return str(self.pulumi_command.run(list(args), self.work_dir, dict(self.env_vars)).stdout)
+
+    @patiently
+    def read(self, *args: str) -> str:
+        """Runs a Pulumi command that changes nothing and returns what it printed."""
+        return self.run(*args)
+
+    @patiently
+    def list_stacks(self, include_all: bool | None = None) -> list[auto.StackSummary]:
+        """Lists the project's stacks, or all of the state backend."""
+        return list(super().list_stacks(include_all))
 
     def create_stack(self, stack_name: str) -> None:
         """Makes a stack and does not select it."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,18 @@ def test_the_project_is_found_upward_and_missed_in_one_line(project: Project, tm
         ["kardinal", "flow", "ls", "--project-dir", str(project.folder)], tmp_path, project.environment
     )
     assert named.code == 0, named.output
+
+
+def test_a_state_file_that_another_engine_is_writing_is_read_again(project: Project) -> None:
+    state = Path(project.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    [file] = state.rglob("somebodys.json")
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    written = threading.Timer(1.5, file.write_bytes, [whole])
+    written.start()
+    try:
+        assert project.pulumi("stack", "ls", check=False).code != 0
+        listed = kardinal(project, "flow", "ls")
+    finally:
+        written.join()
+    assert listed.code == 0, listed.output

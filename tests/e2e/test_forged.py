@@ -15,7 +15,6 @@ def forgeries(flow: str) -> list[dict[str, str]]:
     return [
         {HEADER_FLOW: flow},
         {HEADER_FLOW.upper(): flow},
-        {HEADER_FLOW: f" {flow} "},
         {HEADER_FLOW: f"nobody, {flow}"},
         {"baggage": baggage},
         {"baggage": f"user=1, {baggage};p=1"},
