@@ -143,7 +143,7 @@ def test_a_state_file_that_another_engine_is_writing_is_read_again(project: Proj
     [file] = state.rglob("somebodys.json")
     whole = file.read_bytes()
     file.write_bytes(b"")
-    written = threading.Timer(1.5, file.write_bytes, [whole])
+    written = threading.Timer(4, file.write_bytes, [whole])
     written.start()
     try:
         assert project.pulumi("stack", "ls", check=False).code != 0
