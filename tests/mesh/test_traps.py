@@ -15,7 +15,8 @@ import pytest
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import HEADER_FLOW
 from kardinal_infra.safety import Case, ProposedFork
-from kardinal_infra.safety.routing_rules import REFUSALS, RULES
+from kardinal_infra.safety.refusals import REFUSALS
+from kardinal_infra.safety.routing_rules import RULES
 from kardinal_infra.topology import Topology
 from tests.mesh.conftest import Ask, Manifest, Mesh
 
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.lab
 KEY = {"type": "Exact", "name": HEADER_FLOW, "value": "dev"}
 TAG = ((HEADER_FLOW, "dev"),)
 FORK = "fork"
+HEADLESS_FORK = "fork-without-address"
 CANARY = "other-version"
 EVERYTHING: dict[str, Any] = {}
 
@@ -33,11 +35,12 @@ def tagged(service: str, path: str = "/", port: int = 80) -> Ask:
 
 
 class Trap:
-    """A Service with routes on it; the fork of every such Service is `fork`."""
+    """A Service with routes on it, and one of the forks that all such Services share."""
 
-    def __init__(self, mesh: Mesh, service: str) -> None:
+    def __init__(self, mesh: Mesh, service: str, fork: str) -> None:
         self.mesh = mesh
         self.service = service
+        self.fork = fork
         self.baseline: list[Manifest] = []
         self.flow: list[Manifest] = []
         self.virtual_services: list[Manifest] = []
@@ -94,7 +97,7 @@ class Trap:
         )
         kinds = ("HTTPRoute", "GRPCRoute")
         http, grpc = ([item for item in self.baseline if item["kind"] == kind] for kind in kinds)
-        fork_service = next(item for item in services if item["metadata"]["name"] == FORK)
+        fork_service = next(item for item in services if item["metadata"]["name"] == self.fork)
         fork = ProposedFork(self.service, "", {"kind": "Deployment"}, {}, fork_service)
         case = Case(
             live=LiveObjects(
@@ -116,10 +119,11 @@ class Trap:
 def traps(mesh: Mesh) -> Iterator[dict[str, Trap]]:
     """All traps at once, each on a Service of its own; sprung at the end."""
     mesh.services([FORK, CANARY])
+    mesh.services([HEADLESS_FORK], clusterIP="None")
     found: dict[str, Trap] = {}
 
-    def trap(service: str) -> Trap:
-        found[service] = Trap(mesh, service)
+    def trap(service: str, fork: str = FORK) -> Trap:
+        found[service] = Trap(mesh, service, fork)
         return found[service]
 
     one = trap("longer-path")
@@ -162,7 +166,14 @@ def traps(mesh: Mesh) -> Iterator[dict[str, Trap]]:
     one = trap("kinds")
     one.route(EVERYTHING)
     one.route({"headers": [KEY]}, FORK, kind="GRPCRoute", flow=True)
+
+    one = trap("kinds-of-the-owner")
+    one.route(EVERYTHING)
     one.route({"headers": [{"name": "x", "value": "1"}]}, CANARY, kind="GRPCRoute")
+
+    one = trap("headless", HEADLESS_FORK)
+    one.route(EVERYTHING)
+    one.route({"headers": [KEY]}, HEADLESS_FORK, flow=True)
 
     to_canary = [{"route": [{"destination": {"host": CANARY}}]}]
     one = trap("dialects")
@@ -211,10 +222,12 @@ TABLE: dict[str, tuple[set[str], dict[Ask, str]]] = {
     "backend-port": ({"wrong-port"}, {tagged("backend-port"): "500", Ask("backend-port"): "backend-port"}),
     "parent-port": ({"wrong-port"}, {tagged("parent-port"): "parent-port"}),
     "open": ({"open-route"}, {Ask("open", "/a"): FORK, Ask("open"): "open"}),
-    "kinds": (
+    "kinds": ({"mixed-route-kinds"}, {tagged("kinds"): "kinds"}),
+    "kinds-of-the-owner": (
         {"mixed-route-kinds"},
-        {tagged("kinds"): "kinds", Ask("kinds", headers=(("x", "1"),)): "kinds"},
+        {Ask("kinds-of-the-owner", headers=(("x", "1"),)): "kinds-of-the-owner"},
     ),
+    "headless": ({"headless-fork"}, {tagged("headless"): "headless"}),
     "dialects": ({"mixed-dialects"}, {Ask("dialects"): "404", tagged("dialects"): FORK}),
     "twice": ({"duplicate-virtual-service"}, {Ask("twice"): CANARY}),
     "undeclared": (
