@@ -137,6 +137,21 @@ class Production:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def analyze(self, *namespaces: str) -> list[str]:
+        """What `istioctl analyze` says of each namespace, by default of the application's."""
+        said = []
+        for namespace in namespaces or (self.namespace,):
+            done = subprocess.run(
+                ["istioctl", "analyze", "-n", namespace],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+                env=self.project.environment,
+            )
+            said.append((done.stdout + done.stderr).strip().replace(namespace, "NAMESPACE"))
+        return said
+
     def python(self, deployment: str, script: str, *arguments: str) -> str:
         """What a script prints in the container of one of the application's workloads, or of a fork of it."""
         [container] = json.loads(self.kubectl("get", f"deployment/{deployment}", "-o", "json"))["spec"][

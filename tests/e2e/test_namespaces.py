@@ -50,6 +50,8 @@ def test_a_flow_lives_in_both_namespaces_and_leaves_nothing_in_either(spread: Sp
         assert forked(untagged, name) == [False, False], untagged
         assert [record["migrated"] for record in untagged] == [False, False]
         assert {record["database"] for record in untagged} == {before[0]["database"]}
+    found = production.analyze(FRONT, BACK)
+    assert found == ["✔ No validation issues found when analyzing namespace: NAMESPACE."] * 2
     for host, fork in ((f"{name}-front", True), ("front", False)):
         # From the Gateway straight to the other namespace.
         assert forked(spread.ask(host, "/back"), name) == [fork]

@@ -152,6 +152,10 @@ def test_production_answers_production_in_every_hop(shop: Shop, flow: str, heade
     assert shop.queued(f"queue-{flow}-0") == queued
 
 
+def test_the_analyzer_has_nothing_to_say_with_the_flow(shop: Shop, flow: str) -> None:
+    assert shop.analyze() == ["✔ No validation issues found when analyzing namespace: NAMESPACE."], flow
+
+
 def test_the_flows_queue_is_a_stateful_set_with_a_claim_and_a_service_of_its_own(
     shop: Shop, flow: str
 ) -> None:
