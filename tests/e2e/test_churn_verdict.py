@@ -82,7 +82,9 @@ def good() -> Verdict:
 def test_a_run_in_which_everything_was_seen_and_right_has_no_problem() -> None:
     verdict = good()
     verdict.tally.add("rising", "failed: HTTP 503", "")
-    verdict.tally.add("falling", answers.PRODUCTION, "")
+    verdict.tally.add("falling, inside", answers.PRODUCTION, "")
+    verdict.tally.add("falling, inside", "failed: HTTP 422", "")
+    verdict.tally.add("falling", "failed: HTTP 404", "")
     assert verdict.problems() == []
 
 
@@ -95,6 +97,8 @@ def test_a_run_in_which_everything_was_seen_and_right_has_no_problem() -> None:
         ("up, inside", "failed: HTTP 503"),
         ("rising", answers.ANOTHER_FORK),
         ("falling", answers.ANOTHER_ROWS),
+        ("falling", "failed: HTTP 503"),
+        ("falling, inside", "failed: HTTP 500"),
         ("gone, inside", answers.OWN),
     ],
 )

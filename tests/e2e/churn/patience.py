@@ -31,6 +31,12 @@ def make_patient(production: Production) -> None:
     production.cluster.patch(production.path("deployments", "voting-app-ui"), [*changes, command])
     production.cluster.patch(production.path("deployments", "votes-api"), changes)
     eventually(lambda: all(_rolled_out(production, name) for name in DEPLOYMENTS), "new pods", READY_SECONDS)
+    eventually(lambda: not _ending(production), "the end of the old pods", READY_SECONDS)
+
+
+def _ending(production: Production) -> list[str]:
+    """Objects that go on their own: a comparison with a later look would miss them."""
+    return [key for key, item in production.objects().items() if "deletionTimestamp" in item["metadata"]]
 
 
 def _rolled_out(production: Production, name: str) -> bool:
