@@ -148,6 +148,21 @@ def host_problem(text: str) -> str | None:
     return None
 
 
+def alias_problem(host: str) -> str | None:
+    """Says why an entry in a pod's host file cannot lead a host elsewhere.
+
+    Args:
+        host: The candidate.
+
+    Returns:
+        A sentence, or None when it can.
+    """
+    # Nobody looks an address up; the last label of a name is never a number.
+    if host == "localhost" or host.rpartition(".")[2].isdigit():
+        return f'"{host}" is not looked up, so nothing can lead it to a branch; a host name is needed'
+    return host_problem(host)
+
+
 def address_problem(text: str) -> str | None:
     """Says why a text is not an address to connect to.
 

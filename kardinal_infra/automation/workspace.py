@@ -61,10 +61,9 @@ class Workspace(auto.LocalWorkspace):
         """Runs a Pulumi command that changes nothing and returns what it printed."""
         return self.run(*args)
 
-    @patiently
     def list_stacks(self, include_all: bool | None = None) -> list[auto.StackSummary]:
         """Lists the project's stacks, or all of the state backend."""
-        return list(super().list_stacks(include_all))
+        return list(patiently(super().list_stacks)(include_all))
 
     def create_stack(self, stack_name: str) -> None:
         """Makes a stack and does not select it."""

@@ -188,6 +188,9 @@ class Flow(pulumi.ComponentResource):
             args["mesh_port"] = plan.mesh_ports[branch.name]
         if branch.migrations is not None:
             container, pod = self._pod_of(branch.migrations.service)
+            if branch.handover == "sidecar" and database.backend != "postgres":
+                # An image with the parent's host built in must not migrate the parent: nobody listens there.
+                pod["hostAliases"] = [{"ip": "127.0.0.1", "hostnames": [database.host]}]
             args["migrations"] = {
                 "image": branch.migrations.image,
                 "command": list(branch.migrations.command),

@@ -16,7 +16,7 @@ from kardinal_infra.config.stores import store_problems, template_problems
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import DatabaseUse, StrictModel, Text
-from kardinal_infra.names import DEFAULT_GATEWAY, address_problem, host_problem, label_problem
+from kardinal_infra.names import DEFAULT_GATEWAY, address_problem, alias_problem, host_problem, label_problem
 from kardinal_infra.service import Service
 from kardinal_infra.store import Store
 from kardinal_infra.topology import DEFAULT_PORTS, Database, Entry, Gateway, GatewayKind, Topology
@@ -257,6 +257,8 @@ def _check_database(database: Database, path: str, services: set[str]) -> Iterat
         yield Problem(
             f"{path}.host", 'required for the hand-over "sidecar": the host name that the application uses'
         )
+    elif database.handover == "sidecar" and (problem := alias_problem(database.host or "")):
+        yield Problem(f"{path}.host", problem)
     yield from option_problems(database, path)
     yield from together_problems(database, database.database, database.role, path)
     if database.migrations is not None:

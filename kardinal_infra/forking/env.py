@@ -77,9 +77,8 @@ def _entry(name: str, value: EnvValue) -> dict[str, Any]:
 
 def _set(container: dict[str, Any], entry: dict[str, Any], *, new_at: int) -> None:
     entries = container.get("env") or []
-    container["env"] = entries
-    for index, other in enumerate(entries):
-        if other["name"] == entry["name"]:
-            entries[index] = entry
-            return
-    entries.insert(new_at, entry)
+    places = [index for index, other in enumerate(entries) if other["name"] == entry["name"]]
+    # Of entries with one name the last counts to Kubernetes: none may be left behind the new one.
+    kept = [other for other in entries if other["name"] != entry["name"]]
+    kept.insert(places[0] if places else new_at, entry)
+    container["env"] = kept

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.forking.spec import ForkSpec
-from kardinal_infra.live import LiveObjects, Object, name_of, pod_labels, policy_selector
+from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of, pod_labels, policy_selector
 from kardinal_infra.names import shorten
 from kardinal_infra.selectors import matches
 
@@ -68,7 +68,9 @@ def fork_policies(
 
 
 def _recreate(policy: Object, spec: ForkSpec, live: LiveObjects, forks: Sequence[ForkSpec]) -> dict[str, Any]:
-    kind = policy["kind"]
+    kind, home = policy["kind"], namespace_of(policy)
+    # Two policies may have one name: the mesh's own namespace holds policies for all pods.
+    title = name_of(policy) if home == spec.owner.namespace else f"{home}-{name_of(policy)}"
     content = deepcopy(dict(policy.get("spec", {})))
     if kind == "NetworkPolicy":
         content["podSelector"] = {"matchLabels": spec.selector}
@@ -83,7 +85,7 @@ def _recreate(policy: Object, spec: ForkSpec, live: LiveObjects, forks: Sequence
     return {
         "apiVersion": _API_VERSIONS[kind],
         "kind": kind,
-        "metadata": spec.owner.metadata(shorten(f"{name_of(policy)}-{spec.name}"), spec.service),
+        "metadata": spec.owner.metadata(shorten(f"{title}-{spec.name}"), spec.service),
         "spec": content,
     }
 

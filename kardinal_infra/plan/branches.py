@@ -6,7 +6,7 @@ from kardinal_infra.config import FlowConfig
 from kardinal_infra.config.branches import together_problems
 from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.errors import Problem
-from kardinal_infra.names import branch_name, branch_name_problem
+from kardinal_infra.names import alias_problem, branch_name, branch_name_problem
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import BranchPlan, MigrationPlan
 from kardinal_infra.plan.selection import Selection
@@ -54,6 +54,8 @@ def _plan_branch(context: Context, selection: Selection, name: str, problems: li
             'the hand-over "sidecar" needs the host name that the application uses (`host` in the baseline)'
         )
         problems.append(Problem(f"{path}.handover", message))
+    elif handover == "sidecar" and (problem := alias_problem(database.host or "")):
+        problems.append(Problem(f"topology.databases.{name}.host", problem))
     branch = branch_name(topology.application, str(owner.flow), name)
     if problem := branch_name_problem(branch):
         problems.append(Problem(path, problem))

@@ -22,6 +22,7 @@ from kardinal_infra.plan.hooks import plan_hooks
 from kardinal_infra.plan.mesh import cluster_problems
 from kardinal_infra.plan.model import FlowPlan, ForkPlan
 from kardinal_infra.plan.ownership import host_problems, taken_flow, taken_names
+from kardinal_infra.plan.parents import allow_problems
 from kardinal_infra.plan.proof import acknowledgement_problems, prove_plan
 from kardinal_infra.plan.routes import plan_routes
 from kardinal_infra.plan.selection import Selection, select
@@ -68,6 +69,7 @@ def make_plan(
         *branch_problems,
         *store_problems,
         *hook_problems,
+        *allow_problems(context),
         *planned.problems,
         *entry_problems,
         *_name_problems(context, forks, [*planned.routes, *(entry.route for entry in entries)]),
@@ -146,6 +148,7 @@ def _name_problems(context: Context, forks: Sequence[ForkPlan], routes: Sequence
 
 def _sharing_warnings(topology: Topology, config: FlowConfig, selection: Selection) -> Iterator[str]:
     if config.isolation != "services":
+        yield from _shared_with_databases(topology, selection)
         return
     for name in selection.forks:
         service = topology.services[name]
@@ -154,3 +157,14 @@ def _sharing_warnings(topology: Topology, config: FlowConfig, selection: Selecti
         yield from (
             f'isolation "services": the fork of {name} writes to production\'s {what}' for what in shared
         )
+
+
+def _shared_with_databases(topology: Topology, selection: Selection) -> Iterator[str]:
+    for store, mode in selection.stores.items():
+        service = topology.store_service(store)
+        used = {use.database for use in topology.services[service].databases} & set(selection.databases)
+        if mode == "share" and used:
+            yield (
+                f'store "{store}" is shared: its service {service} goes on using production\'s database'
+                f" {', '.join(sorted(used))}"
+            )

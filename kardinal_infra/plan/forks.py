@@ -19,12 +19,13 @@ from kardinal_infra.forking import (
 )
 from kardinal_infra.forking.containers import pick_container
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, name_of, pod_template
+from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, pod_template, policy_selector
 from kardinal_infra.names import fork_name
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems
 from kardinal_infra.plan.model import ForkPlan, Reason
-from kardinal_infra.plan.poolers import shared_host_problems
+from kardinal_infra.plan.parents import parent_services
+from kardinal_infra.plan.poolers import shared_host_problems, unpooled_problems
 from kardinal_infra.plan.stores import emptied_volumes, store_envs
 from kardinal_infra.safety.work import shared_queues
 from kardinal_infra.service import Service
@@ -67,6 +68,12 @@ def selected_keys(live: LiveObjects) -> frozenset[str]:
         keys |= (selector.get("matchLabels") or {}).keys()
         keys |= {expression["key"] for expression in selector.get("matchExpressions") or ()}
     return frozenset(keys)
+
+
+def _sidecar_keys(live: LiveObjects) -> frozenset[str]:
+    """Label keys by which Sidecars select pods: of two that select one pod the older counts, not the lock."""
+    sidecars = [item for item in live.policies if item["kind"] == "Sidecar" and flow_of(item) is None]
+    return frozenset(key for item in sidecars for key in policy_selector(item)["matchLabels"])
 
 
 def image_of(workload: Object, container: str | None, service: str) -> str:
@@ -121,11 +128,12 @@ def _plan_fork(
         replicas=0,
         databases=databases,
         stores=store_envs(context, service),
-        selected_keys=selected,
+        selected_keys=selected | (_sidecar_keys(live) if context.config.egress.locked else frozenset()),
         locked=context.config.egress.locked,
     )
     spec = replace(spec, replicas=_replicas(context, service, request, spec))
     found.extend(shared_host_problems(context.topology, service, context.handovers))
+    found.extend(unpooled_problems(context.topology, service, context.handovers, workload))
     found.extend(fork_problems(spec, live))
     for use in databases:
         found.extend(
@@ -170,7 +178,12 @@ def _policies(context: Context, spec: ForkSpec, forks: Sequence[ForkSpec]) -> li
         # Whatever the baseline's may call; the routes there lead on to the flow's other forks.
         homes = context.topology.homes
         services = [(homes[name], name) for name, item in context.topology.services.items() if item.ports]
-        services = [(home, name) for home, name in services if name not in context.fresh_services]
+        closed = parent_services(context.topology, context.handovers)
+        services = [
+            (home, name)
+            for home, name in services
+            if name not in context.fresh_services and (home, name) not in closed
+        ]
         services += [(fork.owner.namespace, fork.name) for fork in forks if fork.live_service is not None]
         allowed = [
             item.model_copy(update={"namespace": item.namespace or context.topology.namespace})

@@ -1,11 +1,17 @@
-"""Databases that a pooler in the pod cannot keep apart."""
+"""What a pooler in the pod cannot do: keep two databases of one host apart, or prove who it is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
+from kardinal_infra.live import Object, containers, pod_template
 from kardinal_infra.service import Service
 from kardinal_infra.topology import Handover, Topology
+
+_PROVING = re.compile(r"\b(sslmode=verify-(?:ca|full)|channel_binding=require)\b")
+"""What a client may ask for that the pooler's own certificate cannot satisfy."""
 
 
 def shared_host_problems(
@@ -36,3 +42,46 @@ def shared_host_problems(
                 f' application reaches both at host "{host}", which can lead to one pooler only; use the'
                 ' hand-over "env" for one of them'
             )
+
+
+def unpooled_problems(
+    topology: Topology, service: Service, handovers: Mapping[str, Handover], workload: Object
+) -> Iterator[str]:
+    """Finds connection strings that a pooler cannot answer, or that do not lead to it.
+
+    Only literal ones: nobody reads what stands in a Secret.
+
+    Args:
+        topology: The application.
+        service: The topology's words about the service.
+        handovers: Hand-over by database.
+        workload: The live workload.
+
+    Yields:
+        Sentences.
+    """
+    for use in service.databases:
+        if handovers.get(use.database) != "sidecar":
+            continue
+        host = topology.databases[use.database].host
+        for container in containers(pod_template(workload)):
+            for entry in container.get("env") or ():
+                part, value = use.environment.get(entry["name"]), str.__str__(entry.get("value") or "")
+                if found := _PROVING.search(value) if part else None:
+                    yield (
+                        f"variable {entry['name']} asks for {found[1]}, which the pooler of database"
+                        f' "{use.database}" cannot satisfy: use the hand-over "env"'
+                    )
+                named = value if part == "host" else _host_of(value) if part in {"uri", "pooledUri"} else ""
+                if named and named != host:
+                    yield (
+                        f'variable {entry["name"]} names host "{named}" of database "{use.database}", and'
+                        f' only "{host}" leads to the pooler: name that one, or use the hand-over "env"'
+                    )
+
+
+def _host_of(uri: str) -> str:
+    try:
+        return urlsplit(uri).hostname or ""
+    except ValueError:
+        return ""

@@ -12,7 +12,7 @@ from kardinal_infra.routing.filters import merge_filter
 from kardinal_infra.routing.istio_edge import to_service, virtual_service, without_key
 from kardinal_infra.routing.manifest import EVERYTHING, http_route, service_backend, service_parent
 from kardinal_infra.routing.mesh_hosts import claiming
-from kardinal_infra.routing.parents import parent_ports, routes_of
+from kardinal_infra.routing.parents import parent_ports, routes_of, takes_everything
 from kardinal_infra.routing.public_hosts import production_host
 from kardinal_infra.topology import Topology
 
@@ -31,7 +31,8 @@ def catch_all_routes(
         topology: The application.
         stack: The baseline stack.
         existing: Live HTTPRoutes and GRPCRoutes. A port with a route of the user's own gets none: there, what
-            a request without a match gets is the user's decision.
+            a request without a match gets is the user's decision. One that is there stays until a route of
+            the user's takes every request: flows may depend on it.
         virtual_services: Live VirtualServices. A Service whose requests one of them takes in the mesh gets
             none: it would switch the VirtualService off.
 
@@ -45,8 +46,13 @@ def catch_all_routes(
         if claiming(others, namespace, service):
             continue
         own = catch_all_name(service, port)
-        users = [route for route in routes_of(routes, namespace, service) if name_of(route) != own]
-        if any({port, None} & parent_ports(route, namespace, service) for route in users):
+        found = [
+            route
+            for route in routes_of(routes, namespace, service)
+            if {port, None} & parent_ports(route, namespace, service)
+        ]
+        users = [route for route in found if name_of(route) != own]
+        if any(map(takes_everything, users)) or (users and users == found):
             continue
         rule = {"matches": [{"path": dict(EVERYTHING)}], "backendRefs": [service_backend(service, port)]}
         spec = {"parentRefs": [service_parent(service, port)], "rules": [rule]}

@@ -40,11 +40,19 @@ def _flow_rule(
         fork = forks.get(backend["name"]) if plain and here else None
         return {**deepcopy(dict(backend)), "name": fork} if fork is not None else None
 
+    def marked(backend: Mapping[str, Any]) -> dict[str, Any]:
+        # What a backend's own filters do to the key would undo what the rule does.
+        filters = for_flow(backend.get("filters") or (), forked)
+        plain = {key: deepcopy(value) for key, value in backend.items() if key != "filters"}
+        return {**plain, **({"filters": filters} if filters else {})}
+
     copy = {key: deepcopy(value) for key, value in rule.items() if key not in {"name", "filters"}}
     filters = for_flow(rule.get("filters") or (), forked)
+    if "backendRefs" in copy:
+        copy["backendRefs"] = [marked(backend) for backend in rule.get("backendRefs") or ()]
     backends = [
         found
-        for backend in rule.get("backendRefs") or ()
+        for backend in copy.get("backendRefs") or ()
         if backend.get("weight", 1) > 0 and (found := forked(backend)) is not None
     ]
     if backends:

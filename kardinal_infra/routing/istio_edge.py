@@ -15,7 +15,7 @@ from kardinal_infra.routing.mesh_hosts import (
     gateways_of,
     service_named,
 )
-from kardinal_infra.routing.virtual_service import API_VERSION, baseline_entries
+from kardinal_infra.routing.virtual_service import API_VERSION, baseline_entries, clean_headers
 from kardinal_infra.topology import Gateway
 
 _MIRRORS = frozenset({"mirror", "mirrors", "mirrorPercent", "mirrorPercentage"})
@@ -138,7 +138,7 @@ def _lead_to_forks(
     entry: dict[str, Any], home: str, forks: Mapping[str, str], homes: Mapping[str, str]
 ) -> None:
     forked = []
-    for item in entry.get("route") or ():
+    for item in map(clean_headers, entry.get("route") or ()):
         host = item["destination"]["host"]
         named = service_named(host, home)
         fork = forks.get(named[0]) if named and named[1] == homes.get(named[0]) else None

@@ -93,7 +93,7 @@ def has_baseline_route(routes: Iterable[Object], namespace: str, service: str, p
     return any(
         namespace_of(route) == namespace
         and port in parent_ports(route, namespace, service)
-        and not _refused(route)
+        and not _refused(route, service, port)
         for route in routes_of(routes, namespace, service)
     )
 
@@ -103,15 +103,42 @@ def rules_of(route: Object) -> Sequence[Object]:
     return route.get("spec", {}).get("rules") or [{}]
 
 
+def takes_everything(route: Object) -> bool:
+    """Says whether a route has a rule that every request meets.
+
+    Args:
+        route: An HTTPRoute or GRPCRoute.
+    """
+    # Both defaults of a path are the same as none.
+    everything: list[Object] = [
+        {"type": "PathPrefix", "value": "/"},
+        {"value": "/"},
+        {"type": "PathPrefix"},
+        {},
+    ]
+    return any(
+        match.keys() <= {"path"} and (match.get("path") or {}) in everything
+        for rule in rules_of(route)
+        for match in matches_of(rule)
+    )
+
+
 def matches_of(rule: Object) -> Sequence[Object]:
     """Returns a rule's matches; the default is one that all requests meet."""
     return rule.get("matches") or [{}]
 
 
-def _refused(route: Object) -> bool:
-    conditions: list[Any] = [
-        condition
-        for parent in route.get("status", {}).get("parents") or ()
+def _refused(route: Object, service: str, port: int) -> bool:
+    """Says whether nobody accepts a route on a Service's port; what a Gateway says of it does not count."""
+    verdicts: list[Any] = [
+        condition.get("status")
+        for parent in (route.get("status") or {}).get("parents") or ()
+        if _is_parent(parent.get("parentRef") or {}, service, port)
         for condition in parent.get("conditions") or ()
+        if condition.get("type") == "Accepted"
     ]
-    return any(item.get("type") == "Accepted" and item.get("status") == "False" for item in conditions)
+    return bool(verdicts) and set(verdicts) == {"False"}
+
+
+def _is_parent(parent: Object, service: str, port: int) -> bool:
+    return (parent.get("kind"), parent.get("name"), parent.get("port")) == ("Service", service, port)

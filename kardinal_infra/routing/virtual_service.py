@@ -35,9 +35,9 @@ class Insertion:
         service: Service whose requests it routes.
         flow: Flow id.
         entries: Items of `spec.http`, named, in their order.
-        lost_at: `metadata.resourceVersion` of the object when it was last seen without these entries; empty
-            when it held them. A later writer that knows nothing of them (`kubectl apply`, Helm, Argo CD)
-            removes them, and this is how the next preview shows it.
+        lost_at: `metadata.resourceVersion` of the object when it was last seen without these entries in
+            front of the owner's; empty when they were there. A later writer that knows nothing of them
+            (`kubectl apply`, Helm, Argo CD) removes them, and this is how the next preview shows it.
     """
 
     namespace: str
@@ -157,8 +157,13 @@ def removed(http: Iterable[Mapping[str, Any]], flow: str) -> list[Mapping[str, A
 
 
 def _lost_at(virtual_service: Object, flow: str, entries: Sequence[Mapping[str, Any]]) -> str:
-    there = [dict(entry) for entry in _http(virtual_service) if entry_flow(entry) == flow]
-    if there == [dict(entry) for entry in entries]:
+    http = _http(virtual_service)
+    there = [dict(entry) for entry in http if entry_flow(entry) == flow]
+    own = [index for index, entry in enumerate(http) if entry_flow(entry) == flow]
+    owners = [index for index, entry in enumerate(http) if entry_flow(entry) is None]
+    # Behind an entry of the owner's they may be met by nothing.
+    in_front = not own or not owners or own[-1] < owners[0]
+    if in_front and there == [dict(entry) for entry in entries]:
         return ""
     return str(virtual_service.get("metadata", {}).get("resourceVersion", ""))
 
@@ -196,7 +201,7 @@ def _with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
 
 def _copy(entry: Mapping[str, Any], home: str, targets: Targets) -> tuple[dict[str, Any], bool]:
     copy = deepcopy({key: value for key, value in entry.items() if key not in {"match", *_MIRRORS}})
-    _clean_headers(copy)
+    clean_headers(copy)
     copy |= _mirrors(entry, home, targets)
     forked: dict[tuple[str, int | None], dict[str, Any]] = {}
     routes = copy.get("route") or ()
@@ -207,12 +212,12 @@ def _copy(entry: Mapping[str, Any], home: str, targets: Targets) -> tuple[dict[s
             continue
         known = forked.setdefault(
             (target["host"], target.get("port", {}).get("number")),
-            {**_clean_headers(item), "destination": target, "weight": 0},
+            {**clean_headers(item), "destination": target, "weight": 0},
         )
         known["weight"] += weight
     if not forked:
         for item in routes:
-            _clean_headers(item)
+            clean_headers(item)
         return copy, False
     copy["route"] = list(forked.values())
     if len(forked) == 1:
@@ -268,8 +273,15 @@ def _destination(
     return {"host": beside(destination["host"], fork) if foreign else fork, **port}
 
 
-def _clean_headers(item: dict[str, Any]) -> dict[str, Any]:
-    """Leaves out whatever an entry or a destination does to the routing header of requests."""
+def clean_headers(item: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out whatever an entry or a destination does to the routing header of requests.
+
+    Args:
+        item: The entry or the destination; changed in place.
+
+    Returns:
+        The same.
+    """
     request = (item.get("headers") or {}).get("request")
     if request:
         kept = _without(request, HEADER_FLOW)

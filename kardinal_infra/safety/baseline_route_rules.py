@@ -16,6 +16,7 @@ from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import BROKEN_EXPRESSION
 from kardinal_infra.safety.findings import Hit, Rule
 from kardinal_infra.safety.open_edge import OPEN_EDGE
+from kardinal_infra.safety.stripped_key import STRIPPED_KEY
 
 
 def baseline_of(case: Case) -> Iterator[tuple[str, int, Object]]:
@@ -158,6 +159,7 @@ def _written(virtual_service: Object, case: Case) -> bool:
 
 BASELINE_RULES: tuple[Rule, ...] = (
     *OPEN_EDGE,
+    STRIPPED_KEY,
     BROKEN_EXPRESSION,
     Rule("undeclared-port", "warning", _undeclared_port),
     Rule("mirror-left-out", "warning", _mirror_left_out),

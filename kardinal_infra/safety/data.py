@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from kardinal_infra.forking import DatabaseEnv
-from kardinal_infra.live import Object, containers, pod_template, spec_of
+from kardinal_infra.forking.workloads import find_workload
+from kardinal_infra.live import LiveObjects, Object, containers, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
-from kardinal_infra.safety.references import END, Key, as_address, references, texts
+from kardinal_infra.safety.parents import Parents, naming_hosts, parents_of
+from kardinal_infra.safety.references import Key, references
 
-_LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
 _PARENT = "the parent of a branched database"
-
-
-@dataclass(frozen=True)
-class _Parents:
-    """What leads to the parents of the databases that a fork has to get a branch of.
-
-    Attributes:
-        keys: Of Secrets and ConfigMaps that gave a baseline the variables which a branch gives its fork. Of a
-            Secret all keys count: they are parts of one connection. A ConfigMap holds anything.
-        hosts: Each with the namespace of who uses it, where a name alone is resolved.
-        kept: Variables that stay as they are on purpose.
-    """
-
-    keys: frozenset[Key]
-    hosts: frozenset[tuple[str, str]]
-    kept: frozenset[str]
-
-    def accuse(self, key: Key) -> bool:
-        """Says whether a key leads to a parent."""
-        whole = key[1] == "Secret" and any(key[:3] == other[:3] for other in self.keys)
-        return whole or key in self.keys
 
 
 def parent_secret(case: Case) -> Iterator[Hit]:
     """A fork of a flow with branches still gets a credential or the host of a branch's parent."""
     for fork in case.forks:
-        parents, live = _parents(case, fork), case.live_of(fork.service)
+        parents, live = parents_of(case, fork), case.live_of(fork.service)
         where = f"in the fork of {fork.title}"
         for container in fork.containers():
             owner = f'of container "{container["name"]}" {where}'
@@ -53,7 +29,14 @@ def parent_secret(case: Case) -> Iterator[Hit]:
                         " `env`"
                     )
                     yield Hit(fork.path, message, (f"{key[1]} {key[2]}",))
-            for name in _naming_hosts(case, fork, container, parents):
+            for name in _taken_whole(container) if live.secret_keys is None else ():
+                if parents.accuse((live.namespace, "Secret", name, "")):
+                    message = (
+                        f'`envFrom` {owner} still takes all of Secret "{name}", which leads to {_PARENT}, and'
+                        " its keys may not be listed: allow that, or name the variables one by one"
+                    )
+                    yield Hit(fork.path, message, (f"Secret {name}",))
+            for name in naming_hosts(live.namespace, container, parents):
                 what, way_out = "the command", "replace it in `command`"
                 if name:
                     what = f"variable {name}"
@@ -67,89 +50,6 @@ def parent_secret(case: Case) -> Iterator[Hit]:
                     f" {_PARENT}: choose `volumes: {{{volume}: empty}}`"
                 )
                 yield Hit(fork.path, message, (f"{key[1]} {key[2]}",))
-
-
-def _parents(case: Case, fork: ProposedFork) -> _Parents:
-    """All of the flow's databases, but for those that a sidecar in this fork leads to the branch."""
-    kept = {use.database: use for use in fork.databases if use.handover == "sidecar"}
-    keys: set[Key] = set()
-    hosts: set[tuple[str, str]] = set()
-    kept_hosts: set[tuple[str, str]] = set()
-    for other in case.forks:
-        for use in other.databases:
-            found = {(host, case.home(other.service)) for host in _hosts(case, other, use)}
-            if use.database in kept:
-                kept_hosts |= found
-            else:
-                keys.update(_gave(case, other, use))
-                hosts |= found
-    variables = frozenset(name for use in kept.values() for name in use.environment)
-    return _Parents(frozenset(keys), frozenset(hosts - kept_hosts), variables)
-
-
-def _gave(case: Case, fork: ProposedFork, use: DatabaseEnv) -> Iterator[Key]:
-    """Where the baseline's variables stood that a branch gives the fork."""
-    live = case.live_of(fork.service)
-    for container in containers(pod_template(fork.baseline)):
-        found = references(live, container)
-        yield from (found[name] for name in sorted(use.environment.keys() & found.keys()))
-        own = {entry["name"] for entry in container.get("env") or ()}
-        if live.secret_keys is None and use.environment.keys() - own:
-            # Nothing tells which Secret it is, unless there is only one.
-            sources = container.get("envFrom") or ()
-            names = {source["secretRef"].get("name", "") for source in sources if source.get("secretRef")}
-            if len(names) == 1:
-                yield case.home(fork.service), "Secret", names.pop(), ""
-
-
-def _hosts(case: Case, fork: ProposedFork, use: DatabaseEnv) -> set[str]:
-    """Hosts of a database's parent, as far as anything tells them."""
-    database = case.topology.databases.get(use.database)
-    hosts = {(database and database.host) or ""}
-    for container in containers(pod_template(fork.baseline)):
-        for entry in container.get("env") or ():
-            value = str.__str__(entry.get("value") or "")
-            part = use.environment.get(entry["name"])
-            if part == "host":
-                hosts.add(value)
-            elif part in {"uri", "pooledUri"}:
-                hosts.add(_host_of(value))
-    return hosts - _LOCAL
-
-
-def _host_of(uri: str) -> str:
-    try:
-        return urlsplit(uri).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _naming_hosts(case: Case, fork: ProposedFork, container: Object, parents: _Parents) -> list[str]:
-    """Variables of a container that name a parent's host, and an empty name for the command."""
-    home = case.home(fork.service)
-    forms = [form for host, namespace in parents.hosts for form in _spellings(host, namespace, home)]
-    if not forms:
-        return []
-    leads = re.compile("|".join(forms), re.IGNORECASE)
-    bare = {host for host, namespace in parents.hosts if namespace == home}
-    found = {
-        name
-        for name, text in texts(container)
-        if name not in parents.kept and (leads.search(text) or (name and text in bare))
-    }
-    return sorted(found)
-
-
-def _spellings(host: str, namespace: str, home: str) -> list[str]:
-    """Expressions for a host, as a pod in `home` may write it; a word alone has to stand like an address."""
-    labels = host.split(".")
-    if len(labels) > 1 and labels[2:3] != ["svc"]:
-        return [rf"(?<![\w.-]){re.escape(host)}{END}"]
-    name, namespace = labels[0], labels[1] if len(labels) > 1 else namespace
-    forms = [rf"(?<![\w-]){re.escape(name)}\.{re.escape(namespace)}{END}"]
-    if namespace == home:
-        forms += [*as_address(name, r"\d+"), rf"(?<!\w)host={re.escape(name)}(?![\w.-])"]
-    return forms
 
 
 def _mounted(case: Case, fork: ProposedFork) -> Iterator[tuple[str, Key]]:
@@ -167,6 +67,36 @@ def _mounted(case: Case, fork: ProposedFork) -> Iterator[tuple[str, Key]]:
                     yield volume["name"], (home, "ConfigMap", name, key)
 
 
+def undeclared_database_user(case: Case) -> Iterator[Hit]:
+    """A service that the flow's requests reach uses a branched database, and does not declare it."""
+    parents = parents_of(case)
+    entered = {entry.service for entry in case.topology.entries} | case.forked()
+    for name in sorted(case.topology.downstream(entered) - case.forked()):
+        try:
+            workload = find_workload(case.live, name, case.topology.services[name])
+        except ValueError:
+            continue  # not forked: whether it runs at all is not this flow's business
+        if any(_uses(case.live_of(name), item, parents) for item in containers(pod_template(workload))):
+            yield Hit(
+                case.service_path(name),
+                f'service "{name}" has the credential or names the host of a branched database and does not'
+                " declare it in `uses`: for the flow's requests it uses production's",
+                (f"Service {name}",),
+            )
+
+
+def _uses(live: LiveObjects, container: Object, parents: Parents) -> bool:
+    keys = [*references(live, container).values()]
+    keys += [(live.namespace, "Secret", name, "") for name in _taken_whole(container)]
+    return any(map(parents.accuse, keys)) or bool(naming_hosts(live.namespace, container, parents))
+
+
+def _taken_whole(container: Object) -> list[str]:
+    """Secrets of which a container gets every key."""
+    sources = container.get("envFrom") or ()
+    return [source["secretRef"].get("name", "") for source in sources if source.get("secretRef")]
+
+
 def parent_credential_kept(case: Case) -> Iterator[Hit]:
     """By hand-over `sidecar` the fork keeps the parent's credential, and nothing closes the way there."""
     for fork in case.forks:
@@ -181,5 +111,6 @@ def parent_credential_kept(case: Case) -> Iterator[Hit]:
 
 RULES = (
     Rule("parent-secret", "error", parent_secret),
+    Rule("undeclared-database-user", "error", undeclared_database_user),
     Rule("parent-credential-kept", "warning", parent_credential_kept),
 )

@@ -76,16 +76,20 @@ def _is_gateway(parent: Mapping[str, Any]) -> bool:
 def _open_backends(route: Object) -> Iterator[_Place | None]:
     """Backends that a rule passes requests on to, the key with them; None for what is no Service."""
     for rule in rules_of(route):
-        if is_redirect(rule) or _overrides_key(rule):
+        if is_redirect(rule) or overrides_key(rule):
             continue
         for backend in rule.get("backendRefs") or ():
-            if backend.get("weight", 1) != 0 and not _overrides_key(backend):
+            if backend.get("weight", 1) != 0 and not overrides_key(backend):
                 place = backend["name"], backend.get("namespace") or namespace_of(route)
                 yield place if is_service(backend) else None
 
 
-def _overrides_key(item: Mapping[str, Any]) -> bool:
-    """Says whether the filters of a rule or a backend leave nothing of a client's key."""
+def overrides_key(item: Mapping[str, Any]) -> bool:
+    """Says whether the filters of a rule or a backend leave nothing of a client's key.
+
+    Args:
+        item: The rule or the backend.
+    """
     for entry in item.get("filters") or ():
         changes = entry.get("requestHeaderModifier") or {}
         names = [*(changes.get("remove") or ()), *(header["name"] for header in changes.get("set") or ())]
@@ -109,12 +113,12 @@ def _destinations(
     if entry.get("redirect") or entry.get("directResponse"):
         return
     for target in entry.get("route") or ():
-        if not _overrides(headers) and not _overrides(target.get("headers")):
+        if not overrides_key_of_istio(headers) and not overrides_key_of_istio(target.get("headers")):
             yield service_named(target["destination"]["host"], namespace_of(item))
     if delegate := entry.get("delegate"):
         wanted = delegate.get("name"), delegate.get("namespace") or namespace_of(item)
         parts = [one for one in case.live.virtual_services if (name_of(one), namespace_of(one)) == wanted]
-        if not parts and not _overrides(headers):
+        if not parts and not overrides_key_of_istio(headers):
             yield None  # nobody knows where it leads
         for part in parts:
             for own in baseline_entries(part):
@@ -123,7 +127,12 @@ def _destinations(
                 yield from _destinations(case, part, {**own, "delegate": None}, inherited)
 
 
-def _overrides(headers: Any) -> bool:
+def overrides_key_of_istio(headers: Any) -> bool:
+    """Says the same of a VirtualService's entry or destination.
+
+    Args:
+        headers: Its `headers`.
+    """
     changes = (headers or {}).get("request") or {}
     return HEADER_FLOW in map(str.lower, (*(changes.get("remove") or ()), *(changes.get("set") or ())))
 

@@ -24,6 +24,7 @@ _WAYS_AROUND = (
 _NARROWED = "traffic.sidecar.istio.io/includeOutboundIPRanges"
 _INTERCEPTION = "sidecar.istio.io/interceptionMode"
 _PROXY_CONFIG = "proxy.istio.io/config"
+_TEMPLATES = "inject.istio.io/templates"
 
 
 def fork_without_sidecar(case: Case) -> Iterator[Hit]:
@@ -97,6 +98,9 @@ def _ways_out(fork: ProposedFork) -> Iterator[str]:
         yield f"annotation {_INTERCEPTION} leaves all traffic out of the mesh"
     if _interception(annotations.get(_PROXY_CONFIG)) == "NONE":
         yield f"annotation {_PROXY_CONFIG} leaves all traffic out of the mesh (interceptionMode)"
+    templates = [name.strip() for name in str(annotations.get(_TEMPLATES) or "sidecar").split(",")]
+    if "sidecar" not in templates:
+        yield f"annotation {_TEMPLATES} asks for another kind of sidecar, which captures nothing"
     spec = spec_of(fork.template)
     if spec.get("initContainers") and str(annotations.get(NATIVE_SIDECAR)).lower() != "true":
         yield f"init containers run before the sidecar without annotation {NATIVE_SIDECAR}"

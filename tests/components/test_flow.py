@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -196,6 +197,17 @@ def test_the_migrations_pod_can_pull_and_run_the_image_where_the_fork_can() -> N
     assert spec["tolerations"] == [{"key": "spot", "operator": "Exists"}]
     assert spec["securityContext"] == {"runAsNonRoot": True}
     assert "volumes" not in spec
+
+
+def test_a_migration_that_has_the_parents_host_built_in_reaches_nobody() -> None:
+    databases = deepcopy(samples.TOPOLOGY["databases"])
+    databases["votes"] |= {"handover": "sidecar", "host": "votes-db"}
+    job = declare(topology=samples.topology(databases=databases)).one(recorder.JOB)
+    assert job.inputs["spec"]["template"]["spec"]["hostAliases"] == [
+        {"ip": "127.0.0.1", "hostnames": ["votes-db"]}
+    ]
+    plain = declare().one(recorder.JOB)
+    assert "hostAliases" not in plain.inputs["spec"]["template"]["spec"]
 
 
 def test_its_host_marks_requests_and_the_mesh_leads_marked_ones_to_the_forks(preview: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from kardinal_infra.errors import ConfigError
 from kardinal_infra.forking import allowed_entries, branch_entry, branch_ports
 from kardinal_infra.forking.egress import BRANCH_PORTS
 from kardinal_infra.names import Owner
-from tests.pure.samples import FLOW, NAMESPACE, STACK, plan
+from kardinal_infra.topology import Topology
+from tests.pure.refusing import flow, refusals
+from tests.pure.samples import FLOW, NAMESPACE, STACK, TOPOLOGY, live, plan, topology
 
 OWNER = Owner(STACK, NAMESPACE, "dev")
 
@@ -116,3 +119,55 @@ def test_branches_of_one_flow_never_share_a_port() -> None:
     ports = branch_ports("dev", names)
     assert len(set(ports.values())) == len(names)
     assert branch_ports("dev", names) == ports
+
+
+IN_CLUSTER = ["votes-db", "votes-db.voting-app", "votes-db.voting-app.svc.cluster.local"]
+
+
+def app(host: str, **services: Any) -> Topology:
+    databases, declared = deepcopy(TOPOLOGY["databases"]), deepcopy(TOPOLOGY["services"])
+    databases["votes"]["host"] = host
+    return topology(databases=databases, services={**declared, **services})
+
+
+@pytest.mark.parametrize("host", IN_CLUSTER)
+def test_a_lock_does_not_name_the_parent_although_it_is_a_service_of_the_application(host: str) -> None:
+    declared = {"votes-db": {"ports": [{"port": 5432, "protocol": "tcp"}]}}
+    for fork in plan(topology=app(host, **declared), egress="locked").forks:
+        [sidecar] = [policy for policy in fork.policies if policy["kind"] == "Sidecar"]
+        [listed] = sidecar["spec"]["egress"]
+        assert not [name for name in listed["hosts"] if "votes-db" in name]
+        assert "voting-app/votes-api.voting-app.svc.cluster.local" in listed["hosts"]
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("votes-db", "votes-db"),
+        ("votes-db", "votes-db.voting-app.svc.cluster.local"),
+        ("votes-db.data.svc", "data/votes-db"),
+        ("10.0.0.5", "tcp://10.0.0.0/8:5432"),
+        ("10.0.0.5", "tcp://10.0.0.5:5432"),
+        ("ep-parent.neon.tech", "https://ep-parent.neon.tech:5432"),
+    ],
+)
+def test_an_allow_list_that_leads_to_the_parent_is_refused(host: str, allowed: str) -> None:
+    egress = {"mode": "locked", "allow": ["api.example.com", allowed]}
+    assert refusals(flow(egress=egress), app=app(host)) == [
+        f'kardinal:flow.egress.allow[1]: "{allowed}" leads to the parent of a branched database, which the'
+        " lock is there to close"
+    ]
+    elsewhere = ["tcp://10.9.0.0/16:5432", "ep-other.neon.tech", "cache/votes-db"]
+    plan(topology=app("10.0.0.5"), egress={"mode": "locked", "allow": elsewhere})
+
+
+def test_no_label_is_kept_by_which_another_sidecar_would_take_the_place_of_the_lock() -> None:
+    older = {
+        "kind": "Sidecar",
+        "metadata": {"name": "theirs", "namespace": NAMESPACE},
+        "spec": {"workloadSelector": {"labels": {"tier": "web"}}, "egress": [{"hosts": ["*/*"]}]},
+    }
+    for egress, kept in (("open", True), ("locked", False)):
+        for fork in plan(live=live(policies=[older]), egress=egress).forks:
+            labels = fork.workload({"votes": "s"})["spec"]["template"]["metadata"]["labels"]
+            assert ("tier" in labels) is kept

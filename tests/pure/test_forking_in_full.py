@@ -9,7 +9,7 @@ import pytest
 from kardinal_infra.config import ContainerPatch, EnvReference
 from kardinal_infra.forking import SecretText, fork_problems, fork_service, fork_warnings, fork_workload
 from kardinal_infra.names import fork_name
-from tests.pure.forked import fork, pod, spec
+from tests.pure.forked import BRANCH_REF, VOTES, fork, pod, spec
 from tests.pure.samples import live, service, workload
 
 SECRET = EnvReference.model_validate({"secretKeyRef": {"name": "stripe-dev", "key": "api-key"}})
@@ -122,6 +122,13 @@ def test_a_reference_replaces_a_literal_and_the_other_way_round() -> None:
     assert pod(fork(item, env={"KEY": SECRET}))["containers"][0]["env"] == [reference]
     item = workload("web", env=[reference])
     assert pod(fork(item, env={"KEY": "test"}))["containers"][0]["env"] == [{"name": "KEY", "value": "test"}]
+
+
+def test_of_entries_with_one_name_none_is_left_behind_the_new_one() -> None:
+    names = ("KEY", "DATABASE_URL", "KEY", "DATABASE_URL")
+    item = workload("web", env=[{"name": name, "value": "live"} for name in names])
+    [made] = pod(fork(item, env={"KEY": "test"}, databases=(VOTES,)))["containers"]
+    assert made["env"] == [{"name": "KEY", "value": "test"}, BRANCH_REF]
 
 
 @pytest.mark.parametrize(

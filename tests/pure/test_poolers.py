@@ -13,7 +13,7 @@ from kardinal_infra.names import address_problem
 from kardinal_infra.plan import baseline_problems
 from kardinal_infra.topology import Topology
 from tests.pure.refusing import flow, refusals
-from tests.pure.samples import TOPOLOGY, live, plan, topology
+from tests.pure.samples import TOPOLOGY, live, plan, topology, workload
 
 SIDECAR = {"handover": "sidecar", "host": "main-db"}
 
@@ -35,8 +35,7 @@ def test_two_databases_behind_one_host_cannot_both_have_a_pooler(host: str) -> N
     )
     app = two_databases(handover="sidecar", host=host)
 
-    [line] = refusals(app=app)
-    assert line.startswith(f"topology.services.{problem}")
+    assert any(line.startswith(f"topology.services.{problem}") for line in refusals(app=app))
     [found] = baseline_problems(app, live())
     assert str(found).startswith(f"kardinal:baseline.services.{problem}")
 
@@ -53,6 +52,39 @@ def test_other_hosts_and_other_services_do_not_matter() -> None:
     use = apart["services"]["votes-api"]["uses"].pop()
     apart["services"]["voting-app-ui"]["uses"] = [use]
     plan(topology=Topology.model_validate(apart))
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5", "localhost", "DB.internal", "db.internal.", "not a host"])
+def test_a_host_that_no_host_file_can_lead_elsewhere_has_no_pooler(host: str) -> None:
+    keys = ("application", "namespace", "domain", "services", "entries", "databases")
+    plain = {key: deepcopy(TOPOLOGY[key]) for key in keys}
+    plain["databases"]["votes"] |= {"handover": "sidecar", "host": host}
+    with pytest.raises(ConfigError, match=r"^kardinal:baseline\.databases\.votes\.host: "):
+        load_baseline(plain)
+    plain["databases"]["votes"]["host"] = "votes-db.internal"
+    load_baseline(plain)
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("postgresql://u@votes-db/votes?sslmode=verify-full", "asks for sslmode=verify-full"),
+        ("postgresql://u@votes-db/votes?channel_binding=require&a=b", "asks for channel_binding=require"),
+        ("postgresql://u@votes-db.voting-app.svc/votes", 'names host "votes-db.voting-app.svc"'),
+        ("postgresql://u@votes-db/votes?sslmode=require", None),
+    ],
+)
+def test_connections_that_no_pooler_can_answer_or_that_lead_past_it(uri: str, why: str | None) -> None:
+    databases = deepcopy(TOPOLOGY["databases"])
+    databases["votes"] |= {"handover": "sidecar", "host": "votes-db"}
+    app = topology(databases=databases)
+    api = workload("votes-api", env=[{"name": "DATABASE_URL", "value": uri}])
+    snapshot = live(deployments=[live().deployments[0], api])
+    if why is None:
+        plan(topology=app, live=snapshot)
+    else:
+        [line] = [line for line in refusals(app=app, snapshot=snapshot) if "variable DATABASE_URL" in line]
+        assert why in line
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:8080", "gateway.test:80", "[::1]:443"])

@@ -357,13 +357,41 @@ def test_the_baseline_stacks_own_catch_alls_stay_on_the_next_update() -> None:
     assert catch_all_routes(topology(), BASELINE_STACK, first) == first
 
 
+@pytest.mark.parametrize(
+    ("match", "stays"),
+    [
+        ({"path": {"type": "PathPrefix", "value": "/api"}}, True),
+        ({"method": "GET"}, True),
+        ({"path": {"type": "PathPrefix", "value": "/"}}, False),
+        ({}, False),
+    ],
+)
+def test_a_catch_all_that_is_there_stays_until_a_route_of_the_users_takes_everything(
+    match: dict[str, Any], stays: bool
+) -> None:
+    first = catch_all_routes(topology(), BASELINE_STACK)
+    users = route([{"matches": [match]}], port=80)
+    again = catch_all_routes(topology(), BASELINE_STACK, [*first, users])
+    assert (again == first) is stays
+
+
 def test_only_an_accepted_route_of_exactly_that_port_keeps_requests_without_a_key_alive() -> None:
     def guarded(item: dict[str, Any]) -> bool:
         return has_baseline_route([item], NAMESPACE, "votes-api", 80)
 
     refused = route([{}])
-    refused["status"] = {"parents": [{"conditions": [{"type": "Accepted", "status": "False"}]}]}
+    parent = {"group": "", "kind": "Service", "name": "votes-api", "port": 80}
+    no, yes = ({"conditions": [{"type": "Accepted", "status": said}]} for said in ("False", "True"))
+    refused["status"] = {"parents": [{"parentRef": parent, **no}]}
     assert guarded(route([{}]))
     assert not guarded(refused)
+    # What a Gateway says of it, or one of two controllers, is no refusal on the Service.
+    gateway = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}
+    for others in (
+        [{"parentRef": gateway, **no}],
+        [{"parentRef": parent, **no}, {"parentRef": parent, **yes}],
+    ):
+        refused["status"] = {"parents": others}
+        assert guarded(refused)
     assert not guarded(route([{}], port=None))
     assert not guarded(route([{}], labels={"kardinal.dev/flow": "dev"}))

@@ -63,6 +63,14 @@ def test_entries_that_are_there_are_not_lost() -> None:
     assert again == replace(insertion, lost_at="")
 
 
+def test_entries_behind_one_of_the_owners_are_lost() -> None:
+    item = virtual_service(["voting-app-ui"])
+    [insertion] = plan(live=with_virtual_services(item)).insertions
+    item["spec"]["http"] = [*item["spec"]["http"], *insertion.entries]
+    [again] = plan(live=with_virtual_services(item)).insertions
+    assert again == insertion
+
+
 def test_a_route_of_gateway_api_beside_a_virtual_service_is_refused() -> None:
     snapshot = live(virtual_services=[virtual_service([FULL])])
     message = (

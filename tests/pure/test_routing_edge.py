@@ -109,6 +109,37 @@ def test_a_flows_host_leads_where_the_users_rules_lead_and_to_forks() -> None:
         assert by_type["ResponseHeaderModifier"]["responseHeaderModifier"]["set"] == marks
 
 
+def test_a_backend_that_removes_the_key_does_not_undo_what_a_flows_host_sets() -> None:
+    drop = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-kardinal-flow"]}}
+    set_own = {
+        "type": "RequestHeaderModifier",
+        "requestHeaderModifier": {"set": [{"name": "x-a", "value": "1"}]},
+    }
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "votes-api", "port": 80}}}
+    rules = [
+        {"backendRefs": [{"name": name, "port": 80, "filters": [drop]}, {"name": "x", "filters": [set_own]}]}
+        for name in (UI, "votes-api")
+    ]
+    rules[0]["backendRefs"][0]["filters"] = [mirror]
+    where = (OWNER, topology().gateway, UI, FLOW_HOST, 80, FORK)
+    manifest = entry_route(*where, production=[own_route(*rules)], forks={UI: FORK})
+    ui, api = manifest["spec"]["rules"]
+    assert ui["backendRefs"] == [{"name": FORK, "port": 80}]
+    assert api["backendRefs"] == [{"name": "votes-api", "port": 80}, {"name": "x", "filters": [set_own]}]
+
+    gone = {"request": {"remove": ["x-kardinal-flow"]}}
+    item = own_virtual_service(
+        {"route": [{"destination": {"host": UI}, "headers": gone}]},
+        {"route": [{"destination": {"host": "votes-api"}, "headers": gone}]},
+    )
+    where = (OWNER, with_istio_gateway().gateway, UI, FLOW_HOST, 80, FORK)
+    entries = entry_route(*where, production=[item], forks={UI: FORK})["spec"]["http"]
+    assert [entry["route"] for entry in entries] == [
+        [{"destination": {"host": FORK}}],
+        [{"destination": {"host": "votes-api"}}],
+    ]
+
+
 def test_more_rules_than_an_object_holds_are_refused() -> None:
     many = [own_route(*[TO_UI] * 9), own_route(*[TO_UI] * 9)]
     assert refusals(snapshot=live(http_routes=[*live().http_routes, *many])) == [

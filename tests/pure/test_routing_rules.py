@@ -9,6 +9,7 @@ import pytest
 
 from kardinal_infra.routing import Targets, catch_all_routes, flow_entries
 from kardinal_infra.safety import Case
+from kardinal_infra.safety.stripped_key import STRIPPED_KEY
 from tests.pure.routed import FORK, FORKS, OWNER, UI, Change, case, changed, found, http
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, live, service, topology
 
@@ -140,6 +141,41 @@ def test_a_filter_of_one_backend_that_touches_baggage_is_said() -> None:
     backend = {"name": UI, "port": 80, "filters": [item]}
     own = http({"matches": [{"method": "GET"}], "backendRefs": [backend, {"name": UI, "port": 80}]})
     assert found(case(own)).keys() == {"lost-baggage"}
+
+
+STRIP = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x-kardinal-flow"]}}
+STRIPPING: list[dict[str, Any]] = [
+    {"filters": [STRIP], "backendRefs": [{"name": UI, "port": 80}]},
+    {"backendRefs": [{"name": UI, "port": 80, "filters": [STRIP]}]},
+]
+
+
+@pytest.mark.parametrize("rule", STRIPPING)
+def test_a_route_that_takes_the_key_before_a_service_that_calls_a_fork(rule: dict[str, Any]) -> None:
+    judged = case(http(rule))
+    api = replace(judged.forks[0], service="votes-api", path="kardinal:flow.services.votes-api")
+    forked = replace(judged, forks=(api,), routes=(), requested=frozenset())
+    stripped = list(STRIPPED_KEY.findings(forked))
+    assert [item.path for item in stripped] == ["topology.services.voting-app-ui"]
+    assert f"HTTPRoute {NAMESPACE}/own takes x-kardinal-flow from requests" in stripped[0].message
+    # Where the flow has routes of its own they are copies without this; and the API calls nobody.
+    assert not [*STRIPPED_KEY.findings(replace(forked, routes=judged.routes))]
+    assert not [*STRIPPED_KEY.findings(judged)]
+
+
+@pytest.mark.parametrize(("gateways", "found_there"), [(["mesh", "a/b"], 1), (["a/b"], 0), (None, 1)])
+def test_a_virtual_service_that_takes_the_key(gateways: list[str] | None, found_there: int) -> None:
+    headers = {"request": {"remove": ["X-Kardinal-Flow"]}}
+    entry = {"headers": headers, "route": [{"destination": {"host": UI}}]}
+    item = {
+        "metadata": {"name": "own", "namespace": NAMESPACE},
+        "spec": {"hosts": [UI], "http": [entry], **({"gateways": gateways} if gateways else {})},
+    }
+    judged = case()
+    api = replace(judged.forks[0], service="votes-api")
+    snapshot = replace(judged.live, virtual_services=[item])
+    forked = replace(judged, live=snapshot, forks=(api,), routes=())
+    assert len([*STRIPPED_KEY.findings(forked)]) == found_there
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,14 @@ def test_policies_of_istios_root_namespace_count_and_those_of_others_do_not() ->
     assert again["metadata"]["namespace"] == NAMESPACE
 
 
+def test_policies_of_one_name_in_two_namespaces_are_made_again_by_two_names() -> None:
+    own, root = by_label("AuthorizationPolicy", app="web"), by_label("AuthorizationPolicy", app="web")
+    root["metadata"]["namespace"] = "istio-system"
+    labels = fork_template(spec(), {})["metadata"]["labels"]
+    made = fork_policies(spec(), labels, cluster(policies=[own, root]), [spec()])
+    assert [item["metadata"]["name"] for item in made] == ["guard-web-dev", "istio-system-guard-web-dev"]
+
+
 @pytest.mark.parametrize("kind", ["EnvoyFilter", "WasmPlugin", "Telemetry"])
 def test_what_cannot_be_made_again_is_told(kind: str) -> None:
     snapshot = cluster(policies=[by_label(kind, app="web"), policy(kind, "all")])

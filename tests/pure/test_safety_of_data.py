@@ -10,7 +10,7 @@ import pytest
 from kardinal_infra.forking import DatabaseEnv
 from tests.pure.forked import VOTES, case, pod, spec
 from tests.pure.judged import DATABASES, cluster, found
-from tests.pure.samples import secret_env, workload
+from tests.pure.samples import secret_env, service, workload
 
 PARENTS = {
     **DATABASES,
@@ -181,8 +181,10 @@ def test_a_secret_beside_the_one_that_the_connection_comes_from_is_not_accused()
 def test_where_no_secret_may_be_read_the_only_one_is_taken_for_the_parents() -> None:
     unknown = {"secret_keys": None}
     one = [{"secretRef": {"name": "votes-database"}}]
-    [message] = secret_found([secret_env("PGPASSWORD")], envFrom=one, cluster_with=unknown)
+    whole, message = secret_found([secret_env("PGPASSWORD")], envFrom=one, cluster_with=unknown)
     assert message.startswith("variable PGPASSWORD")
+    assert whole.startswith('`envFrom` of container "web" in the fork of Deployment web still takes all of')
+    assert secret_found([], envFrom=one, cluster_with=unknown) == [whole]
     two = [*one, {"secretRef": {"name": "stripe"}}]
     assert secret_found([secret_env("PGPASSWORD")], envFrom=two, cluster_with=unknown) == []
 
@@ -207,6 +209,7 @@ def test_parent_credential_kept_only_without_the_lock() -> None:
         ({"proxy.istio.io/config": '{"interceptionMode": "none"}'}, {}),
         ({"traffic.sidecar.istio.io/includeOutboundIPRanges": ""}, {}),
         ({"traffic.sidecar.istio.io/excludeInterfaces": "eth1"}, {}),
+        ({"inject.istio.io/templates": "grpc-agent"}, {}),
         ({}, {"securityContext": {"runAsUser": 1337}}),
     ],
 )
@@ -223,6 +226,7 @@ def test_lock_bypassed(annotations: dict[str, str], content: dict[str, Any]) -> 
     "annotations",
     [
         {"proxy.istio.io/config": "interceptionMode: TPROXY"},
+        {"inject.istio.io/templates": "sidecar,own"},
         {"proxy.istio.io/config": "holdApplicationUntilProxyStarts: true"},
         {"proxy.istio.io/config": "- : no {mapping"},
         {"proxy.istio.io/config": "text"},
@@ -255,3 +259,34 @@ def test_a_secret_of_a_database_that_the_fork_does_not_declare_is_seen_too() -> 
     silent = case(cluster(), other, databases=DATABASES, others={"page": {}}).forks[0]
     [message] = found(replace(shown, forks=(*shown.forks, silent)), "parent-secret")
     assert "PGPASSWORD" in message
+
+
+URL = "postgresql://u:hunter2@votes-db.internal/votes"
+UNDECLARED: list[tuple[str, dict[str, Any]]] = [
+    ("same Secret", {"env": [secret_env("OTHER")]}),
+    ("host", {"env": [{"name": "REPORTING", "value": URL}]}),
+    ("command", {"args": ["--database", URL]}),
+    ("whole Secret", {"envFrom": [{"secretRef": {"name": "votes-database"}}]}),
+]
+
+
+@pytest.mark.parametrize("container", [item for _, item in UNDECLARED], ids=[name for name, _ in UNDECLARED])
+def test_a_service_on_the_way_that_uses_a_branched_database_undeclared(container: dict[str, Any]) -> None:
+    reports = workload("reports")
+    pod(reports)["containers"][0] |= container
+    web = workload("web", env=[secret_env("DATABASE_URL")])
+    snapshot = replace(
+        cluster(),
+        services=[service("web"), service("reports")],
+        deployments=[web, reports],
+    )
+    calls: dict[str, Any] = {
+        "databases": DATABASES,
+        "others": {"reports": {"ports": [{"port": 80}]}},
+    }
+    behind = case(snapshot, spec(web, databases=(VOTES,)), declared={"dependsOn": ["reports"]}, **calls)
+    [message] = found(behind, "undeclared-database-user")
+    assert message.startswith('service "reports" has the credential or names the host')
+    assert "hunter2" not in message
+    beside = case(snapshot, spec(web, databases=(VOTES,)), **calls)
+    assert found(beside, "undeclared-database-user") == []

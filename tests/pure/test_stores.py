@@ -253,3 +253,12 @@ def test_the_graph_has_the_store_as_the_service_that_it_is() -> None:
     edges = plan().to_contract()["edges"]
     assert {"from": "service/worker", "to": "service/queue", "kind": "uses"} in edges
     assert {"from": "service/worker", "to": "database/orders", "kind": "uses"} in edges
+
+
+def test_a_shared_store_that_goes_on_using_a_branched_database_is_told() -> None:
+    plain = deepcopy(SHOP)
+    plain["services"]["queue"]["uses"] = [{"database": "orders"}]
+    told = "goes on using production's database orders"
+    asked: Any = {"stores": {"queue": "share"}, "databases": {"orders": {}}}
+    assert told in plan(Topology.from_plain(plain, BASELINE_STACK), **asked).describe()
+    assert told not in plan(**asked).describe()

@@ -1,0 +1,88 @@
+"""Where the parents of branched databases are, and what of a flow's allow list would lead there."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterator
+
+from kardinal_infra.config import Destination
+from kardinal_infra.errors import Problem
+from kardinal_infra.plan.context import Context
+from kardinal_infra.topology import Topology
+
+
+def parent_services(topology: Topology, databases: Collection[str]) -> frozenset[tuple[str, str]]:
+    """Finds the Services of the cluster behind which branched databases run.
+
+    Args:
+        topology: The application.
+        databases: Branched databases.
+
+    Returns:
+        Namespace and name of each, as far as the topology tells the database's host.
+    """
+    found: set[tuple[str, str]] = set()
+    for database in databases:
+        for host in parent_hosts(topology, [database]):
+            name, *rest = host.split(".")
+            if not rest:
+                homes = {topology.homes[user] for user in topology.users(database)}
+                found |= {(home, name) for home in {topology.namespace, *homes}}
+            elif rest[1:2] in ([], ["svc"]):
+                found.add((rest[0], name))
+    return frozenset(found)
+
+
+def parent_hosts(topology: Topology, databases: Collection[str]) -> frozenset[str]:
+    """Lists the hosts of branched databases' parents, in lower case.
+
+    Args:
+        topology: The application.
+        databases: Branched databases.
+    """
+    declared = [topology.databases[name] for name in databases if name in topology.databases]
+    hosts = {item.host for item in declared if item.host}
+    # The project of this backend is the server itself, with or without its port.
+    servers = [item.project for item in declared if item.backend == "postgres"]
+    hosts |= {server.rpartition(":")[0] or server for server in servers}
+    return frozenset(host.lower().rstrip(".") for host in hosts)
+
+
+def allow_problems(context: Context) -> Iterator[Problem]:
+    """Refuses destinations of the allow list that lead to a branched database's parent.
+
+    Args:
+        context: Everything known.
+    """
+    if not context.config.egress.locked:
+        return
+    hosts = parent_hosts(context.topology, context.handovers)
+    services = parent_services(context.topology, context.handovers)
+    for index, item in enumerate(context.config.egress.destinations):
+        if _leads_to(item, hosts, services, context.topology.namespace):
+            yield Problem(
+                f"{context.key}.egress.allow[{index}]",
+                f'"{context.config.egress.allow[index]}" leads to the parent of a branched database, which'
+                " the lock is there to close",
+            )
+
+
+def _leads_to(
+    item: Destination, hosts: Collection[str], services: Collection[tuple[str, str]], home: str
+) -> bool:
+    if item.kind == "service":
+        return (item.namespace or home, item.host) in services
+    if item.kind == "tcp":
+        network = ipaddress.ip_network(item.host, strict=False)
+        return any(address in network for address in _addresses(hosts))
+    name, *rest = item.host.split(".")
+    in_cluster = rest[1:2] in ([], ["svc"]) and bool(rest) and (rest[0], name) in services
+    return item.host in hosts or in_cluster
+
+
+def _addresses(hosts: Collection[str]) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    for host in hosts:
+        try:
+            yield ipaddress.ip_address(host)
+        except ValueError:
+            continue  # a name

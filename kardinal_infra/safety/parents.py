@@ -1,0 +1,130 @@
+"""What leads to the parents of branched databases: keys of Secrets and ConfigMaps, and hosts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from kardinal_infra.forking import DatabaseEnv
+from kardinal_infra.live import Object, containers, pod_template
+from kardinal_infra.safety.case import Case, ProposedFork
+from kardinal_infra.safety.references import END, Key, as_address, references, texts
+
+_LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Parents:
+    """What leads to the parents of the databases that a fork has to get a branch of.
+
+    Attributes:
+        keys: Of Secrets and ConfigMaps that gave a baseline the variables which a branch gives its fork. Of a
+            Secret all keys count: they are parts of one connection. A ConfigMap holds anything.
+        hosts: Each with the namespace of who uses it, where a name alone is resolved.
+        kept: Variables that stay as they are on purpose.
+    """
+
+    keys: frozenset[Key]
+    hosts: frozenset[tuple[str, str]]
+    kept: frozenset[str]
+
+    def accuse(self, key: Key) -> bool:
+        """Says whether a key leads to a parent."""
+        whole = key[1] == "Secret" and any(key[:3] == other[:3] for other in self.keys)
+        return whole or key in self.keys
+
+
+def parents_of(case: Case, fork: ProposedFork | None = None) -> Parents:
+    """Collects what leads to the parents of a flow's branches.
+
+    Args:
+        case: The cluster and the flow.
+        fork: Leaves those databases out that a sidecar in this fork leads to the branch.
+    """
+    used = fork.databases if fork else ()
+    kept = {use.database: use for use in used if use.handover == "sidecar"}
+    keys: set[Key] = set()
+    hosts: set[tuple[str, str]] = set()
+    kept_hosts: set[tuple[str, str]] = set()
+    for other in case.forks:
+        for use in other.databases:
+            found = {(host, case.home(other.service)) for host in _hosts(case, other, use)}
+            if use.database in kept:
+                kept_hosts |= found
+            else:
+                keys.update(_gave(case, other, use))
+                hosts |= found
+    variables = frozenset(name for use in kept.values() for name in use.environment)
+    return Parents(frozenset(keys), frozenset(hosts - kept_hosts), variables)
+
+
+def _gave(case: Case, fork: ProposedFork, use: DatabaseEnv) -> Iterator[Key]:
+    """Where the baseline's variables stood that a branch gives the fork."""
+    live = case.live_of(fork.service)
+    for container in containers(pod_template(fork.baseline)):
+        found = references(live, container)
+        yield from (found[name] for name in sorted(use.environment.keys() & found.keys()))
+        own = {entry["name"] for entry in container.get("env") or ()}
+        if live.secret_keys is None and use.environment.keys() - own:
+            # Nothing tells which Secret it is, unless there is only one.
+            sources = container.get("envFrom") or ()
+            names = {source["secretRef"].get("name", "") for source in sources if source.get("secretRef")}
+            if len(names) == 1:
+                yield case.home(fork.service), "Secret", names.pop(), ""
+
+
+def _hosts(case: Case, fork: ProposedFork, use: DatabaseEnv) -> set[str]:
+    """Hosts of a database's parent, as far as anything tells them."""
+    database = case.topology.databases.get(use.database)
+    hosts = {(database and database.host) or ""}
+    for container in containers(pod_template(fork.baseline)):
+        for entry in container.get("env") or ():
+            value = str.__str__(entry.get("value") or "")
+            part = use.environment.get(entry["name"])
+            if part == "host":
+                hosts.add(value)
+            elif part in {"uri", "pooledUri"}:
+                hosts.add(_host_of(value))
+    return hosts - _LOCAL
+
+
+def _host_of(uri: str) -> str:
+    try:
+        return urlsplit(uri).hostname or ""
+    except ValueError:
+        return ""
+
+
+def naming_hosts(home: str, container: Object, parents: Parents) -> list[str]:
+    """Finds the variables of a container that name a parent's host, and an empty name for the command.
+
+    Args:
+        home: Namespace of the container's pod.
+        container: Of a pod template.
+        parents: What is looked for.
+    """
+    forms = [form for host, namespace in parents.hosts for form in _spellings(host, namespace, home)]
+    if not forms:
+        return []
+    leads = re.compile("|".join(forms), re.IGNORECASE)
+    bare = {host for host, namespace in parents.hosts if namespace == home}
+    found = {
+        name
+        for name, text in texts(container)
+        if name not in parents.kept and (leads.search(text) or (name and text in bare))
+    }
+    return sorted(found)
+
+
+def _spellings(host: str, namespace: str, home: str) -> list[str]:
+    """Expressions for a host, as a pod in `home` may write it; a word alone has to stand like an address."""
+    labels = host.split(".")
+    if len(labels) > 1 and labels[2:3] != ["svc"]:
+        return [rf"(?<![\w.-]){re.escape(host)}{END}"]
+    name, namespace = labels[0], labels[1] if len(labels) > 1 else namespace
+    forms = [rf"(?<![\w-]){re.escape(name)}\.{re.escape(namespace)}{END}"]
+    if namespace == home:
+        forms += [*as_address(name, r"\d+"), rf"(?<!\w)host={re.escape(name)}(?![\w.-])"]
+    return forms
