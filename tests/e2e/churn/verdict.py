@@ -48,7 +48,7 @@ MOST_UP = 2
 """So many flows have to be up at one time."""
 
 REFUSED: dict[Kind, str] = {"falling": "failed: HTTP 404", "falling, inside": "failed: HTTP 422"}
-"""The failure that is no loss while a flow is destroyed: no host any more, or an option of its branch alone."""
+"""The failure that is no loss while a flow is destroyed: no host left, or no such option in production."""
 
 WRONG = "WRONG"
 
