@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -63,9 +63,7 @@ def doctor(
     forks = _forks(project, flow, topology) if flow else {}
     question = Question(topology, forks, entry, paths, wait, baggage)
     config = project.settings(baseline)
-    # Ended politely, by a CI job's time limit or a closed terminal, it still removes what it has made.
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    _clean_up_when_ended()
     found = diagnose(
         question, kubeconfig=config("kubernetes:kubeconfig"), context=config("kubernetes:context")
     )
@@ -74,6 +72,21 @@ def doctor(
     else:
         tell(found)
     raise typer.Exit(EXIT_CODES[found.traces[0].state])
+
+
+def _clean_up_when_ended() -> None:
+    """Makes a polite end, by a CI job's time limit or a closed terminal, remove what the run has made."""
+    # What is ignored stays so: that is how `nohup` keeps a command from ending with its terminal.
+    endings = [item for item in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(item) != signal.SIG_IGN]
+
+    def end(number: int, _: object) -> NoReturn:
+        # A closed terminal hangs up twice, once by the kernel and once by the shell: once is enough.
+        for item in endings:
+            signal.signal(item, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for item in endings:
+        signal.signal(item, end)
 
 
 def _forks(project: Project, flow: str, topology: Topology) -> dict[str, str]:

@@ -57,8 +57,8 @@ def made(client: Client, plan: ProbePlan) -> Iterator[dict[str, str]]:
         Name of the collector's pod by namespace.
 
     Raises:
-        ClusterError: The cluster refuses, or the collector or the routes do not become ready. What cannot be
-            removed in the end is a warning of this module's logger: the cluster removes it later.
+        ClusterError: The cluster refuses, or the collector or the routes do not become ready. A clean-up that
+            fails is a warning of this module's logger alone: the cluster removes the rest by itself.
     """
     owners = [plan.owner.at(namespace) for namespace in plan.namespaces]
     try:
@@ -82,7 +82,7 @@ def made(client: Client, plan: ProbePlan) -> Iterator[dict[str, str]]:
         except ClusterError as error:
             # What the run has found, or what has ended it, is worth more than this.
             log.warning(
-                "what the probe has made is still there: %s; it goes within %d minutes",
+                "the clean-up failed: %s; the cluster removes what is left within %d minutes",
                 error,
                 LIFE_SECONDS // 60,
             )

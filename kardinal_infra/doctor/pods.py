@@ -16,8 +16,8 @@ ENDED = ("Succeeded", "Failed")
 """Phases of pods that call nobody any more, and whose address may be another pod's by now."""
 
 
-def service_of(pod: Object, topology: Topology, live: LiveObjects, forks: Mapping[str, str]) -> str | None:
-    """Finds the service of the application that a pod belongs to.
+def services_of(pod: Object, topology: Topology, live: LiveObjects, forks: Mapping[str, str]) -> list[str]:
+    """Finds the services of the application that a pod belongs to.
 
     Args:
         pod: The pod.
@@ -26,34 +26,37 @@ def service_of(pod: Object, topology: Topology, live: LiveObjects, forks: Mappin
         forks: Fork by service, of the flow that is looked at.
 
     Returns:
-        The service; None for a pod that has ended, of another flow, or of none of the services.
+        The services, several where their Services select the same pods; none for a pod that has ended, of
+        another flow, or of none of the services.
     """
+    # A pod that is still starting stays: it may take a request before the run is over.
     if (pod.get("status") or {}).get("phase") in ENDED:
-        return None
+        return []
     labels = pod.get("metadata", {}).get("labels") or {}
     if LABEL_FORK in labels:
-        return next((service for service, fork in forks.items() if fork == labels[LABEL_FORK]), None)
+        return [service for service, fork in forks.items() if fork == labels[LABEL_FORK]]
+    found = []
     for name, home in topology.homes.items():
         if home != live.namespace:
             continue
         selector = ((live.service(name) or {}).get("spec") or {}).get("selector")
         if selector and matches({"matchLabels": selector}, labels):
-            return name
-    return None
+            found.append(name)
+    return found
 
 
-def addresses(pods: Mapping[str, Iterable[Object]]) -> dict[str, str]:
-    """Returns the service by each address of its pods.
+def addresses(pods: Mapping[str, Iterable[Object]]) -> dict[str, list[str]]:
+    """Returns the services by each address of their pods.
 
     Args:
         pods: Pods by service.
     """
-    return {
-        item["ip"]: service
-        for service, group in pods.items()
-        for pod in group
-        for item in (pod.get("status") or {}).get("podIPs") or ()
-    }
+    found: dict[str, list[str]] = {}
+    for service, group in pods.items():
+        for pod in group:
+            for item in (pod.get("status") or {}).get("podIPs") or ():
+                found.setdefault(item["ip"], []).append(service)
+    return found
 
 
 def without_sidecar(pods: Iterable[Object]) -> list[str]:

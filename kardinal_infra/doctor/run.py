@@ -13,7 +13,7 @@ from kardinal_infra.doctor.entry import GATEWAY, calls_only
 from kardinal_infra.doctor.making import PODS, list_objects, made, remove_dead
 from kardinal_infra.doctor.marks import new_key
 from kardinal_infra.doctor.plan import ProbePlan, plan_probe
-from kardinal_infra.doctor.pods import addresses, proxy_image, service_of, without_sidecar
+from kardinal_infra.doctor.pods import addresses, proxy_image, services_of, without_sidecar
 from kardinal_infra.doctor.verdict import Diagnosis, Trace, callees, seen_calls, trace, undeclared_calls
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.live import LiveObjects, Object
@@ -176,7 +176,7 @@ class _Watch:
     def _calls(
         self, sightings: Sequence[Sighting], carrier: Literal["header", "baggage"]
     ) -> set[tuple[str, str]]:
-        return seen_calls(calls_only(sightings), self._services, carrier)
+        return seen_calls(self._question.topology, calls_only(sightings), self._services, carrier)
 
     def _sightings(self) -> list[Sighting]:
         return [
@@ -197,7 +197,6 @@ class _Watch:
 def _by_service(pods: Iterable[Object], question: Question, live: LiveObjects) -> dict[str, list[Object]]:
     found: dict[str, list[Object]] = {}
     for pod in pods:
-        service = service_of(pod, question.topology, live, question.forks)
-        if service is not None:
+        for service in services_of(pod, question.topology, live, question.forks):
             found.setdefault(service, []).append(pod)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -125,22 +125,27 @@ def trace(
 
 
 def seen_calls(
-    sightings: Iterable[Sighting], services: Mapping[str, str], carrier: Literal["header", "baggage"]
+    topology: Topology,
+    sightings: Iterable[Sighting],
+    services: Mapping[str, Sequence[str]],
+    carrier: Literal["header", "baggage"],
 ) -> set[tuple[str, str]]:
     """Names who called whom with the key.
 
     Args:
+        topology: The application.
         sightings: The collector's.
-        services: Service by address of a pod.
+        services: Services by address of a pod.
         carrier: What must have carried it.
 
     Returns:
         Caller and callee; a caller that is no service of the application by its address.
     """
     return {
-        (services.get(item.address, item.address or "unknown"), item.service)
+        (caller, item.service)
         for item in sightings
         if (item.header if carrier == "header" else item.baggage)
+        for caller in _callers(topology, item, services)
     }
 
 
@@ -152,12 +157,22 @@ def undeclared_calls(topology: Topology, calls: Iterable[tuple[str, str]]) -> tu
         calls: Caller and callee of each.
     """
     return tuple(
-        sorted(
-            (caller, callee)
-            for caller, callee in calls
-            if caller not in topology.services or callee not in topology.services[caller].depends_on
-        )
+        sorted((caller, callee) for caller, callee in calls if not _declares(topology, caller, callee))
     )
+
+
+def _callers(topology: Topology, item: Sighting, services: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Who may have sent a request.
+
+    Of several services with the same pods nothing tells which one it was. It counts for all that declare the
+    call, so that none of them is blamed for a key that its pods did send on.
+    """
+    candidates = services.get(item.address) or [item.address or "unknown"]
+    return [name for name in candidates if _declares(topology, name, item.service)] or candidates[:1]
+
+
+def _declares(topology: Topology, caller: str, callee: str) -> bool:
+    return caller in topology.services and callee in topology.services[caller].depends_on
 
 
 def _in_order(topology: Topology, entry: str) -> list[str]:

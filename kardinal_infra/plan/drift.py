@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.live import Object, pod_template
-from kardinal_infra.plan.model import FlowPlan
+from kardinal_infra.plan.forks import image_of
+from kardinal_infra.plan.model import FlowPlan, ForkPlan
 
 _DIGITS = 12
 
 
 def template_versions(plan: FlowPlan) -> dict[str, str]:
-    """Identifies the live pod template behind each fork, its images left aside.
+    """Identifies the live pod template behind each fork, the application's image left aside.
 
     Args:
         plan: The plan.
@@ -23,11 +24,17 @@ def template_versions(plan: FlowPlan) -> dict[str, str]:
     Returns:
         12 hexadecimal digits by forked service.
     """
-    return {fork.service: _template_version(fork.spec.workload) for fork in plan.forks}
+    return {
+        fork.service: _template_version(fork.spec.workload, plan.baseline_images.get(fork.service))
+        for fork in plan.forks
+    }
 
 
 def drift(earlier: Mapping[str, Any], plan: FlowPlan) -> list[str]:
     """Compares the baseline of a plan with the one that the flow's stack remembers.
+
+    What only one of the two knows has not moved: a flow that forks other services than before, or an
+    application that has got another service.
 
     Args:
         earlier: The outputs of the stack's last `up`; empty before the first one.
@@ -39,46 +46,47 @@ def drift(earlier: Mapping[str, Any], plan: FlowPlan) -> list[str]:
     version = earlier.get("baselineVersion")
     if version is None or version == plan.baseline_version:
         return []
-    moved = [*_moved_images(_images(earlier), plan.baseline_images), *_moved_templates(earlier, plan)]
-    if not moved and "baselineTemplates" in earlier:
+    images = _moved(_images(earlier), plan.baseline_images)
+    # A flow of an earlier version of this package does not remember them.
+    templates = _moved(earlier.get("baselineTemplates") or {}, template_versions(plan))
+    if not images and not templates:
         return []  # the version changes with the set of forks, too
-    forked = {fork.service for fork in plan.forks}
-    touched = not moved or any(service in forked for service, _ in moved)
-    effect = "`pulumi up` brings the forks to it" if touched else "the forks stay as they are"
+    followed = templates or any(_follows(fork, plan) for fork in plan.forks if fork.service in images)
+    effect = "`pulumi up` brings the forks to it" if followed else "the forks stay as they are"
     return [
         f"The baseline has moved since this flow was last brought up ({version} -> {plan.baseline_version});"
         f" {effect}",
-        *(f"  {service}: {what}" for service, what in moved),
+        *(f"  {service}: image {old} -> {new}" for service, (old, new) in images.items()),
+        *(f"  {service}: its pod template, besides the images named here" for service in templates),
     ]
 
 
-def _moved_images(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for service in sorted(before.keys() | now.keys()):
-        old, new = before.get(service, ""), now.get(service, "")
-        if old != new:
-            yield service, f"image {old or '(none)'} -> {new or '(none)'}"
-
-
-def _moved_templates(earlier: Mapping[str, Any], plan: FlowPlan) -> Iterator[tuple[str, str]]:
-    # A flow of an earlier version of this package does not remember them, a new fork has none before.
-    before: Mapping[str, str] = earlier.get("baselineTemplates") or {}
-    for service, version in template_versions(plan).items():
-        if service in before and before[service] != version:
-            yield service, "its pod template, besides the images"
+def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """What differs, before and now, among what both sides know."""
+    both = sorted(name for name in before.keys() & now.keys() if before[name] and now[name])
+    return {name: (before[name], now[name]) for name in both if before[name] != now[name]}
 
 
 def _images(earlier: Mapping[str, Any]) -> dict[str, str]:
     nodes = (earlier.get("topology") or {}).get("nodes") or ()
-    return {
-        node["name"]: node["versions"][0].get("image", "")
-        for node in nodes
-        if node["kind"] == "service" and node["versions"][0].get("image")
-    }
+    return {node["name"]: node["versions"][0].get("image", "") for node in nodes if node["kind"] == "service"}
 
 
-def _template_version(workload: Object) -> str:
+def _follows(fork: ForkPlan, plan: FlowPlan) -> bool:
+    """Whether a fork runs the baseline's image, which its flow may have replaced, or another container's."""
+    replaced = image_of(fork.spec.workload, fork.spec.container, fork.service)
+    return fork.spec.image is None or replaced != plan.baseline_images[fork.service]
+
+
+def _template_version(workload: Object, image: str | None) -> str:
+    """Identifies a pod template without the image that is compared by itself.
+
+    Containers of the application's own image change with it, in a fork too; the image of any other container
+    belongs to the template.
+    """
     template: dict[str, Any] = deepcopy(dict(pod_template(workload)))
     spec = template.get("spec") or {}
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
-        container.pop("image", None)
+        if container.get("image") == image:
+            container.pop("image", None)
     return hashlib.sha256(json.dumps(template, sort_keys=True, default=str).encode()).hexdigest()[:_DIGITS]

@@ -10,10 +10,14 @@ from kardinal_infra.doctor import making
 from kardinal_infra.doctor.making import made
 from kardinal_infra.doctor.marks import LIFE_SECONDS, new_key
 from kardinal_infra.doctor.plan import ProbePlan, plan_probe
+from kardinal_infra.doctor.run import ENTRY_SECONDS
 from kardinal_infra.errors import ClusterError
+from kardinal_infra.route_status import ACCEPTED_SECONDS
 from tests.pure import samples
 
 CLIENT: Any = None
+LONGEST_WAIT = 60
+"""What `--wait` allows."""
 
 
 class Refusing:
@@ -72,7 +76,7 @@ def test_what_was_made_is_removed_and_the_cluster_s_own_error_is_the_one_that_is
         pytest.fail("a probe without routes was used")
     assert cluster.made == ["Job", "Service"]
     assert cluster.removed == [plan.key]
-    assert f"it goes within {LIFE_SECONDS // 60} minutes" in caplog.text
+    assert f"the cluster removes what is left within {LIFE_SECONDS // 60} minutes" in caplog.text
 
 
 def test_a_diagnosis_is_kept_when_the_cluster_is_away_at_the_end(
@@ -92,3 +96,9 @@ def test_nothing_is_said_when_all_is_removed(
         pass
     assert cluster.removed == [plan.key]
     assert caplog.text == ""
+
+
+def test_a_job_outlives_the_longest_run() -> None:
+    # Both waits for the entry: a second one may begin at the last moment of the longest `--wait`.
+    longest = 2 * making.READY_SECONDS + ACCEPTED_SECONDS + 2 * ENTRY_SECONDS + LONGEST_WAIT
+    assert longest * 2 < LIFE_SECONDS

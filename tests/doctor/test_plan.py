@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kardinal_infra.doctor.entry import GATEWAY, watched_entry
 from kardinal_infra.doctor.marks import LIFE_SECONDS, dead_probes, new_key, probe_owner
 from kardinal_infra.doctor.plan import ProbePlan, plan_probe
-from kardinal_infra.doctor.pods import addresses, proxy_image, service_of, without_sidecar
+from kardinal_infra.doctor.pods import addresses, proxy_image, services_of, without_sidecar
 from kardinal_infra.doctor.routes import probe_routes
 from kardinal_infra.errors import ConfigError
 from kardinal_infra.live import LiveObjects, flow_of, owner_of
@@ -192,21 +192,36 @@ def test_pods_are_known_by_their_service_or_their_fork() -> None:
     bare = pod("bare", {"app": "web"}, "volumes")
     live = live_objects()
     forks = {"votes": "votes-dev"}
-    assert [service_of(item, topology(), live, forks) for item in (web, fork, bare)] == [
-        "web",
-        "votes",
-        "web",
+    assert [services_of(item, topology(), live, forks) for item in (web, fork, bare)] == [
+        ["web"],
+        ["votes"],
+        ["web"],
     ]
-    assert service_of(fork, topology(), live, {}) is None
-    for phase, service in (("Running", "web"), ("Failed", None), ("Succeeded", None)):
-        assert service_of({**web, "status": {"phase": phase}}, topology(), live, forks) == service
-    assert service_of(pod("other", {"app": "other"}), topology(), live, forks) is None
+    assert services_of(fork, topology(), live, {}) == []
+    assert services_of(pod("other", {"app": "other"}), topology(), live, forks) == []
     assert addresses({"web": [web], "votes": [fork]}) == {
-        "10.0.0.3": "web",
-        "fd00::3": "web",
-        "10.0.0.9": "votes",
-        "fd00::9": "votes",
+        "10.0.0.3": ["web"],
+        "fd00::3": ["web"],
+        "10.0.0.9": ["votes"],
+        "fd00::9": ["votes"],
     }
     assert without_sidecar([web, fork, bare]) == ["bare"]
     assert proxy_image([bare, web]) == IMAGE
     assert proxy_image([bare]) is None
+
+
+def test_pods_can_be_behind_several_services() -> None:
+    selector = {"selector": {"app": "web"}}
+    services = [{"metadata": {"name": name}, "spec": selector} for name in ("web", "votes")]
+    web = pod("web", {"app": "web"})
+    assert sorted(services_of(web, topology(), live_objects(services=services), {})) == ["votes", "web"]
+    assert addresses({"web": [web], "votes": [web]})["10.0.0.3"] == ["web", "votes"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "services"),
+    [("Running", ["web"]), ("Failed", []), ("Succeeded", []), ("Pending", ["web"])],
+)
+def test_a_pod_that_has_ended_is_nobody_s(phase: str, services: list[str]) -> None:
+    item = {**pod("web", {"app": "web"}), "status": {"phase": phase, "podIPs": [{"ip": "10.0.0.3"}]}}
+    assert services_of(item, topology(), live_objects(), {}) == services

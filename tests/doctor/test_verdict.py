@@ -87,9 +87,22 @@ def test_undeclared_calls_are_told() -> None:
         Sighting("cart", "10.0.0.2", True),
         Sighting("web", "", True),
     ]
-    calls = seen_calls(sightings, {"10.0.0.1": "web", "10.0.0.2": "votes"}, "header")
+    calls = seen_calls(topology(), sightings, {"10.0.0.1": ["web"], "10.0.0.2": ["votes"]}, "header")
     assert calls == {("web", "votes"), ("votes", "cart"), ("unknown", "web")}
     assert undeclared_calls(topology(), calls) == (("unknown", "web"), ("votes", "cart"))
+
+
+def test_a_call_of_pods_behind_several_services_counts_for_all_that_declare_it() -> None:
+    # The same pods are behind mail, votes and web.
+    pods = {"10.0.0.1": ["mail", "votes", "web"]}
+    sightings = [Sighting(callee, "10.0.0.1", True) for callee in ("votes", "cart", "stock")]
+    calls = seen_calls(topology(), sightings, pods, "header")
+    assert calls == {("web", "votes"), ("web", "cart"), ("votes", "stock"), ("mail", "stock")}
+    found = trace(topology(), "web", calls)
+    assert [edge.state for edge in found.edges[:3]] == ["passed", "passed", "passed"]
+    assert undeclared_calls(topology(), calls) == ()
+    # What none of them declares is told once.
+    assert seen_calls(topology(), [Sighting("web", "10.0.0.1", True)], pods, "header") == {("mail", "web")}
 
 
 KEY = "doctor-a1b2c3d4"
@@ -108,7 +121,8 @@ def test_the_log_is_read_for_this_key_alone() -> None:
         Sighting("votes", "10.0.0.1", header=True, baggage=False),
         Sighting("cart", "10.0.0.1", header=False, baggage=True),
     ]
-    assert seen_calls(read_log(lines, KEY), {"10.0.0.1": "web"}, "baggage") == {("web", "cart")}
+    found = seen_calls(topology(), read_log(lines, KEY), {"10.0.0.1": ["web"]}, "baggage")
+    assert found == {("web", "cart")}
 
 
 @pytest.mark.parametrize("text", ["(unclosed", "a.b", "x y", ""])
