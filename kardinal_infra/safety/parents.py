@@ -12,6 +12,9 @@ from kardinal_infra.live import Object, containers, pod_template
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.references import END, Key, as_address, references, texts
 
+_HARMLESS = frozenset({"port", "database"})
+"""Parts of a connection that lead nowhere by themselves."""
+
 _LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
@@ -65,7 +68,8 @@ def _gave(case: Case, fork: ProposedFork, use: DatabaseEnv) -> Iterator[Key]:
     live = case.live_of(fork.service)
     for container in containers(pod_template(fork.baseline)):
         found = references(live, container)
-        yield from (found[name] for name in sorted(use.environment.keys() & found.keys()))
+        leading = {name for name, part in use.environment.items() if part not in _HARMLESS}
+        yield from (found[name] for name in sorted(leading & found.keys()))
         own = {entry["name"] for entry in container.get("env") or ()}
         if live.secret_keys is None and use.environment.keys() - own:
             # Nothing tells which Secret it is, unless there is only one.

@@ -178,6 +178,19 @@ def test_a_secret_beside_the_one_that_the_connection_comes_from_is_not_accused()
     assert message.startswith("variable PGPASSWORD")
 
 
+@pytest.mark.parametrize(("part", "accused"), [("port", 0), ("database", 0), ("host", 1), ("uri", 1)])
+def test_a_port_that_all_services_get_from_one_config_map_leads_nowhere(part: str, accused: int) -> None:
+    keys = {"config_map_keys": {"settings": frozenset({"VOTES_PART", "LEVEL"})}}
+    use = DatabaseEnv("votes", "env", {"VOTES_PART": part, "DATABASE_URL": "uri"})
+    web, other = workload("web"), workload("other")
+    for item in (web, other):
+        pod(item)["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}]
+    shown = case(cluster(**keys), spec(web, databases=(use,)))
+    [fork] = shown.forks
+    beside = replace(fork, service="web", workload={"kind": "Deployment", **other}, databases=())
+    assert len(found(replace(shown, forks=(fork, beside)), "parent-secret")) == accused
+
+
 def test_where_no_secret_may_be_read_the_only_one_is_taken_for_the_parents() -> None:
     unknown = {"secret_keys": None}
     one = [{"secretRef": {"name": "votes-database"}}]
