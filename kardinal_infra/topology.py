@@ -12,6 +12,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError
 
 from kardinal_infra.branch_options import BranchOptions
+from kardinal_infra.egress import Egress
 from kardinal_infra.errors import OutputsError
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import ConnectionField, StrictModel, Text
@@ -135,6 +136,7 @@ class Topology(StrictModel):
         databases: By a name of the config's own.
         stores: What keeps state and cannot be branched, by a name of the config's own.
         hooks: Commands of every flow; a flow may replace or skip them by name.
+        egress: Which connections the forks of flows may open that say nothing about it.
     """
 
     schema_version: Literal[1] = 1
@@ -147,6 +149,7 @@ class Topology(StrictModel):
     databases: dict[str, Database] = Field(default_factory=dict)
     stores: dict[str, Store] = Field(default_factory=dict)
     hooks: tuple[Hook, ...] = ()
+    egress: Egress = Field(default_factory=Egress)
 
     @classmethod
     def from_plain(cls, value: object, stack: str) -> Self:

@@ -55,6 +55,10 @@ class BaselineArgs(TypedDict):
     hooks: NotRequired[Sequence[Mapping[str, Any]]]
     """Commands that every flow runs on the machine that runs Pulumi; their `environment` is not secret."""
 
+    egress: NotRequired[Any]
+    """Which connections the forks of flows may open that say nothing about it: locked, open (the default), or
+    a mapping: mode, allow."""
+
 
 class Baseline(pulumi.ComponentResource):
     """Adds the Gateway, the production hosts' routes and a catch-all route per Service.

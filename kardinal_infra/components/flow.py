@@ -62,7 +62,7 @@ class FlowArgs(TypedDict):
     """Names of the baseline's hooks that this flow does without."""
 
     egress: NotRequired[Any]
-    """locked, open (the default), or a mapping: mode, allow."""
+    """locked, open, or a mapping: mode, allow; default: what the baseline says."""
 
     acknowledge: NotRequired[Sequence[str]]
     """Names of safety rules whose findings this flow accepts (docs/safety.md)."""

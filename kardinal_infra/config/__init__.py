@@ -12,15 +12,13 @@ from kardinal_infra.config.flow import (
 )
 from kardinal_infra.config.forks import (
     ContainerPatch,
-    Destination,
-    Egress,
     EnvReference,
     EnvValue,
     ObjectKey,
     VolumeChoice,
-    parse_destination,
 )
 from kardinal_infra.config.ttl import MAX_TTL, parse_ttl
+from kardinal_infra.egress import Destination, Egress, parse_destination
 
 __all__ = [
     "MAX_TTL",

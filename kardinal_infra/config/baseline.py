@@ -13,6 +13,7 @@ from kardinal_infra.config.branches import option_problems, together_problems
 from kardinal_infra.config.hooks import hook_problems
 from kardinal_infra.config.reading import did_you_mean, dotted, read_model
 from kardinal_infra.config.stores import store_problems, template_problems
+from kardinal_infra.egress import Egress
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import DatabaseUse, StrictModel, Text
@@ -78,6 +79,7 @@ class BaselineConfig(StrictModel):
         databases: By a name of the config's own.
         stores: What keeps state and cannot be branched, by a name of the config's own.
         hooks: Commands that every flow runs on the machine that runs Pulumi.
+        egress: Which connections the forks of flows may open that say nothing about it.
     """
 
     application: Text = ""
@@ -89,6 +91,7 @@ class BaselineConfig(StrictModel):
     databases: dict[str, Database] = Field(default_factory=dict)
     stores: dict[str, Store] = Field(default_factory=dict)
     hooks: tuple[Hook, ...] = ()
+    egress: Egress = Field(default_factory=Egress)
 
     def to_topology(self) -> Topology:
         """Returns the contract that flow stacks read."""
@@ -113,6 +116,7 @@ class BaselineConfig(StrictModel):
             databases=self.databases,
             stores=self.stores,
             hooks=self.hooks,
+            egress=self.egress,
         )
 
 

@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 
 from kardinal_infra.branch_options import BranchOptions
 from kardinal_infra.config.branches import option_problems
-from kardinal_infra.config.forks import ContainerPatch, Egress, EnvValue, Image, VolumeChoice
+from kardinal_infra.config.forks import ContainerPatch, EnvValue, Image, VolumeChoice
 from kardinal_infra.config.hooks import hook_problems
 from kardinal_infra.config.reading import dotted, read_model
+from kardinal_infra.egress import Egress
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import StrictModel, Text
@@ -87,7 +88,7 @@ class FlowConfig(StrictModel):
         isolation: What is kept apart.
         hooks: Commands on the machine that runs Pulumi; one of the same name replaces the baseline's.
         skip_hooks: Names of the baseline's hooks that this flow does without.
-        egress: Which connections the forks may open.
+        egress: Which connections the forks may open; default: what the baseline says.
         acknowledge: Names of safety rules whose findings this flow accepts.
     """
 
@@ -99,7 +100,7 @@ class FlowConfig(StrictModel):
     isolation: Isolation = "data"
     hooks: tuple[Hook, ...] = ()
     skip_hooks: tuple[Text, ...] = ()
-    egress: Egress = Field(default_factory=Egress)
+    egress: Egress | None = None
     acknowledge: tuple[Text, ...] = ()
 
     @property

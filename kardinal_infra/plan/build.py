@@ -94,7 +94,7 @@ def make_plan(
         hooks=tuple(hooks),
         findings=tuple(findings),
         acknowledged=frozenset(config.acknowledge),
-        egress=config.egress,
+        egress=context.egress,
         warnings=(*warnings, *_sharing_warnings(topology, config, selection), *left_out),
     )
 

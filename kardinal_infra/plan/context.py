@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kardinal_infra.config import FlowConfig
+from kardinal_infra.config import Egress, FlowConfig
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner
 from kardinal_infra.topology import Handover, Topology
@@ -32,6 +32,16 @@ class Context:
     handovers: Mapping[str, Handover]
     key: str
     fresh: frozenset[str] = frozenset()
+
+    @property
+    def egress(self) -> Egress:
+        """Which connections the forks may open: the flow's word, else the baseline's."""
+        return self.topology.egress if self.config.egress is None else self.config.egress
+
+    @property
+    def egress_path(self) -> str:
+        """Where it is said."""
+        return f"{'topology' if self.config.egress is None else self.key}.egress"
 
     @property
     def fresh_services(self) -> frozenset[str]:

@@ -128,8 +128,8 @@ def _plan_fork(
         replicas=0,
         databases=databases,
         stores=store_envs(context, service),
-        selected_keys=selected | (_sidecar_keys(live) if context.config.egress.locked else frozenset()),
-        locked=context.config.egress.locked,
+        selected_keys=selected | (_sidecar_keys(live) if context.egress.locked else frozenset()),
+        locked=context.egress.locked,
     )
     spec = replace(spec, replicas=_replicas(context, service, request, spec))
     found.extend(shared_host_problems(context.topology, service, context.handovers))
@@ -187,7 +187,7 @@ def _policies(context: Context, spec: ForkSpec, forks: Sequence[ForkSpec]) -> li
         services += [(fork.owner.namespace, fork.name) for fork in forks if fork.live_service is not None]
         allowed = [
             item.model_copy(update={"namespace": item.namespace or context.topology.namespace})
-            for item in context.config.egress.destinations
+            for item in context.egress.destinations
         ]
         policies.append(lock_sidecar(spec, services, sorted(context.handovers), allowed))
     return policies

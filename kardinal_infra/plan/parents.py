@@ -54,15 +54,15 @@ def allow_problems(context: Context) -> Iterator[Problem]:
     Args:
         context: Everything known.
     """
-    if not context.config.egress.locked:
+    if not context.egress.locked:
         return
     hosts = parent_hosts(context.topology, context.handovers)
     services = parent_services(context.topology, context.handovers)
-    for index, item in enumerate(context.config.egress.destinations):
+    for index, item in enumerate(context.egress.destinations):
         if _leads_to(item, hosts, services, context.topology.namespace):
             yield Problem(
-                f"{context.key}.egress.allow[{index}]",
-                f'"{context.config.egress.allow[index]}" leads to the parent of a branched database, which'
+                f"{context.egress_path}.allow[{index}]",
+                f'"{context.egress.allow[index]}" leads to the parent of a branched database, which'
                 " the lock is there to close",
             )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.config import Destination, load_flow, parse_destination
+from kardinal_infra.config import Destination, load_baseline, load_flow, parse_destination
 from kardinal_infra.errors import ConfigError
 from kardinal_infra.forking import allowed_entries, branch_entry, branch_ports
 from kardinal_infra.forking.egress import BRANCH_PORTS
@@ -47,8 +47,10 @@ def test_what_would_fail_open_or_means_nothing_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(("value", "locked"), [("locked", True), ("open", False), ({"mode": "locked"}, True)])
 def test_the_lock_is_one_word(value: Any, locked: bool) -> None:
-    assert load_flow({**FLOW, "egress": value}, "dev").egress.locked is locked
-    assert not load_flow(FLOW, "dev").egress.locked
+    egress = load_flow({**FLOW, "egress": value}, "dev").egress
+    assert egress is not None
+    assert egress.locked is locked
+    assert load_flow(FLOW, "dev").egress is None
 
 
 def test_another_word_is_refused() -> None:
@@ -159,6 +161,25 @@ def test_an_allow_list_that_leads_to_the_parent_is_refused(host: str, allowed: s
     ]
     elsewhere = ["tcp://10.9.0.0/16:5432", "ep-other.neon.tech", "cache/votes-db"]
     plan(topology=app("10.0.0.5"), egress={"mode": "locked", "allow": elsewhere})
+
+
+def test_the_baseline_locks_all_flows_that_say_nothing_else() -> None:
+    keys = ("application", "namespace", "domain", "services", "entries", "databases")
+    plain = {key: deepcopy(TOPOLOGY[key]) for key in keys}
+    plain["egress"] = {"mode": "locked", "allow": ["api.example.com"]}
+    made = topology(egress=load_baseline(plain).to_topology().to_plain()["egress"])
+    assert (
+        "Egress: locked to the application, the branches and api.example.com"
+        in plan(topology=made).describe()
+    )
+    assert "Egress" not in plan(topology=made, egress="open").describe()
+    assert "api.example.com" not in plan(topology=made, egress="locked").describe()
+    made = topology(
+        egress={"mode": "locked", "allow": ["ep-parent.neon.tech"]},
+        databases=app("ep-parent.neon.tech").to_plain()["databases"],
+    )
+    [line] = refusals(app=made)
+    assert line.startswith('topology.egress.allow[0]: "ep-parent.neon.tech" leads to the parent')
 
 
 def test_no_label_is_kept_by_which_another_sidecar_would_take_the_place_of_the_lock() -> None:
