@@ -42,11 +42,12 @@ def test_services_shares_the_data(production: Production, flow: Callable[..., st
 
 @pytest.fixture
 def doubted(production: Production) -> Iterator[str]:
-    """A baseline that says of the page, which does pass the key on, that it does not."""
+    """A baseline that locks all flows, and says of the page, which does pass the key on, that it does not."""
     name = "doubted"
 
     def change(topology: dict[str, Any]) -> None:
         topology["services"]["voting-app-ui"]["propagates"] = False
+        topology["egress"] = {"mode": "locked"}
 
     production.copy_baseline(name, change)
     yield name
@@ -57,11 +58,13 @@ def test_full_with_the_lock_and_an_acknowledgement_and_the_doctor(
     production: Production, flow: Callable[..., str], doubted: str
 ) -> None:
     counts = production.page.look().counts
-    asked: dict[str, Any] = {"baseline": doubted, "isolation": "full", "services": {}, "egress": "locked"}
+    asked: dict[str, Any] = {"baseline": doubted, "isolation": "full", "services": {}}
     name = flow("whole", **asked)
     assert "key-lost" in production.refused(name)
 
     production.declare_flow(name, **asked, acknowledge=["key-lost"])
+    told = production.project.pulumi("preview", "-s", name).output
+    assert "Egress: locked to the application, the branches" in told
     production.up(name)
 
     outputs = production.project.outputs(name)
