@@ -131,7 +131,8 @@ def test_what_a_flow_writes_stays_in_its_own_store(
     cluster = Cluster(str(running.kubeconfig))
     try:
         apply(kubectl, *(volume(tmp_path / name, namespace) for name in volumes), *production(namespace))
-        kubectl("rollout", "status", "deployment/writer", "--timeout=120s")
+        for name in ("statefulset/queue", "deployment/writer"):
+            kubectl("rollout", "status", name, "--timeout=120s")
         eventually(lambda: keys("queue-0") == ["production"], "what production writes", WRITING_SECONDS)
         before = cluster.snapshot(namespace)
         (tmp_path / "project").mkdir()
