@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
 
 from kardinal_infra.live import Object, containers, pod_template
+from kardinal_infra.safety.parents import host_of
 from kardinal_infra.service import Service
 from kardinal_infra.topology import Handover, Topology
 
@@ -72,16 +72,9 @@ def unpooled_problems(
                         f"variable {entry['name']} asks for {found[1]}, which the pooler of database"
                         f' "{use.database}" cannot satisfy: use the hand-over "env"'
                     )
-                named = value if part == "host" else _host_of(value) if part in {"uri", "pooledUri"} else ""
+                named = value if part == "host" else host_of(value) if part in {"uri", "pooledUri"} else ""
                 if named and named != host:
                     yield (
                         f'variable {entry["name"]} names host "{named}" of database "{use.database}", and'
                         f' only "{host}" leads to the pooler: name that one, or use the hand-over "env"'
                     )
-
-
-def _host_of(uri: str) -> str:
-    try:
-        return urlsplit(uri).hostname or ""
-    except ValueError:
-        return ""

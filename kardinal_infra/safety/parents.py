@@ -90,11 +90,16 @@ def _hosts(case: Case, fork: ProposedFork, use: DatabaseEnv) -> set[str]:
             if part == "host":
                 hosts.add(value)
             elif part in {"uri", "pooledUri"}:
-                hosts.add(_host_of(value))
+                hosts.add(host_of(value))
     return hosts - _LOCAL
 
 
-def _host_of(uri: str) -> str:
+def host_of(uri: str) -> str:
+    """Returns the host of a connection string, empty where it has none that can be read.
+
+    Args:
+        uri: The string.
+    """
     try:
         return urlsplit(uri).hostname or ""
     except ValueError:
