@@ -24,12 +24,11 @@ def parent_services(topology: Topology, databases: Collection[str]) -> frozenset
     found: set[tuple[str, str]] = set()
     for database in databases:
         for host in parent_hosts(topology, [database]):
-            name, *rest = host.split(".")
-            if not rest:
+            if "." not in host:
                 homes = {topology.homes[user] for user in topology.users(database)}
-                found |= {(home, name) for home in {topology.namespace, *homes}}
-            elif rest[1:2] in ([], ["svc"]):
-                found.add((rest[0], name))
+                found |= {(home, host) for home in {topology.namespace, *homes}}
+            elif place := _in_cluster(host):
+                found.add(place)
     return frozenset(found)
 
 
@@ -75,9 +74,13 @@ def _leads_to(
     if item.kind == "tcp":
         network = ipaddress.ip_network(item.host, strict=False)
         return any(address in network for address in _addresses(hosts))
-    name, *rest = item.host.split(".")
-    in_cluster = rest[1:2] in ([], ["svc"]) and bool(rest) and (rest[0], name) in services
-    return item.host in hosts or in_cluster
+    return item.host in hosts or _in_cluster(item.host) in services
+
+
+def _in_cluster(host: str) -> tuple[str, str] | None:
+    """Namespace and name of the Service that a host with dots may mean, as a pod's resolver completes it."""
+    name, *rest = host.split(".")
+    return (rest[0], name) if rest and rest[1:2] in ([], ["svc"]) else None
 
 
 def _addresses(hosts: Collection[str]) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from kardinal_infra.live import Object, containers, pod_template
-from kardinal_infra.safety.parents import host_of
+from kardinal_infra.safety.parents import named_host
 from kardinal_infra.service import Service
 from kardinal_infra.topology import Handover, Topology
 
@@ -72,7 +72,7 @@ def unpooled_problems(
                         f"variable {entry['name']} asks for {found[1]}, which the pooler of database"
                         f' "{use.database}" cannot satisfy: use the hand-over "env"'
                     )
-                named = value if part == "host" else host_of(value) if part in {"uri", "pooledUri"} else ""
+                named = named_host(value, part)
                 if named and named != host:
                     yield (
                         f'variable {entry["name"]} names host "{named}" of database "{use.database}", and'

@@ -109,18 +109,18 @@ def takes_everything(route: Object) -> bool:
     Args:
         route: An HTTPRoute or GRPCRoute.
     """
-    # Both defaults of a path are the same as none.
-    everything: list[Object] = [
-        {"type": "PathPrefix", "value": "/"},
-        {"value": "/"},
-        {"type": "PathPrefix"},
-        {},
-    ]
-    return any(
-        match.keys() <= {"path"} and (match.get("path") or {}) in everything
-        for rule in rules_of(route)
-        for match in matches_of(rule)
-    )
+    return any(meets_everything(match) for rule in rules_of(route) for match in matches_of(rule))
+
+
+def meets_everything(match: Object) -> bool:
+    """Says whether every request meets a match.
+
+    Args:
+        match: Of a rule of an HTTPRoute or GRPCRoute.
+    """
+    path = match.get("path") or {"value": "/"}
+    alone = path.get("type", "PathPrefix") == "PathPrefix" and path.get("value", "/") == "/"
+    return alone and not any(match.get(key) for key in ("method", "headers", "queryParams"))
 
 
 def matches_of(rule: Object) -> Sequence[Object]:

@@ -158,12 +158,11 @@ def removed(http: Iterable[Mapping[str, Any]], flow: str) -> list[Mapping[str, A
 
 def _lost_at(virtual_service: Object, flow: str, entries: Sequence[Mapping[str, Any]]) -> str:
     http = _http(virtual_service)
-    there = [dict(entry) for entry in http if entry_flow(entry) == flow]
     own = [index for index, entry in enumerate(http) if entry_flow(entry) == flow]
     owners = [index for index, entry in enumerate(http) if entry_flow(entry) is None]
     # Behind an entry of the owner's they may be met by nothing.
     in_front = not own or not owners or own[-1] < owners[0]
-    if in_front and there == [dict(entry) for entry in entries]:
+    if in_front and [dict(http[index]) for index in own] == [dict(entry) for entry in entries]:
         return ""
     return str(virtual_service.get("metadata", {}).get("resourceVersion", ""))
 

@@ -11,7 +11,7 @@ from kardinal_infra.routing import baseline_routes
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.filters import MIRROR, REQUEST_HEADERS
 from kardinal_infra.routing.mesh_hosts import claiming
-from kardinal_infra.routing.parents import matches_of, rules_of, title_of
+from kardinal_infra.routing.parents import matches_of, meets_everything, rules_of, title_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import BROKEN_EXPRESSION
 from kardinal_infra.safety.findings import Hit, Rule
@@ -117,7 +117,7 @@ def _dead_expression(case: Case) -> Iterator[Hit]:
             if (match.get("path") or {}).get("type") == "RegularExpression"
         ]
         everything = any(
-            _takes_everything(match)
+            meets_everything(match)
             for other_service, other_port, other in baseline_of(case)
             if (other_service, other_port) == (service, port)
             for rule in rules_of(other)
@@ -130,12 +130,6 @@ def _dead_expression(case: Case) -> Iterator[Hit]:
                 " every path, and Istio tries it first",
                 (title_of(route),),
             )
-
-
-def _takes_everything(match: Mapping[str, Any]) -> bool:
-    path = match.get("path") or {"value": "/"}
-    alone = path.get("type", "PathPrefix") == "PathPrefix" and path.get("value", "/") == "/"
-    return alone and not any(match.get(key) for key in ("method", "headers", "queryParams"))
 
 
 def _private_virtual_service(case: Case) -> Iterator[Hit]:

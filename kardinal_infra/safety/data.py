@@ -9,7 +9,7 @@ from kardinal_infra.live import LiveObjects, Object, containers, pod_template, s
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
 from kardinal_infra.safety.parents import Parents, naming_hosts, parents_of
-from kardinal_infra.safety.references import Key, references
+from kardinal_infra.safety.references import Key, references, taken_whole
 
 _PARENT = "the parent of a branched database"
 
@@ -29,7 +29,7 @@ def parent_secret(case: Case) -> Iterator[Hit]:
                         " `env`"
                     )
                     yield Hit(fork.path, message, (f"{key[1]} {key[2]}",))
-            for name in _taken_whole(container) if live.secret_keys is None else ():
+            for name in taken_whole(container) if live.secret_keys is None else ():
                 if parents.accuse((live.namespace, "Secret", name, "")):
                     message = (
                         f'`envFrom` {owner} still takes all of Secret "{name}", which leads to {_PARENT}, and'
@@ -87,14 +87,8 @@ def undeclared_database_user(case: Case) -> Iterator[Hit]:
 
 def _uses(live: LiveObjects, container: Object, parents: Parents) -> bool:
     keys = [*references(live, container).values()]
-    keys += [(live.namespace, "Secret", name, "") for name in _taken_whole(container)]
+    keys += [(live.namespace, "Secret", name, "") for name in taken_whole(container)]
     return any(map(parents.accuse, keys)) or bool(naming_hosts(live.namespace, container, parents))
-
-
-def _taken_whole(container: Object) -> list[str]:
-    """Secrets of which a container gets every key."""
-    sources = container.get("envFrom") or ()
-    return [source["secretRef"].get("name", "") for source in sources if source.get("secretRef")]
 
 
 def parent_credential_kept(case: Case) -> Iterator[Hit]:

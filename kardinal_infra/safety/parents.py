@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from kardinal_infra.forking import DatabaseEnv
 from kardinal_infra.live import Object, containers, pod_template
 from kardinal_infra.safety.case import Case, ProposedFork
-from kardinal_infra.safety.references import END, Key, as_address, references, texts
+from kardinal_infra.safety.references import END, Key, as_address, references, taken_whole, texts
 
 _HARMLESS = frozenset({"port", "database"})
 """Parts of a connection that lead nowhere by themselves."""
@@ -73,8 +73,7 @@ def _gave(case: Case, fork: ProposedFork, use: DatabaseEnv) -> Iterator[Key]:
         own = {entry["name"] for entry in container.get("env") or ()}
         if live.secret_keys is None and use.environment.keys() - own:
             # Nothing tells which Secret it is, unless there is only one.
-            sources = container.get("envFrom") or ()
-            names = {source["secretRef"].get("name", "") for source in sources if source.get("secretRef")}
+            names = set(taken_whole(container))
             if len(names) == 1:
                 yield case.home(fork.service), "Secret", names.pop(), ""
 
@@ -86,22 +85,21 @@ def _hosts(case: Case, fork: ProposedFork, use: DatabaseEnv) -> set[str]:
     for container in containers(pod_template(fork.baseline)):
         for entry in container.get("env") or ():
             value = str.__str__(entry.get("value") or "")
-            part = use.environment.get(entry["name"])
-            if part == "host":
-                hosts.add(value)
-            elif part in {"uri", "pooledUri"}:
-                hosts.add(host_of(value))
+            hosts.add(named_host(value, use.environment.get(entry["name"])))
     return hosts - _LOCAL
 
 
-def host_of(uri: str) -> str:
-    """Returns the host of a connection string, empty where it has none that can be read.
+def named_host(value: str, part: str | None) -> str:
+    """Returns the host that a variable names, empty where it names none that can be read.
 
     Args:
-        uri: The string.
+        value: The variable's text.
+        part: The part of a connection that it holds.
     """
+    if part == "host":
+        return value
     try:
-        return urlsplit(uri).hostname or ""
+        return urlsplit(value).hostname or "" if part in {"uri", "pooledUri"} else ""
     except ValueError:
         return ""
 

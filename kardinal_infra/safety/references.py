@@ -71,6 +71,16 @@ def references(live: LiveObjects, container: Object) -> dict[str, Key]:
     return found
 
 
+def taken_whole(container: Object) -> list[str]:
+    """Names the Secrets of which a container gets every key.
+
+    Args:
+        container: Of a pod template.
+    """
+    sources = container.get("envFrom") or ()
+    return [source["secretRef"].get("name", "") for source in sources if source.get("secretRef")]
+
+
 def origins(live: LiveObjects, container: Object) -> dict[str, str | Key]:
     """Says what the variables of a container hold: a text, or where the text stands.
 
