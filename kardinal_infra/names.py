@@ -10,12 +10,23 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 from urllib.parse import urlsplit
 
 FlowId = NewType("FlowId", str)
-ServiceName = NewType("ServiceName", str)
-DatabaseName = NewType("DatabaseName", str)
+
+
+class ServiceRef(NamedTuple):
+    """A Service of the cluster.
+
+    Attributes:
+        namespace: Its namespace.
+        name: Its name.
+    """
+
+    namespace: str
+    name: str
+
 
 MAX_LABEL = 63
 """Longest DNS label, label value and Service name."""
