@@ -22,9 +22,10 @@ BENCH ?=
 
 # Every ring in a process of its own: Pulumi's runtime, its mocks and the dynamic providers keep state in the
 # interpreter. Exit code 5 says that a ring has no test of the kind that is asked for.
-RINGS := pure package components cli demo neon plugins voting_app shop lab neon_local databases mesh isolation doctor e2e
-rings = for ring in $(RINGS); do echo "== tests/$$ring: $(1)"; \
-  $(PYTEST) tests/$$ring -m "$(1)" || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; done
+RINGS := $(addprefix tests/,pure package components cli demo neon plugins voting_app shop lab databases mesh isolation \
+  doctor e2e) packages/neon-local/tests
+rings = for ring in $(RINGS); do echo "== $$ring: $(1)"; \
+  $(PYTEST) $$ring -m "$(1)" || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; done
 
 # The lab, brought up unless it runs and left as it was found.
 running_lab = if $(BIN)/python -m lab status > /dev/null 2>&1; then :; \
@@ -84,10 +85,11 @@ bench-branch: $(READY)
 shell: $(READY)
 	@eval "$$($(BIN)/python -m lab env)" && PATH="$$PWD/$(BIN):$$PATH" $${SHELL_PROGRAM:-bash}
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml packages/neon-local/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { apt-get update -q && apt-get install -q -y python3-venv; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable '.[local-neon,postgres]' --group dev
+	$(BIN)/pip install --quiet --editable './packages/neon-local[testing]' \
+	  --editable '.[local-neon,postgres]' --group dev
 	@touch $(READY)

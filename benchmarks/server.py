@@ -22,7 +22,7 @@ from kardinal_infra.databases.postgres.branch import ensure_branch
 from kardinal_infra.databases.postgres.removal import discard_branch
 from kardinal_infra.databases.postgres.settings import PostgresSettings
 from kardinal_infra.databases.postgres.spec import BranchSpec
-from kardinal_infra.neon_local.programs import find_account, find_programs, reachable_programs
+from kardinal_neon_local.programs import find_account, find_programs, reachable_programs
 
 ANNOTATIONS = {"kardinal-stack": "organization/benchmarks/branches"}
 

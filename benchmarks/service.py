@@ -31,7 +31,7 @@ class Service:
     def __init__(self, data: Path, log: Path) -> None:
         self.data = data
         self.port = free_port()
-        command = [sys.executable, "-m", "kardinal_infra.neon_local", "serve", "--project", "bench"]
+        command = [sys.executable, "-m", "kardinal_neon_local", "serve", "--project", "bench"]
         # Parents stay awake, however long the filling of another one takes.
         command += ["--data-dir", str(data), "--port", str(self.port), "--idle-timeout", "0"]
         command += ["--port-range", "21000-21099"]

@@ -23,9 +23,8 @@ def start_neon(lab: Lab, processes: Processes, report: Report) -> None:
         LabError: It does not become healthy.
     """
     secret(lab, KEY)
-    program = Path(sys.executable).with_name("kardinal-neon-local")
     command = [
-        *(str(program), "serve", "--host", lab.host_address, "--port", "9095"),
+        *(sys.executable, "-m", "kardinal_neon_local", "serve", "--host", lab.host_address, "--port", "9095"),
         *("--data-dir", str(neon_data(lab)), "--project", PROJECT, "--api-key-file", str(pki(lab) / KEY)),
         *("--database", "votes", "--role", "votes_owner"),
     ]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from kardinal_neon_local.testing.server import KEY, PROJECT, Server, running
 from lab.demo_project import Project, project_environment
 from lab.toolchain import ensure_pulumi
-from tests.neon_local.server import KEY, PROJECT, Server, running
 
 pytestmark = [pytest.mark.engine, pytest.mark.postgres]
 

@@ -17,11 +17,11 @@ import pytest
 from psycopg import sql
 
 from kardinal_infra.databases.sidecar import POOLER_UID, server_sslmode
+from kardinal_neon_local.testing.server import Server, free_port, running
 from lab.debian import ensure_packages
 from lab.report import Report
 from lab.settings import from_environment
 from tests.components.pooling import command, pod_of, variables, with_pooler
-from tests.neon_local.server import Server, free_port, running
 
 pytestmark = pytest.mark.postgres
 

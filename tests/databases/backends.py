@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from kardinal_infra.databases.branching import BranchRequest
+from kardinal_neon_local.testing.server import KEY, PROJECT, running
 from tests.databases.server import ADMIN_PASSWORD, OWNER_PASSWORD, postgres_server
-from tests.neon_local.server import KEY, PROJECT, running
 
 MARKS = {"kardinal-flow": "dev", "kardinal-database": "votes"}
 

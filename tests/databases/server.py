@@ -16,8 +16,8 @@ from typing import Any
 
 import psycopg
 
-from kardinal_infra.neon_local.programs import Programs, find_account, find_programs, reachable_programs
-from tests.neon_local.server import free_port
+from kardinal_neon_local.programs import Programs, find_account, find_programs, reachable_programs
+from kardinal_neon_local.testing.server import free_port
 
 ADMIN_PASSWORD = "admin-of-the-tests-5b1/?"
 OWNER_PASSWORD = "production-of-the-tests-77c"

@@ -13,7 +13,7 @@ from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.databases.reaping import Finding, Reaper, Target
 from kardinal_infra.databases.staleness import Stacks, StackView
 from kardinal_infra.errors import KardinalError, NeonAuthError, NeonNotFoundError
-from tests.neon_local.server import KEY, PROJECT, Server, running
+from kardinal_neon_local.testing.server import KEY, PROJECT, Server, running
 
 pytestmark = pytest.mark.postgres
 

@@ -81,7 +81,7 @@ class NeonService:
         self.key = key
         (self.folder / "key").write_text(key)
         command = [
-            *(str(Path(sys.executable).with_name("kardinal-neon-local")), "serve", "--host", self.host),
+            *(sys.executable, "-m", "kardinal_neon_local", "serve", "--host", self.host),
             *("--port", str(self.port), "--data-dir", str(self.folder / "data"), "--project", NEON_PROJECT),
             *("--api-key-file", str(self.folder / "key"), "--database", "votes", "--role", "votes_owner"),
             *("--port-range", self.ports),

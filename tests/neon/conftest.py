@@ -2,11 +2,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from kardinal_neon_local.testing.server import Server, running
 from tests.neon.fake import KEY, FakeNeon
 from tests.neon.plugin import plugin
 from tests.neon.ring import Ring
 from tests.neon.served import served
-from tests.neon_local.server import Server, running
 
 
 @pytest.fixture(scope="module")

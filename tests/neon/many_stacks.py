@@ -20,9 +20,9 @@ from typing import Annotated, Any
 
 import typer
 
+from kardinal_neon_local.testing.server import KEY, PROJECT, Server, running
 from tests.engine import engine_project
 from tests.neon.plugin import Plugin, plugin
-from tests.neon_local.server import KEY, PROJECT, Server, running
 
 OPERATION_SECONDS = 0.25
 """What the local service adds to each operation, so that it takes about as long as one of Neon's."""

@@ -14,9 +14,9 @@ import psutil
 import psycopg
 import pytest
 
+from kardinal_neon_local.testing.server import KEY, PROJECT, Server
 from tests.engine import BranchStack, engine_project
 from tests.neon.relay import Relay, relay_to
-from tests.neon_local.server import KEY, PROJECT, Server
 
 pytestmark = [pytest.mark.engine, pytest.mark.postgres]
 

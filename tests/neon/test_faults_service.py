@@ -17,12 +17,12 @@ from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.removal import remove_branch
 from kardinal_infra.databases.neon.settings import resolve_settings
 from kardinal_infra.databases.neon.spec import BranchSpec
+from kardinal_neon_local.testing.server import KEY, PROJECT, Server
 from tests.neon.faults.injector import BUSY, UNKNOWN, USELESS
 from tests.neon.faults.schedules import schedule
 from tests.neon.faults.wire import wire_to
 from tests.neon.faults.workers import run_all
 from tests.neon.wanted import OURS
-from tests.neon_local.server import KEY, PROJECT, Server
 
 SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "500"))
 WORKERS = 3

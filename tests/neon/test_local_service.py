@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from kardinal_neon_local.testing.server import KEY, PROJECT, Server
 from tests.neon.plugin import Plugin, PluginError, plugin
 from tests.neon.relay import Relay, relay_to
-from tests.neon_local.server import KEY, PROJECT, Server
 
 pytestmark = pytest.mark.postgres
 

@@ -18,8 +18,8 @@ from kardinal_infra.databases.neon.removal import remove_branch
 from kardinal_infra.databases.neon.settings import resolve_settings
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView, Former
 from kardinal_infra.errors import BranchingError, NeonConflictError, NeonNotFoundError
-from tests.neon_local.openapi import require_contract
-from tests.neon_local.server import KEY, PROJECT, Server
+from kardinal_neon_local.testing.contract import require_contract
+from kardinal_neon_local.testing.server import KEY, PROJECT, Server
 
 pytestmark = pytest.mark.postgres
 

@@ -17,6 +17,7 @@ from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.clock import Clock
 from kardinal_infra.databases.neon.provider import NeonBranchProvider
 from kardinal_infra.databases.neon.settings import NeonSettings
+from kardinal_neon_local.testing.server import KEY, PROJECT, Server
 from lab.demo_project import Project
 from tests.engine import engine_project, everything_stored, write
 from tests.neon.fake import KEY as NEON_KEY
@@ -26,7 +27,6 @@ from tests.neon.faults.injector import Injector
 from tests.neon.plugin import PluginError, plugin
 from tests.neon.ring import INPUTS
 from tests.neon.served import served
-from tests.neon_local.server import KEY, PROJECT, Server
 
 WRONG_KEY = "napi_wrong_0123456789"
 REQUEST: dict[str, Any] = {

@@ -50,8 +50,8 @@ def test_other_names_are_refused_as_python_does() -> None:
         _ = kardinal_infra.Nothing
 
 
-@pytest.mark.parametrize("module", ["names", "plan", "routing", "forking", "config", "neon_local"])
-def test_the_pure_core_and_the_local_service_load_no_pulumi(module: str) -> None:
+@pytest.mark.parametrize("module", ["names", "plan", "routing", "forking", "config"])
+def test_the_pure_core_loads_no_pulumi(module: str) -> None:
     script = f"import sys, kardinal_infra.{module}; print([m for m in sys.modules if m.startswith('pulumi')])"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
@@ -60,10 +60,9 @@ def test_the_pure_core_and_the_local_service_load_no_pulumi(module: str) -> None
 def providers() -> Iterator[type[ResourceProvider]]:
     """Every dynamic provider of the package, wherever it is."""
     for found in pkgutil.walk_packages(kardinal_infra.__path__, "kardinal_infra."):
-        if ".neon_local" not in found.name:
-            for _, value in inspect.getmembers(importlib.import_module(found.name), inspect.isclass):
-                if issubclass(value, ResourceProvider) and value.__module__ == found.name:
-                    yield value
+        for _, value in inspect.getmembers(importlib.import_module(found.name), inspect.isclass):
+            if issubclass(value, ResourceProvider) and value.__module__ == found.name:
+                yield value
 
 
 def test_the_path_of_a_dynamic_provider_never_changes() -> None:

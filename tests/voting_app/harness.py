@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psycopg2
 
-from kardinal_infra.neon_local.programs import Account, find_programs, reachable_programs
+from kardinal_neon_local.programs import Account, find_programs, reachable_programs
 from lab.demo_images import DemoImage, contents
 
 NOBODY = 65534  # PostgreSQL refuses to run as root

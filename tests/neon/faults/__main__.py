@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from kardinal_neon_local.testing.server import PROJECT
 from tests.neon.faults.run import Outcome, run_one
 from tests.neon.faults.schedules import schedule
 from tests.neon.faults.workers import run_all, work
 from tests.neon.faults.world import world
-from tests.neon_local.server import PROJECT
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

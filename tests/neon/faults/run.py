@@ -19,12 +19,12 @@ from kardinal_infra.databases.neon.clock import Clock
 from kardinal_infra.databases.neon.settings import NeonSettings
 from kardinal_infra.databases.request import BranchRequest
 from kardinal_infra.errors import BranchingError, KardinalError, OwnershipError
+from kardinal_neon_local.testing.server import KEY, PROJECT
 from tests.neon.fake import Crash
 from tests.neon.faults.engine import Props, Stack
 from tests.neon.faults.injector import Injector, Plan
 from tests.neon.faults.schedules import Program, Schedule, Step, schedule
 from tests.neon.faults.world import World
-from tests.neon_local.server import KEY, PROJECT
 
 
 @dataclass

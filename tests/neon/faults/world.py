@@ -13,9 +13,9 @@ import psycopg
 
 from kardinal_infra.config.ttl import parse_ttl
 from kardinal_infra.databases.request import BranchRequest
+from kardinal_neon_local.testing.server import Server, running
 from tests.neon.faults.engine import Known, Props, Stack
 from tests.neon.faults.schedules import FOLDER
-from tests.neon_local.server import Server, running
 
 ROWS = 300
 SPARE = 2 << 30

@@ -1,1 +1,0 @@
-"""The HTTP side: one module per kind of object. Each has ``routes(service)``."""

@@ -1,0 +1,1 @@
+"""The HTTP side: one module per kind of object. Each has `routes(service)`."""
