@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from lab.plugins.common.failures import OperationError
-from lab.plugins.kubernetes.api import Api, ApiError
-from lab.plugins.kubernetes.kubeconfig import KubeconfigError, connect
 from lab.settings import LabError
+from lab_plugins.common.failures import OperationError
+from lab_plugins.kubernetes.api import Api, ApiError
+from lab_plugins.kubernetes.kubeconfig import KubeconfigError, connect
 
 Object = dict[str, Any]
 

@@ -16,11 +16,11 @@ from lab.demo_images import load_demo_images
 from lab.demo_project import ROOT, Project, project_environment
 from lab.ingress import ingress_port
 from lab.neon import PROJECT
-from lab.plugins.install import PluginError, ensure_plugins
 from lab.report import Report
 from lab.screenshots import ensure_chromium
 from lab.settings import Lab, LabError, from_environment
 from lab.toolchain import ensure_pulumi
+from lab_plugins.install import PluginError, ensure_plugins
 
 
 @dataclass(frozen=True)

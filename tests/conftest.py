@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lab import environment, is_running
-from lab.plugins.install import ensure_plugins
 from lab.settings import Lab, from_environment
 from lab.toolchain import ensure_pulumi
+from lab_plugins.install import ensure_plugins
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.demo_project import ROOT, Project
-from lab.plugins.install import install_stand_ins
 from lab.toolchain import ensure_pulumi
+from lab_plugins.install import install_stand_ins
 
 PASSPHRASE = "engine-test"
 ONE_BRANCH = """

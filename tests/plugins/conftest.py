@@ -17,12 +17,12 @@ from google.protobuf import empty_pb2
 from google.rpc import status_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from lab.plugins.common import wire
-from lab.plugins.kubernetes.api import Api, ApiError
-from lab.plugins.kubernetes.discovery import Discovery
-from lab.plugins.kubernetes.kubeconfig import connect
 from lab.settings import from_environment
 from lab.toolchain import ensure_pulumi
+from lab_plugins.common import wire
+from lab_plugins.kubernetes.api import Api, ApiError
+from lab_plugins.kubernetes.discovery import Discovery
+from lab_plugins.kubernetes.kubeconfig import connect
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -289,7 +289,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def kubernetes(kubeconfig: str, namespace: str) -> Iterator[Plugin]:
     """A configured kubernetes plugin."""
-    plugin = Plugin(sys.executable, "-m", "lab.plugins.kubernetes")
+    plugin = Plugin(sys.executable, "-m", "lab_plugins.kubernetes")
     plugin.configure(kubeconfig=kubeconfig, namespace=namespace)
     yield plugin
     plugin.close()
@@ -298,7 +298,7 @@ def kubernetes(kubeconfig: str, namespace: str) -> Iterator[Plugin]:
 @pytest.fixture
 def doomed(start: Callable[..., Plugin], kubeconfig: str, namespace: str) -> Plugin:
     """A configured kubernetes plugin that may be cancelled."""
-    plugin = start("lab.plugins.kubernetes")
+    plugin = start("lab_plugins.kubernetes")
     plugin.configure(kubeconfig=kubeconfig, namespace=namespace)
     return plugin
 

@@ -8,15 +8,15 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from lab.plugins.common import wire
-from lab.plugins.common.wire import UNKNOWN, Secret
+from lab_plugins.common import wire
+from lab_plugins.common.wire import UNKNOWN, Secret
 
 COMMAND = "command:local:Command"
 
 
 @pytest.fixture
 def command(start):
-    plugin = start("lab.plugins.command")
+    plugin = start("lab_plugins.command")
     plugin.stub.Configure(provider_pb2.ConfigureRequest(acceptSecrets=True))
     return plugin
 

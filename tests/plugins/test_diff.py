@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.plugins.common.wire import UNKNOWN
-from lab.plugins.kubernetes.diff import ChangeKind, changes
-from lab.plugins.kubernetes.property_paths import covers, parse, spell
-from lab.plugins.kubernetes.state import State
+from lab_plugins.common.wire import UNKNOWN
+from lab_plugins.kubernetes.diff import ChangeKind, changes
+from lab_plugins.kubernetes.property_paths import covers, parse, spell
+from lab_plugins.kubernetes.state import State
 
 ADD, DELETE, UPDATE = ChangeKind.ADD, ChangeKind.DELETE, ChangeKind.UPDATE
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("lab.plugins.kubernetes", "pulumi-kubernetes"), ("lab.plugins.command", "pulumi-command")],
+    [("lab_plugins.kubernetes", "pulumi-kubernetes"), ("lab_plugins.command", "pulumi-command")],
 )
 def test_reports_the_installed_sdks_version(start, module, name):
     from importlib.metadata import version
@@ -23,7 +23,7 @@ def test_reports_the_installed_sdks_version(start, module, name):
     assert start(module).stub.GetPluginInfo(empty_pb2.Empty()).version == version(name)
 
 
-@pytest.mark.parametrize("module", ["lab.plugins.kubernetes", "lab.plugins.command"])
+@pytest.mark.parametrize("module", ["lab_plugins.kubernetes", "lab_plugins.command"])
 def test_what_is_not_served_is_declined_in_words(start, module):
     plugin = start(module)
     for call, request in (
@@ -38,18 +38,18 @@ def test_what_is_not_served_is_declined_in_words(start, module):
 
 def test_functions_of_the_kubernetes_package_are_declined_by_name(start):
     with pytest.raises(grpc.RpcError, match="does not serve the function kubernetes:yaml:decode"):
-        start("lab.plugins.kubernetes").stub.Invoke(provider_pb2.InvokeRequest(tok="kubernetes:yaml:decode"))
+        start("lab_plugins.kubernetes").stub.Invoke(provider_pb2.InvokeRequest(tok="kubernetes:yaml:decode"))
 
 
 def test_writes_nothing_but_the_port(start):
-    plugin = start("lab.plugins.kubernetes")
+    plugin = start("lab_plugins.kubernetes")
     plugin.stub.GetPluginInfo(empty_pb2.Empty())
     plugin.process.terminate()
     assert plugin.process.wait(timeout=10) == 0
     assert plugin.process.stdout.read() == ""
 
 
-@pytest.mark.parametrize("module", ["lab.plugins.kubernetes", "lab.plugins.command"])
+@pytest.mark.parametrize("module", ["lab_plugins.kubernetes", "lab_plugins.command"])
 def test_ends_when_its_parent_is_killed(module):
     parent = subprocess.Popen(
         [
@@ -71,7 +71,7 @@ def test_ends_when_its_parent_is_killed(module):
 
 
 def test_large_objects_pass(start):
-    plugin = start("lab.plugins.command")
+    plugin = start("lab_plugins.command")
     value = "x" * (8 * 1024 * 1024)
     checked = plugin.check("command:local:Command", "c", {"create": value})
     assert checked["create"] == value

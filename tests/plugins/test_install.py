@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.plugins.install import PluginError, ensure_plugins, install_stand_ins
+from lab_plugins.install import PluginError, ensure_plugins, install_stand_ins
 
 pytestmark = pytest.mark.engine
 
@@ -51,7 +51,9 @@ def test_the_stand_ins_are_installed_when_nothing_else_is_to_be_had(bin_dir, cac
     assert all("the stand-in of this project" in line for line in lines)
     text = launcher(home, "kubernetes").read_text()
     assert sys.executable in text
-    launcher(home, "command").write_text(text.replace(sys.executable, "/gone/python"))
+    launcher(home, "command").write_text(
+        text.replace(sys.executable, "/gone/python").replace("lab_plugins", "gone.plugins")
+    )
     assert ensure_plugins(bin_dir, cache=cache, home=home) == lines
     assert sys.executable in launcher(home, "command").read_text(), (
         "a launcher of another checkout is renewed"

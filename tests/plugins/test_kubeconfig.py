@@ -2,10 +2,10 @@ import httpx
 import pytest
 import yaml
 
-from lab.plugins.common.wire import UNKNOWN, Secret
-from lab.plugins.kubernetes.kubeconfig import KubeconfigError, active_cluster, connect
-from lab.plugins.kubernetes.provider_config import diff_config
-from lab.plugins.kubernetes.settings import Settings, read_settings
+from lab_plugins.common.wire import UNKNOWN, Secret
+from lab_plugins.kubernetes.kubeconfig import KubeconfigError, active_cluster, connect
+from lab_plugins.kubernetes.provider_config import diff_config
+from lab_plugins.kubernetes.settings import Settings, read_settings
 
 
 def config(server="https://one:6443", name="one", namespace=None, current=True, **user):

@@ -5,7 +5,7 @@ import base64
 import grpc
 import pytest
 
-from lab.plugins.common.wire import UNKNOWN, Secret
+from lab_plugins.common.wire import UNKNOWN, Secret
 from tests.plugins.manifests import config_map, deployment
 
 pytestmark = pytest.mark.lab
@@ -92,7 +92,7 @@ class TestCreate:
 
     def test_an_existing_object_can_be_taken_over(self, start, kubeconfig, cluster, namespace, unique):
         cluster.create({**config_map(unique), "metadata": {"name": unique, "namespace": namespace}})
-        plugin = start("lab.plugins.kubernetes")
+        plugin = start("lab_plugins.kubernetes")
         plugin.configure(kubeconfig=kubeconfig, namespace=namespace, upsertExistingObjects="true")
         inputs = plugin.check(CONFIG_MAP, "cm", config_map(unique, a="ours"))
         plugin.create(CONFIG_MAP, "cm", inputs)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from lab.configuration import PAUSE_IMAGE
-from lab.plugins.install import install_stand_ins
+from lab_plugins.install import install_stand_ins
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -284,7 +284,7 @@ class TestInterrupted:
         plugins = [
             child
             for child in psutil.Process(stuck.pid).children(recursive=True)
-            if "lab.plugins.kubernetes" in " ".join(child.cmdline())
+            if "lab_plugins.kubernetes" in " ".join(child.cmdline())
         ]
         assert plugins
         stuck.kill()

@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from lab.plugins.common.wire import Secret
+from lab_plugins.common.wire import Secret
 from tests.plugins.manifests import config_map, deployment
 
 pytestmark = pytest.mark.lab
@@ -109,7 +109,7 @@ current-context: x
 """
 
     def test_a_preview_is_green_and_an_update_says_why(self, start):
-        plugin = start("lab.plugins.kubernetes")
+        plugin = start("lab_plugins.kubernetes")
         plugin.configure(kubeconfig=self.KUBECONFIG)
         inputs = plugin.check(CONFIG_MAP, "cm", config_map(a="1"))
         assert plugin.create(CONFIG_MAP, "cm", inputs, preview=True) == ("", inputs)
@@ -122,13 +122,13 @@ current-context: x
                 call(CONFIG_MAP, "cm", "default/cm", inputs)
 
     def test_resources_of_a_lost_cluster_can_be_forgotten(self, start):
-        plugin = start("lab.plugins.kubernetes", {"PULUMI_K8S_DELETE_UNREACHABLE": "true"})
+        plugin = start("lab_plugins.kubernetes", {"PULUMI_K8S_DELETE_UNREACHABLE": "true"})
         plugin.configure(kubeconfig=self.KUBECONFIG)
         assert plugin.read(CONFIG_MAP, "cm", "default/cm", config_map(), config_map())[0] == ""
         plugin.delete(CONFIG_MAP, "cm", "default/cm", config_map())
 
     def test_a_broken_kubeconfig_is_told_when_it_is_needed(self, start):
-        plugin = start("lab.plugins.kubernetes")
+        plugin = start("lab_plugins.kubernetes")
         plugin.configure(kubeconfig="hunter2: [")
         with pytest.raises(grpc.RpcError, match="is not YAML") as error:
             plugin.create(CONFIG_MAP, "cm", config_map())

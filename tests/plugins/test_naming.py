@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from lab.plugins.common.wire import UNKNOWN
-from lab.plugins.kubernetes import naming
+from lab_plugins.common.wire import UNKNOWN
+from lab_plugins.kubernetes import naming
 
 
 def test_the_same_seed_gives_the_same_name():

@@ -1,9 +1,9 @@
 import pytest
 
-from lab.plugins.common.wire import UNKNOWN
-from lab.plugins.kubernetes.normalize import normalize
-from lab.plugins.kubernetes.prune import prune
-from lab.plugins.kubernetes.quantities import canonical
+from lab_plugins.common.wire import UNKNOWN
+from lab_plugins.kubernetes.normalize import normalize
+from lab_plugins.kubernetes.prune import prune
+from lab_plugins.kubernetes.quantities import canonical
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from lab.plugins.kubernetes.ownership import owned_paths, owns, take_over
+from lab_plugins.kubernetes.ownership import owned_paths, owns, take_over
 
 
 def entry(manager, operation, fields, **more):

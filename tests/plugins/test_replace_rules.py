@@ -1,7 +1,7 @@
 import pytest
 
-from lab.plugins.kubernetes.property_paths import parse
-from lab.plugins.kubernetes.replace_rules import forces_replacement, replacing_fields
+from lab_plugins.kubernetes.property_paths import parse
+from lab_plugins.kubernetes.replace_rules import forces_replacement, replacing_fields
 
 
 def replaces(api_version, kind, path, value="x", secret_mutable=False, config_map_mutable=False, **inputs):

@@ -1,6 +1,6 @@
-from lab.plugins.common.wire import Secret
-from lab.plugins.kubernetes.secrecy import mark_secrets
-from lab.plugins.kubernetes.state import read_state, to_manifest, write_state
+from lab_plugins.common.wire import Secret
+from lab_plugins.kubernetes.secrecy import mark_secrets
+from lab_plugins.kubernetes.state import read_state, to_manifest, write_state
 
 
 def test_secrecy_is_copied_key_by_key():

@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from lab.plugins.kubernetes import steering
-from lab.plugins.kubernetes.cancellation import Cancellation
+from lab_plugins.kubernetes import steering
+from lab_plugins.kubernetes.cancellation import Cancellation
 
 
 def annotated(**annotations):

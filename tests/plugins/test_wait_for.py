@@ -1,6 +1,6 @@
 import pytest
 
-from lab.plugins.kubernetes.waiting.wait_for import WaitForError, parse_wait_for
+from lab_plugins.kubernetes.waiting.wait_for import WaitForError, parse_wait_for
 
 ROUTE = {
     "metadata": {"generation": 2},

@@ -2,14 +2,14 @@
 
 import pytest
 
-from lab.plugins.kubernetes.discovery import ResourceType
-from lab.plugins.kubernetes.waiting.deletion import DeletionWait
-from lab.plugins.kubernetes.waiting.deployment import DeploymentWait
-from lab.plugins.kubernetes.waiting.feed import Event, label_query
-from lab.plugins.kubernetes.waiting.job import JobWait
-from lab.plugins.kubernetes.waiting.pod import PodWait
-from lab.plugins.kubernetes.waiting.service import ServiceWait
-from lab.plugins.kubernetes.waiting.stateful_set import StatefulSetWait
+from lab_plugins.kubernetes.discovery import ResourceType
+from lab_plugins.kubernetes.waiting.deletion import DeletionWait
+from lab_plugins.kubernetes.waiting.deployment import DeploymentWait
+from lab_plugins.kubernetes.waiting.feed import Event, label_query
+from lab_plugins.kubernetes.waiting.job import JobWait
+from lab_plugins.kubernetes.waiting.pod import PodWait
+from lab_plugins.kubernetes.waiting.service import ServiceWait
+from lab_plugins.kubernetes.waiting.stateful_set import StatefulSetWait
 
 
 class Discovery:
@@ -232,7 +232,7 @@ class TestService:
 
     def test_endpoints_have_to_settle(self, monkeypatch):
         clock = [0.0]
-        monkeypatch.setattr("lab.plugins.kubernetes.waiting.service.time.monotonic", lambda: clock[0])
+        monkeypatch.setattr("lab_plugins.kubernetes.waiting.service.time.monotonic", lambda: clock[0])
         wait = ServiceWait(Session(), self.service())
         assert not wait.done()
         assert wait.pause() is None

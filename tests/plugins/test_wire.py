@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pulumi.runtime import rpc
 
-from lab.plugins.common import wire
-from lab.plugins.common.wire import UNKNOWN, Secret
+from lab_plugins.common import wire
+from lab_plugins.common.wire import UNKNOWN, Secret
 
 _values = st.recursive(
     st.none()

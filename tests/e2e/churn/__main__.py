@@ -12,10 +12,10 @@ from rich.markup import escape
 
 from lab import environment
 from lab.demo_project import ROOT
-from lab.plugins.install import ensure_plugins
 from lab.report import Report
 from lab.settings import from_environment
 from lab.toolchain import ensure_pulumi
+from lab_plugins.install import ensure_plugins
 from tests.e2e import bringup
 from tests.e2e.churn.patience import make_patient
 from tests.e2e.churn.run import churn
