@@ -15,7 +15,12 @@ _RESERVED_DATABASES = ("postgres", "template0", "template1")
 
 
 def create_role(service: Service, branch: Branch, request: NewRole) -> tuple[Role, list[Operation]]:
-    """Make a role with a fresh password.
+    """Makes a role with a fresh password.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        request: The validated request.
 
     Raises:
         ApiError: 409 if the name is taken; 422 if it is reserved; 423 while others run.
@@ -27,15 +32,24 @@ def create_role(service: Service, branch: Branch, request: NewRole) -> tuple[Rol
         raise conflict("role", "role_name", request.name)
     password = None if request.no_login else new_password()
     role = Role(
-        branch_id=branch.id, name=request.name, password=password, no_login=request.no_login,
-        created_at=now(), updated_at=now(),
-    )  # fmt: skip
+        branch_id=branch.id,
+        name=request.name,
+        password=password,
+        no_login=request.no_login,
+        created_at=now(),
+        updated_at=now(),
+    )
     step = Step("apply_config", "put_role", branch.id, None, {"role": role.name})
     return role.model_copy(), service.operations.submit(branch.project_id, [step], save=[role])
 
 
 def reset_password(service: Service, branch: Branch, role: Role) -> tuple[Role, list[Operation]]:
-    """Give a role a new password; it is valid, and old connections are cut, when the operation has finished.
+    """Gives a role a new password; it is valid, and old connections are cut, when the operation has finished.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        role: The role.
 
     Raises:
         ApiError: 422 for a role that cannot log in; 423 while others run.
@@ -50,7 +64,12 @@ def reset_password(service: Service, branch: Branch, role: Role) -> tuple[Role, 
 
 
 def delete_role(service: Service, branch: Branch, role: Role) -> list[Operation]:
-    """Drop a role; what it owns inside databases goes to the databases' owners.
+    """Drops a role; what it owns inside databases goes to the databases' owners.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        role: The role.
 
     Raises:
         ApiError: 422 if it owns a database; 423 while others run.
@@ -66,7 +85,12 @@ def delete_role(service: Service, branch: Branch, role: Role) -> list[Operation]
 def create_database(
     service: Service, branch: Branch, request: NewDatabase
 ) -> tuple[Database, list[Operation]]:
-    """Make a database.
+    """Makes a database.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        request: The validated request.
 
     Raises:
         ApiError: 404 if the owner is unknown; 409 if the name is taken; 423 while others run.
@@ -75,9 +99,13 @@ def create_database(
     _require_database_name(service, branch, request.name)
     service.role(branch, request.owner_name)
     database = Database(
-        id=service.store.next_number("database", 1000), branch_id=branch.id, name=request.name,
-        owner_name=request.owner_name, created_at=now(), updated_at=now(),
-    )  # fmt: skip
+        id=service.store.next_number("database", 1000),
+        branch_id=branch.id,
+        name=request.name,
+        owner_name=request.owner_name,
+        created_at=now(),
+        updated_at=now(),
+    )
     step = Step("apply_config", "put_database", branch.id, None, {"database": database.name})
     return database, service.operations.submit(branch.project_id, [step], save=[database])
 
@@ -92,7 +120,14 @@ def _require_database_name(service: Service, branch: Branch, name: str) -> None:
 def update_database(
     service: Service, branch: Branch, database: Database, change: DatabaseChange
 ) -> tuple[Database, list[Operation]]:
-    """Rename a database or give it another owner."""
+    """Renames a database or gives it another owner.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        database: The database.
+        change: What is wanted of it.
+    """
     service.operations.require_free(branch.project_id)
     updated = database.model_copy(update={"updated_at": now()})
     arguments = {"database": database.name}
@@ -109,14 +144,24 @@ def update_database(
 
 
 def delete_database(service: Service, branch: Branch, database: Database) -> list[Operation]:
-    """Drop a database; its connections are cut."""
+    """Drops a database; its connections are cut.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        database: The database.
+    """
     service.operations.require_free(branch.project_id)
     step = Step("apply_config", "drop_database", branch.id, None, {"database": database.name})
     return service.operations.submit(branch.project_id, [step], remove=[database])
 
 
 def register(service: Service) -> None:
-    """Make the steps known to the service's operations."""
+    """Makes the steps known to the service's operations.
+
+    Args:
+        service: The service.
+    """
     execute = service.instances.execute
 
     def branch_of(operation: Operation) -> Branch:

@@ -22,7 +22,11 @@ _STARTABLE = ("initialized", "error", "anonymized")
 
 
 def masking_of(service: Service, branch: Branch) -> Masking:
-    """The masking of an anonymized branch.
+    """Returns the masking of an anonymized branch.
+
+    Args:
+        service: The service.
+        branch: The branch.
 
     Raises:
         ApiError: 404 if it is an ordinary branch.
@@ -34,7 +38,12 @@ def masking_of(service: Service, branch: Branch) -> Masking:
 
 
 async def create_anonymized(service: Service, project_id: str, request: AnonymizedCreate) -> Created:
-    """Make an anonymized branch; connections are refused until it is masked.
+    """Makes an anonymized branch; connections are refused until it is masked.
+
+    Args:
+        service: The service.
+        project_id: Id of the project.
+        request: The validated request.
 
     Raises:
         ApiError: 422 with every rule that cannot be applied; 404, 409 and 423 as for other branches.
@@ -58,7 +67,12 @@ async def create_anonymized(service: Service, project_id: str, request: Anonymiz
 
 
 async def replace_rules(service: Service, branch: Branch, rules: Sequence[MaskingRule]) -> Masking:
-    """Give an anonymized branch other rules; they count from the next masking.
+    """Gives an anonymized branch other rules; they count from the next masking.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        rules: All of them.
 
     Raises:
         ApiError: 404 for an ordinary branch; 422 with every rule that cannot be applied; 423 if busy.
@@ -74,7 +88,11 @@ async def replace_rules(service: Service, branch: Branch, rules: Sequence[Maskin
 
 
 def start_masking(service: Service, branch: Branch) -> Masking:
-    """Start the masking of an anonymized branch; connections are cut and refused until it is done.
+    """Starts the masking of an anonymized branch; connections are cut and refused until it is done.
+
+    Args:
+        service: The service.
+        branch: The branch.
 
     Raises:
         ApiError: 404 for an ordinary branch; 422 in a state that does not allow it; 423 while others run.
@@ -125,7 +143,11 @@ def _state(service: Service, masking: Masking, state: MaskingState, message: str
 
 
 def register(service: Service) -> None:
-    """Make the steps known to the service's operations."""
+    """Makes the steps known to the service's operations.
+
+    Args:
+        service: The service.
+    """
 
     def objects(operation: Operation) -> tuple[Branch, Masking]:
         branch = service.store.get(Branch, operation.branch_id or "")

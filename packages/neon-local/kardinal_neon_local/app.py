@@ -51,7 +51,13 @@ class Frame:
         self._key = service.settings.api_key.get_secret_value().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one call."""
+        """Serves one call.
+
+        Args:
+            scope: Of the call, as ASGI has it.
+            receive: Gives the call's body.
+            send: Takes the answer.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -119,7 +125,11 @@ async def _on_unexpected(request: Request, _failure: Exception) -> Response:
 
 
 def make_app(service: Service) -> Starlette:
-    """The application of a service; its life begins and ends with the application's."""
+    """Makes the application of a service; its life begins and ends with the application's.
+
+    Args:
+        service: The service.
+    """
     for part in (steps, access, restoring, anonymizing):
         part.register(service)
 

@@ -20,7 +20,11 @@ _AFTER_FAILURE = 60.0
 
 
 async def watch(service: Service) -> None:
-    """Do the background work about once a second, for ever."""
+    """Does the background work about once a second, for ever.
+
+    Args:
+        service: The service.
+    """
     while True:
         await asyncio.sleep(_PERIOD)
         try:
@@ -32,7 +36,11 @@ async def watch(service: Service) -> None:
 
 
 async def watch_history(service: Service) -> None:
-    """Keep the past of the default branches, for ever."""
+    """Keeps the past of the default branches, for ever.
+
+    Args:
+        service: The service.
+    """
     while True:
         await asyncio.sleep(_PERIOD)
         try:
@@ -43,7 +51,11 @@ async def watch_history(service: Service) -> None:
 
 
 async def suspend_idle(service: Service) -> None:
-    """Stop the instances that nobody has been connected to for their time-out."""
+    """Stops the instances that nobody has been connected to for their time-out.
+
+    Args:
+        service: The service.
+    """
     for branch in service.store.every(Branch):
         if branch.deleted_at is not None or branch.current_state != "ready":
             continue
@@ -59,7 +71,11 @@ async def suspend_idle(service: Service) -> None:
 
 
 def delete_expired(service: Service) -> None:
-    """Start the deletion of branches whose time is over; a busy project is looked at again later."""
+    """Starts the deletion of branches whose time is over; a busy project is looked at again later.
+
+    Args:
+        service: The service.
+    """
     for branch in service.store.every(Branch):
         if branch.expires_at is None or branch.deleted_at is not None or branch.expires_at > now():
             continue
@@ -69,7 +85,11 @@ def delete_expired(service: Service) -> None:
 
 
 async def purge_deleted(service: Service) -> None:
-    """Remove for good what can no longer be recovered, once its deletion has run."""
+    """Removes for good what can no longer be recovered, once its deletion has run.
+
+    Args:
+        service: The service.
+    """
     busy = {operation.branch_id for operation in service.store.every(Operation) if operation.pending}
     for branch in service.store.every(Branch):
         over = branch.recoverable_until is not None and branch.recoverable_until <= now()

@@ -29,18 +29,30 @@ _LONGEST_TTL = timedelta(days=30)
 
 
 def require_name(service: Service, project_id: str, name: str, besides: str = "") -> None:
-    """Refuse a name that another live branch of the project has."""
+    """Refuses a name that another live branch of the project has.
+
+    Args:
+        service: The service.
+        project_id: Id of the project.
+        name: The name.
+        besides: Id of the branch that may have it.
+    """
     if any(b.name == name and b.id != besides for b in service.store.branches(project_id)):
         raise conflict("branch", "branch_name", name)
 
 
 def children(service: Service, branch: Branch) -> list[Branch]:
-    """The live branches made from this one."""
+    """Lists the live branches made from this one.
+
+    Args:
+        service: The service.
+        branch: The branch.
+    """
     return [b for b in service.store.branches(branch.project_id) if b.parent_id == branch.id]
 
 
 def _expiry(moment: datetime) -> tuple[datetime, int]:
-    """Neon's rules for `expires_at`: in the future, at most 30 days ahead, whole seconds."""
+    """Applies Neon's rules for `expires_at`: in the future, at most 30 days ahead, whole seconds."""
     moment = moment.replace(microsecond=0)
     left = moment - now()
     if left <= timedelta() or left > _LONGEST_TTL:
@@ -49,7 +61,12 @@ def _expiry(moment: datetime) -> tuple[datetime, int]:
 
 
 def new_endpoint(service: Service, branch: Branch, options: EndpointOptions) -> Endpoint:
-    """The record of a new endpoint with a port of its own.
+    """Makes the record of a new endpoint with a port of its own.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        options: What is wanted of it.
 
     Raises:
         ApiError: 422 for a read-only endpoint, or when no port is left.
@@ -59,13 +76,20 @@ def new_endpoint(service: Service, branch: Branch, options: EndpointOptions) -> 
     settings = options.settings.get("pg_settings", {}) or {}
     address, port = service.next_place()
     return Endpoint(
-        id=new_id("ep"), project_id=branch.project_id, branch_id=branch.id, port=port, address=address,
-        name=options.name, disabled=options.disabled, suspend_timeout_seconds=options.suspend_timeout_seconds,
+        id=new_id("ep"),
+        project_id=branch.project_id,
+        branch_id=branch.id,
+        port=port,
+        address=address,
+        name=options.name,
+        disabled=options.disabled,
+        suspend_timeout_seconds=options.suspend_timeout_seconds,
         autoscaling_limit_min_cu=options.autoscaling_limit_min_cu,
         autoscaling_limit_max_cu=options.autoscaling_limit_max_cu,
-        pg_settings={name: str(value) for name, value in settings.items()}, created_at=now(),
+        pg_settings={name: str(value) for name, value in settings.items()},
+        created_at=now(),
         updated_at=now(),
-    )  # fmt: skip
+    )
 
 
 def _require_limits(service: Service, project_id: str, *, root: bool) -> None:
@@ -81,7 +105,12 @@ def _require_limits(service: Service, project_id: str, *, root: bool) -> None:
 
 
 def parent_of(service: Service, project_id: str, request: BranchCreate) -> Branch:
-    """The branch that a new one is made from.
+    """Finds the branch that a new one is made from.
+
+    Args:
+        service: The service.
+        project_id: Id of the project.
+        request: The validated request.
 
     Raises:
         ApiError: 400, 404 or 422 if there is none that can be one.
@@ -117,7 +146,7 @@ async def create_branch(
     masking: Sequence[MaskingRule] | None = None,
     later: Sequence[Step] = (),
 ) -> Created:
-    """Make a branch's records and start the work.
+    """Makes a branch's records and starts the work.
 
     Args:
         service: The service.
@@ -141,11 +170,19 @@ async def create_branch(
     moment = now()
     branch_id = new_id("br")
     branch = Branch(
-        id=branch_id, project_id=project_id, name=wanted.name or branch_id, directory=branch_id,
-        slot=service.next_slot(), parent_id=None if root else parent.id, init_source=wanted.init_source,
-        protected=wanted.protected, annotation=request.annotation_value, created_at=moment,
-        updated_at=moment, state_changed_at=moment,
-    )  # fmt: skip
+        id=branch_id,
+        project_id=project_id,
+        name=wanted.name or branch_id,
+        directory=branch_id,
+        slot=service.next_slot(),
+        parent_id=None if root else parent.id,
+        init_source=wanted.init_source,
+        protected=wanted.protected,
+        annotation=request.annotation_value,
+        created_at=moment,
+        updated_at=moment,
+        state_changed_at=moment,
+    )
     if root and at is not None:
         raise ApiError(422, "a schema-only branch starts with its parent's present schema")
     await service.instances.require_space(parent)
@@ -183,7 +220,11 @@ async def create_branch(
 
 
 def require_masked(service: Service, branch: Branch) -> None:
-    """Refuse to pass on the data of an anonymized branch that is not masked.
+    """Refuses to pass on the data of an anonymized branch that is not masked.
+
+    Args:
+        service: The service.
+        branch: The branch.
 
     Raises:
         ApiError: 422 in every state but `anonymized`.
@@ -194,7 +235,13 @@ def require_masked(service: Service, branch: Branch) -> None:
 
 
 def inherited(service: Service, parent: Branch, branch: Branch) -> tuple[list[Role], list[Database]]:
-    """A copy of the parent's databases and roles, the roles with new passwords if it is protected."""
+    """Copies the parent's roles and databases, the roles with new passwords if it is protected.
+
+    Args:
+        service: The service.
+        parent: The branch that is copied.
+        branch: The new branch.
+    """
     moment = now()
     roles = [
         role.model_copy(update={"branch_id": branch.id, "created_at": moment, "updated_at": moment})
@@ -218,7 +265,13 @@ def inherited(service: Service, parent: Branch, branch: Branch) -> tuple[list[Ro
 
 
 def update_branch(service: Service, branch: Branch, change: BranchChange) -> Branch:
-    """Rename, protect or set the end of a branch; nothing else can be changed."""
+    """Renames, protects or sets the end of a branch; nothing else can be changed.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        change: What was sent.
+    """
     service.operations.require_free(branch.project_id)
     sent = change.model_fields_set
     updated = branch.model_copy()
@@ -246,7 +299,13 @@ def update_branch(service: Service, branch: Branch, change: BranchChange) -> Bra
 def delete_branch(
     service: Service, branch: Branch, *, hard: bool, method: Literal["user", "ttl"] = "user"
 ) -> tuple[Branch, list[Operation]]:
-    """Delete a branch: at once for callers, its instance and data by operations.
+    """Deletes a branch: at once for callers, its instance and data by operations.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        hard: Whether it cannot be recovered.
+        method: Who deletes it.
 
     Raises:
         ApiError: 422 for the default branch, a protected one, or one with children; 423 while others run.
@@ -274,7 +333,11 @@ def delete_branch(
 
 
 async def recover_branch(service: Service, branch: Branch) -> tuple[Branch, list[Endpoint]]:
-    """Bring a deleted branch back, without its expiration date; its URIs stay valid.
+    """Brings a deleted branch back, without its expiration date; its URIs stay valid.
+
+    Args:
+        service: The service.
+        branch: The branch.
 
     Raises:
         ApiError: 422 if it is not deleted; 409 if its name has been given to another one.
@@ -297,7 +360,11 @@ async def recover_branch(service: Service, branch: Branch) -> tuple[Branch, list
 
 
 def set_as_default(service: Service, branch: Branch) -> Branch:
-    """Make a branch the project's default one.
+    """Makes a branch the project's default one.
+
+    Args:
+        service: The service.
+        branch: The branch.
 
     Raises:
         ApiError: 422 if it has an expiration date; 423 while others run.
@@ -314,7 +381,12 @@ def set_as_default(service: Service, branch: Branch) -> Branch:
 
 
 async def purge(service: Service, branch: Branch) -> None:
-    """Remove a deleted branch's data and records for good."""
+    """Removes a deleted branch's data and records for good.
+
+    Args:
+        service: The service.
+        branch: The branch.
+    """
     await service.instances.stop(branch)
     await service.instances.remove(branch.directory)
     belongings: list[Record] = [

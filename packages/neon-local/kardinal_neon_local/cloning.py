@@ -32,9 +32,15 @@ _FICLONE = 0x40049409
 
 # What PostgreSQL's own pg_basebackup leaves out: it is rebuilt at the start or belongs to the source.
 _SKIPPED_CONTENT = {
-    "pg_wal", "pg_dynshmem", "pg_notify", "pg_replslot", "pg_serial", "pg_snapshots", "pg_stat_tmp",
+    "pg_wal",
+    "pg_dynshmem",
+    "pg_notify",
+    "pg_replslot",
+    "pg_serial",
+    "pg_snapshots",
+    "pg_stat_tmp",
     "pg_subtrans",
-}  # fmt: skip
+}
 _SKIPPED_FILES = {"postmaster.pid", "postmaster.opts", "backup_label", "tablespace_map", "pg_internal.init"}
 _CONTROL = Path("global/pg_control")
 _OLD_WAL = "pg_wal.old"
@@ -80,7 +86,7 @@ def _copy_data(source: int, target: int, method: Method) -> None:
 
 
 def _copy_file(source: Path, target: Path, method: Method, account: Account) -> None:
-    """Copy one file; one that has been dropped in the meantime is made right by WAL replay."""
+    """Copies one file; one that has been dropped in the meantime is made right by WAL replay."""
     try:
         reader = os.open(source, os.O_RDONLY)
     except FileNotFoundError:
@@ -124,7 +130,7 @@ def _copy_wal(source: Path, target: Path, first: str, last: str, method: Method,
 
 
 def _backup(connection: Connection, source: Path, target: Path, method: Method, account: Account) -> None:
-    """Copy a running instance. Closing the connection after a failure ends the backup and drops the slot."""
+    """Copies a running instance. Closing the connection after a failure ends the backup, drops the slot."""
     # The slot keeps the WAL of a long copy from being recycled.
     connection.execute(
         "SELECT pg_create_physical_replication_slot(%s, true, true)", (f"clone_{uuid.uuid4().hex}",)
@@ -143,7 +149,7 @@ def _backup(connection: Connection, source: Path, target: Path, method: Method, 
 
 
 def _set_old_wal_aside(directory: Path, first: str, account: Account) -> None:
-    """Take the WAL before a segment out of the server's sight.
+    """Takes the WAL before a segment out of the server's sight.
 
     A source that keeps its history has any amount of it. The server would delete it all before it answers
     for the first time; set aside in one step it can go while the branch is in use.
@@ -159,12 +165,22 @@ def _set_old_wal_aside(directory: Path, first: str, account: Account) -> None:
 
 
 def drop_old_wal(directory: Path) -> None:
-    """Delete what :func:`clone` set aside in a data directory; there may be nothing."""
+    """Deletes what `clone` set aside in a data directory; there may be nothing.
+
+    Args:
+        directory: The data directory.
+    """
     shutil.rmtree(directory / _OLD_WAL, ignore_errors=True)
 
 
 def make_directory(path: Path, method: Method, account: Account) -> None:
-    """Make an empty data directory: a subvolume where snapshots are used."""
+    """Makes an empty data directory: a subvolume where snapshots are used.
+
+    Args:
+        path: Where; must not exist.
+        method: The rung that `probe` found.
+        account: Its owner.
+    """
     if method is Method.SNAPSHOT:
         _btrfs(_BTRFS_SUBVOL_CREATE, path.parent, path.name)
     else:
@@ -174,7 +190,11 @@ def make_directory(path: Path, method: Method, account: Account) -> None:
 
 
 def remove_directory(path: Path) -> None:
-    """Remove a data directory; it may be absent, half-made, a subvolume or a plain directory."""
+    """Removes a data directory; it may be absent, half-made, a subvolume or a plain directory.
+
+    Args:
+        path: The data directory.
+    """
     if not path.exists():
         return
     try:
@@ -186,12 +206,12 @@ def remove_directory(path: Path) -> None:
 def clone(
     source: Path, target: Path, method: Method, account: Account, connect: Callable[[], Connection]
 ) -> None:
-    """Make `target` a copy of the running instance in `source`; `target` appears only when it is whole.
+    """Makes `target` a copy of the running instance in `source`; `target` appears only when it is whole.
 
     Args:
         source: Data directory of a running instance.
         target: Data directory to be made; must not exist.
-        method: The rung that :func:`probe` found.
+        method: The rung that `probe` found.
         account: Owner of the files.
         connect: Opens an administrator's connection to the source.
 
@@ -225,7 +245,11 @@ def clone(
 
 
 def size_of(directory: Path) -> int:
-    """Bytes on disk of a data directory that may be changing."""
+    """Returns the bytes on disk of a data directory that may be changing.
+
+    Args:
+        directory: The data directory.
+    """
     total = 0
     for entry in os.scandir(directory):
         with contextlib.suppress(FileNotFoundError):
@@ -237,7 +261,14 @@ def size_of(directory: Path) -> int:
 
 
 def copy_resting(source: Path, target: Path, method: Method, account: Account) -> None:
-    """Make `target`, which must not exist, a copy of a data directory that nothing runs on."""
+    """Copies a data directory that nothing runs on.
+
+    Args:
+        source: The data directory.
+        target: The copy; must not exist.
+        method: The rung that `probe` found.
+        account: Owner of the files.
+    """
     if method is Method.SNAPSHOT:
         _snapshot(source, target)
         return
@@ -251,7 +282,11 @@ def copy_resting(source: Path, target: Path, method: Method, account: Account) -
 
 
 def probe(directory: Path) -> Method:
-    """The best rung that works in `directory`, found by doing it."""
+    """Returns the best rung that works in a directory, found by doing it.
+
+    Args:
+        directory: Where data directories will be.
+    """
     trial = directory / f".probe-{uuid.uuid4().hex}"
     snapshot = trial.with_name(trial.name + "-snapshot")
     try:

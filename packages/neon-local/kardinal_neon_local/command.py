@@ -46,7 +46,7 @@ def _api_key(file: Path | None) -> SecretStr:
 
 
 def _allow_many_files() -> None:
-    """Hundreds of branches with some connections each: two descriptors for each connection."""
+    """Makes room for hundreds of branches with some connections each: two descriptors for each connection."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -127,15 +127,32 @@ def serve(
         raise LocalNeonError(f"--port-range must look like 15500-19999: {port_range}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     settings = _settings(
-        host=host, port=port, data_dir=data_dir, api_key=_api_key(api_key_file), project=project,
-        branch=branch, database=database, role=role or f"{database}_owner", sslmode=sslmode,
-        idle_timeout=idle_timeout, postgres_bin=postgres_bin, run_as=run_as,
-        address_range=address_range, history=history, tls=tls, first_port=int(first),
-        last_port=int(last), shared_buffers=shared_buffers, fsync_default=fsync_default,
-        fsync_branches=fsync_branches, recovery_window=recovery_window, branches_limit=branches_limit,
-        root_branches_limit=root_branches_limit, store_passwords=store_passwords,
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        api_key=_api_key(api_key_file),
+        project=project,
+        branch=branch,
+        database=database,
+        role=role or f"{database}_owner",
+        sslmode=sslmode,
+        idle_timeout=idle_timeout,
+        postgres_bin=postgres_bin,
+        run_as=run_as,
+        address_range=address_range,
+        history=history,
+        tls=tls,
+        first_port=int(first),
+        last_port=int(last),
+        shared_buffers=shared_buffers,
+        fsync_default=fsync_default,
+        fsync_branches=fsync_branches,
+        recovery_window=recovery_window,
+        branches_limit=branches_limit,
+        root_branches_limit=root_branches_limit,
+        store_passwords=store_passwords,
         operation_delay=operation_delay,
-    )  # fmt: skip
+    )
     lock = take_lock(data_dir)  # held until the process ends, however it ends
     try:
         _allow_many_files()
@@ -165,7 +182,7 @@ def stop(data_dir: Annotated[Path, typer.Option(help="The data directory that wa
 
 
 def main() -> None:
-    """Run the command; an expected error is one line on stderr and exit code 1."""
+    """Runs the command; an expected error is one line on stderr and exit code 1."""
     # uvicorn repeats the signal that ended it when it is done: a wanted end is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))

@@ -14,7 +14,12 @@ Changed = tuple[Endpoint, list[Operation]]
 
 
 def create_endpoint(service: Service, project_id: str, request: NewEndpoint) -> Changed:
-    """Give a branch its read-write endpoint.
+    """Gives a branch its read-write endpoint.
+
+    Args:
+        service: The service.
+        project_id: Id of the project.
+        request: The validated request.
 
     Raises:
         ApiError: 404 for an unknown branch; 409 if it has an endpoint; 423 while others run.
@@ -29,7 +34,13 @@ def create_endpoint(service: Service, project_id: str, request: NewEndpoint) -> 
 
 
 def update_endpoint(service: Service, endpoint: Endpoint, change: EndpointChange) -> Changed:
-    """Change an endpoint; new PostgreSQL settings or a change of `disabled` restart or suspend it."""
+    """Changes an endpoint; new PostgreSQL settings or a change of `disabled` restart or suspend it.
+
+    Args:
+        service: The service.
+        endpoint: The endpoint.
+        change: What was sent.
+    """
     service.operations.require_free(endpoint.project_id)
     updated = endpoint.model_copy()
     sent = change.model_dump(exclude_unset=True, exclude_none=True, exclude={"settings"})
@@ -48,7 +59,11 @@ def update_endpoint(service: Service, endpoint: Endpoint, change: EndpointChange
 
 
 def start_endpoint(service: Service, endpoint: Endpoint) -> Changed:
-    """Start an idle endpoint.
+    """Starts an idle endpoint.
+
+    Args:
+        service: The service.
+        endpoint: The endpoint.
 
     Raises:
         ApiError: 422 if it is disabled.
@@ -59,12 +74,22 @@ def start_endpoint(service: Service, endpoint: Endpoint) -> Changed:
 
 
 def suspend_endpoint(service: Service, endpoint: Endpoint) -> Changed:
-    """Stop an endpoint's instance and cut its connections; the next connection wakes it."""
+    """Stops an endpoint's instance and cuts its connections; the next connection wakes it.
+
+    Args:
+        service: The service.
+        endpoint: The endpoint.
+    """
     return _power(service, endpoint, "suspend_compute", "suspend_compute", "idle")
 
 
 def restart_endpoint(service: Service, endpoint: Endpoint) -> Changed:
-    """Stop and start an endpoint's instance."""
+    """Stops and starts an endpoint's instance.
+
+    Args:
+        service: The service.
+        endpoint: The endpoint.
+    """
     return _power(service, endpoint, "start_compute", "restart_compute", "active")
 
 
@@ -76,7 +101,11 @@ def _power(service: Service, endpoint: Endpoint, action: str, task: str, pending
 
 
 def delete_endpoint(service: Service, endpoint: Endpoint) -> Changed:
-    """Take a branch's endpoint away; the data stays.
+    """Takes a branch's endpoint away; the data stays.
+
+    Args:
+        service: The service.
+        endpoint: The endpoint.
 
     Raises:
         ApiError: 422 for an anonymized branch; 423 while others run.

@@ -24,10 +24,21 @@ class LocalNeonError(Exception):
 
 
 def not_found(what: str, name: str) -> ApiError:
-    """A 404 that names what is missing."""
+    """Makes a 404 that names what is missing.
+
+    Args:
+        what: Its kind.
+        name: Its name or id.
+    """
     return ApiError(404, f"{what} not found: {name}")
 
 
 def conflict(what: str, field: str, name: str) -> ApiError:
-    """A 409 in Neon's wording, for example `branch already exists; branch_name:"x"`."""
+    """Makes a 409 in Neon's wording, for example `branch already exists; branch_name:"x"`.
+
+    Args:
+        what: The kind of what exists.
+        field: Neon's name of what is taken.
+        name: Its value.
+    """
     return ApiError(409, f'{what} already exists; {field}:"{name}"')

@@ -50,8 +50,8 @@ class Gateway:
     """The listening addresses of all endpoints.
 
     Args:
-        opener: See :data:`Opener`.
-        verifier_of: See :data:`FindVerifier`.
+        opener: See `Opener`.
+        verifier_of: See `FindVerifier`.
         tls: The certificate; None refuses encryption.
     """
 
@@ -64,7 +64,12 @@ class Gateway:
 
     @staticmethod
     def free(hosts: Sequence[str], port: int) -> bool:
-        """Whether nobody listens on the port, on any of the addresses, and the machine has them."""
+        """Says whether nobody listens on the port, on any of the addresses, and the machine has them.
+
+        Args:
+            hosts: The addresses.
+            port: The TCP port.
+        """
         for host in hosts:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             with socket.socket(family, socket.SOCK_STREAM) as trial:
@@ -76,7 +81,12 @@ class Gateway:
         return True
 
     async def open(self, endpoint_id: str, hosts: Sequence[str], port: int) -> None:
-        """Listen for an endpoint, if not yet.
+        """Listens for an endpoint, if not yet.
+
+        Args:
+            endpoint_id: Id of the endpoint.
+            hosts: The addresses.
+            port: The TCP port.
 
         Raises:
             LocalNeonError: If the address is taken.
@@ -97,21 +107,29 @@ class Gateway:
             ) from error
 
     async def close(self, endpoint_id: str) -> None:
-        """Give the port up and cut its connections."""
+        """Gives the port of an endpoint up and cuts its connections.
+
+        Args:
+            endpoint_id: Id of the endpoint.
+        """
         server = self._servers.pop(endpoint_id, None)
         if server is not None:
             server.close()
         await self.cut(endpoint_id)
 
     async def cut(self, endpoint_id: str) -> None:
-        """Cut the connections of an endpoint."""
+        """Cuts the connections of an endpoint.
+
+        Args:
+            endpoint_id: Id of the endpoint.
+        """
         tasks = self._connections.pop(endpoint_id, set())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close_all(self) -> None:
-        """Give everything up."""
+        """Gives everything up."""
         for endpoint_id in list(self._servers):
             await self.close(endpoint_id)
 
@@ -145,9 +163,12 @@ class Gateway:
                     if start.encrypted and start.user is not None and self._tls is not None:
                         async with asyncio.timeout(_STARTUP_TIMEOUT):
                             accepted = await authenticate(
-                                (reader, writer), (inner_reader, inner_writer), start.user, self._tls.binding,
+                                (reader, writer),
+                                (inner_reader, inner_writer),
+                                start.user,
+                                self._tls.binding,
                                 lambda user: self._verifier_of(endpoint_id, user),
-                            )  # fmt: skip
+                            )
                         if not accepted:
                             return
                     await self._relay(reader, writer, inner_reader, inner_writer)

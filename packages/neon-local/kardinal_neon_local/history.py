@@ -36,7 +36,7 @@ class Moment:
 
     @classmethod
     def of(cls, lsn: str | None, timestamp: datetime | str | None, prefix: str = "") -> Moment | None:
-        """The moment that a caller asks for, or None for the present.
+        """Reads the moment that a caller asks for; None is the present.
 
         Args:
             lsn: Such as `0/1DE2850`.
@@ -61,48 +61,74 @@ class Moment:
 
     @classmethod
     def load(cls, arguments: dict[str, str]) -> Moment | None:
-        """What :meth:`save` has written into an operation's arguments."""
+        """Reads what `save` has written into an operation's arguments.
+
+        Args:
+            arguments: The arguments.
+        """
         return cls.of(arguments.get("at_lsn"), arguments.get("at_timestamp"))
 
     def save(self) -> dict[str, str]:
-        """As arguments of an operation."""
+        """Returns it as arguments of an operation."""
         if self.timestamp is not None:
             return {"at_timestamp": self.timestamp.isoformat()}
         return {"at_lsn": self.lsn or ""}
 
     def options(self) -> dict[str, str]:
-        """PostgreSQL's recovery target: everything before this moment and nothing after it."""
+        """Returns PostgreSQL's recovery target: everything before this moment and nothing after it."""
         if self.timestamp is not None:
             return {"recovery_target_time": self.timestamp.isoformat(sep=" ")}
         return {"recovery_target_lsn": self.lsn or "", "recovery_target_inclusive": "off"}
 
     def follows(self, base: Base) -> bool:
-        """Whether it can be reached from a base."""
+        """Says whether it can be reached from a base.
+
+        Args:
+            base: The base.
+        """
         if self.timestamp is not None:
             return base.finished_at <= self.timestamp
         return number(base.finished_lsn) <= number(self.lsn or "")
 
 
 def number(lsn: str) -> int:
-    """An LSN as a count of bytes."""
+    """Returns an LSN as a count of bytes.
+
+    Args:
+        lsn: Such as `0/1DE2850`.
+    """
     high, low = lsn.split("/")
     return (int(high, 16) << 32) + int(low, 16)
 
 
 def window(service: Service) -> float:
-    """Seconds that are kept; 0 means no history."""
+    """Returns the seconds that are kept; 0 means no history.
+
+    Args:
+        service: The service.
+    """
     if service.settings.history is not None:
         return service.settings.history
     return 0 if service.method is Method.COPY else DEFAULT_WINDOW
 
 
 def bases(service: Service, branch: Branch) -> list[Base]:
-    """The base copies of a branch's present data directory, oldest first."""
+    """Lists the base copies of a branch's present data directory, oldest first.
+
+    Args:
+        service: The service.
+        branch: The branch.
+    """
     return [base for base in service.store.every(Base) if base.source == branch.directory]
 
 
 async def require(service: Service, branch: Branch, moment: Moment) -> Base:
-    """The base from which a moment of a branch can be reached.
+    """Finds the base from which a moment of a branch can be reached.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        moment: The moment.
 
     Raises:
         ApiError: 422 if it is not kept; says what is.
@@ -132,7 +158,13 @@ async def require(service: Service, branch: Branch, moment: Moment) -> Base:
 
 
 async def clone_at(service: Service, source: Branch, target: Branch, moment: Moment | None) -> str | None:
-    """Copy a branch's data directory as it is or as it was; the source stays online.
+    """Copies a branch's data directory as it is or as it was; the source stays online.
+
+    Args:
+        service: The service.
+        source: The branch that is copied.
+        target: The branch to be made.
+        moment: Of the past; None for the present.
 
     Returns:
         The LSN of a moment in the past; None for the present.
@@ -152,7 +184,13 @@ async def clone_at(service: Service, source: Branch, target: Branch, moment: Mom
 
 @contextlib.asynccontextmanager
 async def visiting(service: Service, branch: Branch, moment: Moment | None) -> AsyncIterator[Branch]:
-    """A branch as it was, for as long as the block lasts; for the present the branch itself."""
+    """Gives a branch as it was, for as long as the block lasts; for the present the branch itself.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        moment: Of the past; None for the present.
+    """
     if moment is None:
         yield branch
         return
@@ -166,7 +204,11 @@ async def visiting(service: Service, branch: Branch, moment: Moment | None) -> A
 
 
 async def tend(service: Service) -> None:
-    """Take new bases, and give up those that are over or whose branch is no default branch any more."""
+    """Takes new bases, and gives up those that are over or whose branch is no default branch any more.
+
+    Args:
+        service: The service.
+    """
     keepers = {}
     for branch in service.store.every(Branch):
         if branch.default and branch.deleted_at is None and window(service):
@@ -202,9 +244,13 @@ async def _take(service: Service, branch: Branch) -> None:
     await service.instances.copy_to(branch, service.history / identifier)
     position, moment = await service.instances.execute(branch, sql.position_and_time)
     base = Base(
-        id=identifier, branch_id=branch.id, source=branch.directory, start_lsn=start, finished_lsn=position,
+        id=identifier,
+        branch_id=branch.id,
+        source=branch.directory,
+        start_lsn=start,
+        finished_lsn=position,
         finished_at=moment,
-    )  # fmt: skip
+    )
     service.store.change(base)
 
 

@@ -30,31 +30,43 @@ def _word(words: str) -> str:
 
 
 def new_id(prefix: str) -> str:
-    """A fresh id such as `br-noisy-breeze-a5e59rrb`; `prefix` is `br` or `ep`."""
+    """Makes up an id such as `br-noisy-breeze-a5e59rrb`.
+
+    Args:
+        prefix: `br` or `ep`.
+    """
     suffix = "".join(secrets.choice(_SUFFIX) for _ in range(8))
     return f"{prefix}-{_word(_ADJECTIVES)}-{_word(_NOUNS)}-{suffix}"
 
 
 def new_project_id() -> str:
-    """A fresh project id such as `old-violet-32930710`."""
+    """Makes up a project id such as `old-violet-32930710`."""
     return f"{_word(_ADJECTIVES)}-{_word(_NOUNS)}-{secrets.randbelow(10**8):08d}"
 
 
 def new_password() -> str:
-    """A fresh role password of about 95 bits, safe inside a URI without quoting."""
+    """Makes up a role's password of about 95 bits, safe inside a URI without quoting."""
     return "npg_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
 
 
 def now() -> datetime:
-    """The present moment, with a zone."""
+    """Returns the present moment, with a zone."""
     return datetime.now(UTC)
 
 
 def rfc3339(moment: datetime) -> str:
-    """`2025-08-04T07:13:09Z`: Neon's answers carry whole seconds."""
+    """Writes a moment as `2025-08-04T07:13:09Z`: Neon's answers carry whole seconds.
+
+    Args:
+        moment: With a zone.
+    """
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def rfc3339_micro(moment: datetime) -> str:
-    """`2025-01-16T21:02:04.214837Z`: the precision of operations and of their cursor."""
+    """Writes a moment as `2025-01-16T21:02:04.214837Z`: the precision of operations and of their cursor.
+
+    Args:
+        moment: With a zone.
+    """
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

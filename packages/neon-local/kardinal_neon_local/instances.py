@@ -78,27 +78,47 @@ class Instances:
         self._chores: set[asyncio.Task[None]] = set()
 
     def get(self, branch: Branch) -> Instance:
-        """The run-time state of a branch."""
+        """Returns the run-time state of a branch.
+
+        Args:
+            branch: The branch.
+        """
         found = self._instances.get(branch.directory)
         if found is None:
             postmaster = Postmaster(
-                self._places.instances / branch.directory, branch.slot, self._places,
-                self._programs, self._account, self._password,
-            )  # fmt: skip
+                self._places.instances / branch.directory,
+                branch.slot,
+                self._places,
+                self._programs,
+                self._account,
+                self._password,
+            )
             found = self._instances[branch.directory] = Instance(postmaster)
         return found
 
     def exists(self, branch: Branch) -> bool:
-        """Whether the data directory has been made completely."""
+        """Says whether the data directory has been made completely.
+
+        Args:
+            branch: The branch.
+        """
         return (self._places.instances / branch.directory).exists()
 
     def running(self, branch: Branch) -> bool:
-        """Whether the instance runs."""
+        """Says whether the instance runs.
+
+        Args:
+            branch: The branch.
+        """
         return self.get(branch).postmaster.pid() is not None
 
     @contextlib.asynccontextmanager
     async def using(self, branch: Branch) -> AsyncIterator[Postmaster]:
-        """Run the instance for as long as the block lasts, at least."""
+        """Runs the instance for as long as the block lasts, at least.
+
+        Args:
+            branch: The branch.
+        """
         instance = self.get(branch)
         instance.users += 1
         try:
@@ -115,7 +135,13 @@ class Instances:
         work: Callable[[psycopg.Connection[tuple[Any, ...]]], T],
         database: str = "postgres",
     ) -> T:
-        """Do `work` with an administrator's connection in a thread and return its result."""
+        """Does work with an administrator's connection, in a thread, and returns its result.
+
+        Args:
+            branch: The branch.
+            work: Takes the connection.
+            database: The database to connect to.
+        """
 
         def run() -> T:
             with postmaster.connect(database) as connection:
@@ -125,7 +151,11 @@ class Instances:
             return await asyncio.to_thread(run)
 
     async def initialise(self, branch: Branch) -> None:
-        """Make the data directory of a root branch with an empty cluster, unless it is there already."""
+        """Makes the data directory of a root branch with an empty cluster, unless it is there already.
+
+        Args:
+            branch: The branch.
+        """
         instance = self.get(branch)
         target = instance.postmaster.directory
 
@@ -143,20 +173,32 @@ class Instances:
                 await asyncio.to_thread(run)
 
     async def clone(self, source: Branch, target: Branch) -> None:
-        """Copy the source's data directory, unless the target's is there already. The source stays online."""
+        """Copies the source's data directory, unless the target's is there already. The source stays online.
+
+        Args:
+            source: The branch that is copied.
+            target: The branch to be made.
+        """
         destination = self.get(target)
         async with self.using(source) as postmaster, destination.lock:
             if not destination.postmaster.directory.exists():
                 await asyncio.to_thread(
-                    clone, postmaster.directory, destination.postmaster.directory, self.method,
-                    self._account, postmaster.connect,
-                )  # fmt: skip
+                    clone,
+                    postmaster.directory,
+                    destination.postmaster.directory,
+                    self.method,
+                    self._account,
+                    postmaster.connect,
+                )
                 chore = asyncio.create_task(asyncio.to_thread(drop_old_wal, destination.postmaster.directory))
                 self._chores.add(chore)
                 chore.add_done_callback(self._chores.discard)
 
     async def require_space(self, source: Branch) -> None:
-        """Refuse a copy that the disk has no room for.
+        """Refuses a copy that the disk has no room for.
+
+        Args:
+            source: The branch that would be copied.
 
         Raises:
             ApiError: 422 with what is needed and what is there.
@@ -174,7 +216,12 @@ class Instances:
             )
 
     async def copy_to(self, source: Branch, target: Path) -> None:
-        """Copy the source's data directory to a place where nothing will run."""
+        """Copies the source's data directory to a place where nothing will run.
+
+        Args:
+            source: The branch that is copied.
+            target: The place.
+        """
         async with self.using(source) as postmaster:
             await asyncio.to_thread(
                 clone, postmaster.directory, target, self.method, self._account, postmaster.connect
@@ -182,11 +229,15 @@ class Instances:
             await asyncio.to_thread(drop_old_wal, target)
 
     async def remove_copy(self, copy: Path) -> None:
-        """Remove what :meth:`copy_to` made."""
+        """Removes what `copy_to` made.
+
+        Args:
+            copy: The place.
+        """
         await asyncio.to_thread(remove_directory, copy)
 
     async def rewind(self, source: Branch, base: Path, target: Branch, moment: Mapping[str, str]) -> None:
-        """Make the target's data directory what the source's was, unless it is there already.
+        """Makes the target's data directory what the source's was, unless it is there already.
 
         Args:
             source: The branch whose WAL leads from the base to the moment.
@@ -231,25 +282,42 @@ class Instances:
                 await asyncio.to_thread(run)
 
     def fork_position(self, branch: Branch) -> str | None:
-        """The LSN at which the data of a branch left the WAL that it was recovered from."""
+        """Returns the LSN at which the data of a branch left the WAL that it was recovered from.
+
+        Args:
+            branch: The branch.
+        """
         files = sorted((self._places.instances / branch.directory / "pg_wal").glob("*.history"))
         lines = [line for line in files[-1].read_text().splitlines() if line.strip()] if files else []
         return lines[-1].split("\t")[1] if lines else None
 
     async def stop(self, branch: Branch) -> None:
-        """Stop the instance if it runs; its connections are cut."""
+        """Stops the instance if it runs; its connections are cut.
+
+        Args:
+            branch: The branch.
+        """
         instance = self.get(branch)
         async with instance.lock:
             await asyncio.to_thread(instance.postmaster.stop)
 
     async def forget_wal(self, branch: Branch) -> None:
-        """Stop the instance and throw away its WAL, which still has rows as they were."""
+        """Stops the instance and throws away its WAL, which still has rows as they were.
+
+        Args:
+            branch: The branch.
+        """
         instance = self.get(branch)
         async with instance.lock:
             await asyncio.to_thread(instance.postmaster.forget_wal)
 
     async def stop_if_idle(self, branch: Branch, seconds: float) -> bool:
-        """Stop the instance if nobody has used it for so long; returns whether it was stopped."""
+        """Stops the instance if nobody has used it for so long; returns whether it was stopped.
+
+        Args:
+            branch: The branch.
+            seconds: How long.
+        """
         instance = self.get(branch)
         if instance.lock.locked() or not self.running(branch):
             return False
@@ -261,7 +329,7 @@ class Instances:
             return True
 
     async def stop_all(self) -> None:
-        """Stop every instance, some at a time."""
+        """Stops every instance, some at a time."""
         gate = asyncio.Semaphore(_STOPPING_AT_ONCE)
 
         async def stop(instance: Instance) -> None:
@@ -271,7 +339,11 @@ class Instances:
         await asyncio.gather(*(stop(instance) for instance in self._instances.values()))
 
     async def remove(self, directory: str) -> None:
-        """Stop what runs in a data directory and remove it with its log."""
+        """Stops what runs in a data directory and removes it with its log.
+
+        Args:
+            directory: Name of the data directory.
+        """
         instance = self._instances.pop(directory, None)
         postmaster = instance.postmaster if instance else self._stranger(directory)
 
@@ -293,7 +365,11 @@ class Instances:
         )
 
     async def remove_unknown(self, known: set[str]) -> list[str]:
-        """Remove everything under `instances/` that no branch owns or needs; returns the former."""
+        """Removes everything under `instances/` that no branch owns or needs; returns the former.
+
+        Args:
+            known: Names of the data directories that branches own.
+        """
         unknown = [entry.name for entry in self._places.instances.iterdir() if entry.name not in known]
         for name in unknown:
             await self.remove(name)

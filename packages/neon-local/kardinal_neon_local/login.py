@@ -45,7 +45,12 @@ class Start:
 
 
 async def read_start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: Tls | None) -> Start:
-    """Read the start of a connection, with TLS if the client wishes so and there is a certificate.
+    """Reads the start of a connection, with TLS if the client wishes so and there is a certificate.
+
+    Args:
+        reader: From the client.
+        writer: To the client.
+        tls: The certificate; None refuses encryption.
 
     Raises:
         ProtocolError: It is none of PostgreSQL's.
@@ -75,7 +80,12 @@ async def read_start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
 
 
 def refusal(message: str, code: str = "57P03") -> bytes:
-    """PostgreSQL's FATAL message."""
+    """Makes PostgreSQL's FATAL message.
+
+    Args:
+        message: What the client reads.
+        code: PostgreSQL's error code.
+    """
     fields = f"SFATAL\0VFATAL\0C{code}\0M{message}\0\0".encode()
     return b"E" + struct.pack("!i", len(fields) + 4) + fields
 
@@ -103,7 +113,7 @@ async def authenticate(
     binding: bytes,
     verifier_of: FindVerifier,
 ) -> bool:
-    """Check an encrypted client's password, with channel binding, and log it in to the instance.
+    """Checks an encrypted client's password, with channel binding, and logs it in to the instance.
 
     Args:
         client: Both directions to the client, which waits for a request to authenticate itself.

@@ -60,7 +60,7 @@ Masks = dict[Table, list[Composed]]
 
 
 def plan(connection: Connection, rules: Sequence[MaskingRule], salt: str) -> tuple[Masks, list[str]]:
-    """What the rules of one database do to its tables.
+    """Says what the rules of one database do to its tables.
 
     Args:
         connection: To that database.
@@ -142,7 +142,11 @@ def _replacement(connection: Connection, rule: MaskingRule, column: Any, salt: s
 
 
 def prepare_session(connection: Connection) -> None:
-    """Settings for masking: no triggers (they could copy old rows), nothing of a row in the server's log."""
+    """Sets a session up for masking: no triggers (they could copy old rows), no row in the server's log.
+
+    Args:
+        connection: An administrator's connection.
+    """
     for setting in (
         "session_replication_role = replica",
         "log_min_messages = panic",
@@ -154,11 +158,16 @@ def prepare_session(connection: Connection) -> None:
 
 
 def mask_table(connection: Connection, table: Table, assignments: Sequence[Composed]) -> None:
-    """Mask one table and rewrite it, its partitions and its heirs, so that no old row is left.
+    """Masks one table and rewrites it, its partitions and its heirs, so that no old row is left.
+
+    Args:
+        connection: An administrator's connection.
+        table: The table.
+        assignments: Of the UPDATE.
 
     Raises:
         MaskingError: A part of the table is on another server.
-        psycopg.Error: PostgreSQL refuses, for example because of a constraint; see :func:`public_reason`.
+        psycopg.Error: PostgreSQL refuses, for example because of a constraint; see `public_reason`.
     """
     prepare_session(connection)
     rows = connection.execute(
@@ -180,7 +189,11 @@ def mask_table(connection: Connection, table: Table, assignments: Sequence[Compo
 
 
 def rewrite_copies(connection: Connection) -> None:
-    """Make anew what a database keeps of its tables' rows: materialized views and statistics."""
+    """Makes anew what a database keeps of its tables' rows: materialized views and statistics.
+
+    Args:
+        connection: An administrator's connection.
+    """
     prepare_session(connection)
     views = connection.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -194,7 +207,11 @@ def rewrite_copies(connection: Connection) -> None:
 
 
 def public_reason(error: psycopg.Error) -> str:
-    """What may be told of a failure: PostgreSQL's own message can quote a row that is not masked yet."""
+    """Says what may be told of a failure: PostgreSQL's own message can quote a row that is not masked yet.
+
+    Args:
+        error: The failure.
+    """
     state = error.sqlstate or "unknown error"
     name = f" of constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
     return f"PostgreSQL refused with {type(error).__name__} ({state}){name}"

@@ -21,7 +21,7 @@ _TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "number": (int, float), "t
 
 
 def supported() -> str:
-    """All functions as they are written."""
+    """Lists all functions as they are written."""
     return ", ".join(f"anon.{name}{function.usage}" for name, function in sorted(FUNCTIONS.items()))
 
 
@@ -43,7 +43,10 @@ class Call:
         return self.function.distinct(self.arguments)
 
     def sql(self, source: Source) -> Composable:
-        """The expression that gives the replacement.
+        """Returns the expression that gives the replacement.
+
+        Args:
+            source: What replacements are made of.
 
         Raises:
             MaskingError: The arguments make no sense.
@@ -52,7 +55,11 @@ class Call:
 
 
 def parse_call(text: str, column: str) -> Call:
-    """Read a `masking_function`, for example `anon.partial(phone, 2, '***', 2)`.
+    """Reads a `masking_function`, for example `anon.partial(phone, 2, '***', 2)`.
+
+    Args:
+        text: As the rule has it.
+        column: The masked column.
 
     Raises:
         MaskingError: The function is unknown or its arguments do not fit; says which ones would.

@@ -62,19 +62,36 @@ class Source:
         return SQL("{}::text").format(Identifier(self.column))
 
     def digest(self, part: str = "") -> Composed:
-        """32 hexadecimal digits that depend on the value; other ones for each `part`."""
+        """Returns 32 hexadecimal digits that depend on the value.
+
+        Args:
+            part: Other digits for each.
+        """
         return SQL("md5({} || {})").format(Literal(f"{self.salt}/{part}/"), self.value)
 
     def number(self, part: str) -> Composed:
-        """An integer from 0 to 2**60 - 1."""
+        """Returns an integer from 0 to 2**60 - 1.
+
+        Args:
+            part: Another one for each.
+        """
         return SQL("('x' || left({}, 15))::bit(60)::bigint").format(self.digest(part))
 
     def fraction(self, part: str) -> Composed:
-        """A number from 0 to 1."""
+        """Returns a number from 0 to 1.
+
+        Args:
+            part: Another one for each.
+        """
         return SQL("({}::float8 / {}::float8)").format(self.number(part), Literal(2**60))
 
     def choice(self, part: str, words: list[str]) -> Composed:
-        """One of the words."""
+        """Returns one of the words.
+
+        Args:
+            part: Another choice for each.
+            words: To choose from.
+        """
         return SQL("({}::text[])[1 + ({} % {})::int]").format(
             Literal(words), self.number(part), Literal(len(words))
         )
@@ -220,9 +237,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "pseudo_first_name": Function(_first, (TEXT,), "(column)", ("column",)),
     "pseudo_last_name": Function(_last, (TEXT,), "(column)", ("column",)),
     "dummy_name": Function(_name, (TEXT,), "()"),
-    **_names(
-        "fake_email", "dummy_safe_email", function=Function(_email, (TEXT,), "()", distinct=_always)
-    ),
+    **_names("fake_email", "dummy_safe_email", function=Function(_email, (TEXT,), "()", distinct=_always)),
     "pseudo_email": Function(_email, (TEXT,), "(column)", ("column",), _always),
     "partial_email": Function(_partial_email, (TEXT,), "(column)", ("column",)),
     "partial": Function(
@@ -242,10 +257,11 @@ FUNCTIONS: Mapping[str, Function] = {
     "lorem_ipsum": Function(lambda _source: Literal(_LOREM), (TEXT,), "()"),
     "dummy_uuidv4": Function(_uuid, (UUID, TEXT), "()", distinct=_always),
     **_names(
-        "random_int_between", "random_bigint_between",
+        "random_int_between",
+        "random_bigint_between",
         function=Function(_between, (NUMBER, TEXT), "(first, last)", ("int", "int")),
     ),
     "noise": Function(_noise, (NUMBER,), "(column, ratio)", ("column", "number")),
     "random_date": Function(_date, (MOMENT,), "()"),
     "random_date_between": Function(_date_between, (MOMENT,), "('first', 'last')", ("text", "text")),
-}  # fmt: skip
+}

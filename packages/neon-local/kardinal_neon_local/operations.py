@@ -61,7 +61,7 @@ class Operations:
         self._stopping = False
 
     def handle(self, task: str, work: Work, undo: Work | None = None) -> None:
-        """Register the handler of a task.
+        """Registers the handler of a task.
 
         Args:
             task: Its name.
@@ -71,7 +71,11 @@ class Operations:
         self._handlers[task] = (work, undo)
 
     def require_free(self, project_id: str) -> None:
-        """Refuse a write with 423 while another one runs."""
+        """Refuses a write with 423 while another one runs.
+
+        Args:
+            project_id: Id of the project.
+        """
         if self._stopping:
             raise ApiError(503, "the service is stopping")
         if any(operation.pending for operation in self._store.operations(project_id)):
@@ -85,9 +89,9 @@ class Operations:
         save: Sequence[Record] = (),
         remove: Sequence[Record] = (),
     ) -> list[Operation]:
-        """Store a write's steps together with its records, and start the work.
+        """Stores a write's steps together with its records, and starts the work.
 
-        There is no await between :meth:`require_free` and this when callers keep it so; it checks once more.
+        There is no await between `require_free` and this when callers keep it so; it checks once more.
 
         Args:
             project_id: The project.
@@ -103,43 +107,66 @@ class Operations:
         moment = now()
         operations = [
             Operation(
-                id=str(uuid.uuid4()), project_id=project_id, branch_id=step.branch_id,
-                endpoint_id=step.endpoint_id, action=step.action, task=step.task,
-                arguments=step.arguments, group=group,
+                id=str(uuid.uuid4()),
+                project_id=project_id,
+                branch_id=step.branch_id,
+                endpoint_id=step.endpoint_id,
+                action=step.action,
+                task=step.task,
+                arguments=step.arguments,
+                group=group,
                 status="scheduling" if index else "running",
                 # The list's cursor is this moment, so it must differ.
-                created_at=moment + timedelta(microseconds=index), updated_at=moment,
+                created_at=moment + timedelta(microseconds=index),
+                updated_at=moment,
             )
             for index, step in enumerate(steps)
-        ]  # fmt: skip
+        ]
         self._store.change(*save, *operations, remove=tuple(remove))
         if operations:
             self._wake(project_id)
         return [operation.model_copy() for operation in operations]
 
     def note(self, project_id: str, step: Step, seconds: float) -> None:
-        """List something that the service has done by itself, such as suspending an idle compute."""
+        """Lists something that the service has done by itself, such as suspending an idle compute.
+
+        Args:
+            project_id: Id of the project.
+            step: What was done.
+            seconds: How long it took.
+        """
         operation = Operation(
-            id=str(uuid.uuid4()), project_id=project_id, branch_id=step.branch_id,
-            endpoint_id=step.endpoint_id, action=step.action, task=step.task,
-            group=str(uuid.uuid4()), status="finished",
-            total_duration_ms=int(seconds * 1000), created_at=now(), updated_at=now(),
-        )  # fmt: skip
+            id=str(uuid.uuid4()),
+            project_id=project_id,
+            branch_id=step.branch_id,
+            endpoint_id=step.endpoint_id,
+            action=step.action,
+            task=step.task,
+            group=str(uuid.uuid4()),
+            status="finished",
+            total_duration_ms=int(seconds * 1000),
+            created_at=now(),
+            updated_at=now(),
+        )
         self._store.change(operation)
 
     def resume(self) -> None:
-        """Take up what was pending when the service ended."""
+        """Takes up what was pending when the service ended."""
         for project_id in {o.project_id for o in self._store.every(Operation) if o.pending}:
             self._wake(project_id)
 
     async def idle(self, project_id: str) -> None:
-        """Wait until the project has nothing pending."""
+        """Waits until the project has nothing pending.
+
+        Args:
+            project_id: Id of the project.
+        """
         worker = self._workers.get(project_id)
         if worker is not None:
             await asyncio.shield(worker)
 
     async def stop(self) -> None:
-        """Let the steps that run now end, and start no others; the rest is done after the next start."""
+        """Lets the steps that run now end, and starts no others; the rest is done after the next start."""
         self._stopping = True
         await asyncio.gather(*self._workers.values(), return_exceptions=True)
 

@@ -17,7 +17,10 @@ _POLL = 0.05
 
 
 def take_lock(data_dir: Path) -> int:
-    """Make sure that this is the only service on the data directory, until the returned handle is closed.
+    """Makes sure that this is the only service on the data directory, until the returned handle is closed.
+
+    Args:
+        data_dir: The data directory.
 
     Raises:
         LocalNeonError: If another one runs; names its process.
@@ -38,7 +41,10 @@ def take_lock(data_dir: Path) -> int:
 
 
 def stop(data_dir: Path) -> None:
-    """End the service of a data directory if one runs, and all instances, also those that a killed one left.
+    """Ends the service of a data directory if one runs, and all instances, also those that a killed one left.
+
+    Args:
+        data_dir: The data directory.
 
     Raises:
         LocalNeonError: If there is no such directory, or the service does not end.

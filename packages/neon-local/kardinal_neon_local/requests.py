@@ -179,7 +179,7 @@ class ProjectCreate(BaseModel):
 
 
 def parse(model: type[Model], body: bytes) -> Model:
-    """Read a request's body.
+    """Reads a request's body.
 
     Args:
         model: What it must be.

@@ -19,7 +19,12 @@ from kardinal_neon_local.steps import match_records
 async def restore_branch(
     service: Service, branch: Branch, request: BranchRestore
 ) -> tuple[Branch, list[Operation]]:
-    """Start the replacement of a branch's data; its endpoint, id and name stay.
+    """Starts the replacement of a branch's data; its endpoint, id and name stay.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        request: The validated request.
 
     Raises:
         ApiError: 404 for an unknown source; 409 if `preserve_under_name` is taken; 422 for a point in time,
@@ -65,7 +70,11 @@ async def restore_branch(
 
 
 def register(service: Service) -> None:
-    """Make the steps known to the service's operations."""
+    """Makes the steps known to the service's operations.
+
+    Args:
+        service: The service.
+    """
 
     async def restore(operation: Operation) -> None:
         arguments = operation.arguments
@@ -108,11 +117,19 @@ def _switch(
     if arguments["preserve"]:
         preserved = branch.model_copy(
             update={
-                "id": preserved_id, "name": arguments["preserve"], "default": False, "current_state": "ready",
-                "pending_state": None, "annotation": {}, "expires_at": None, "ttl_interval_seconds": None,
-                "created_at": moment, "updated_at": moment, "state_changed_at": moment,
+                "id": preserved_id,
+                "name": arguments["preserve"],
+                "default": False,
+                "current_state": "ready",
+                "pending_state": None,
+                "annotation": {},
+                "expires_at": None,
+                "ttl_interval_seconds": None,
+                "created_at": moment,
+                "updated_at": moment,
+                "state_changed_at": moment,
             }
-        )  # fmt: skip
+        )
         for child in children(service, branch):
             child.parent_id = preserved.id
             save.append(child)

@@ -14,7 +14,7 @@ from kardinal_neon_local.service import Service
 
 
 async def schema_sql(service: Service, branch: Branch, database: str) -> str:
-    """What `pg_dump --schema-only` says about a database, without the parts that differ on every call.
+    """Returns what `pg_dump --schema-only` says about a database, without what differs on every call.
 
     Args:
         service: The service.
@@ -35,19 +35,28 @@ async def schema_sql(service: Service, branch: Branch, database: str) -> str:
 
 
 async def compare(service: Service, base: Branch, branch: Branch, database: str) -> str:
-    """The unified diff from `base` to `branch`; empty when their schemas are the same."""
+    """Returns the unified diff from `base` to `branch`; empty when their schemas are the same.
+
+    Args:
+        service: The service.
+        base: A branch.
+        branch: Another branch.
+        database: Name of a database of both.
+    """
     before = await schema_sql(service, base, database)
     after = await schema_sql(service, branch, database)
     return "".join(
         difflib.unified_diff(
-            before.splitlines(keepends=True), after.splitlines(keepends=True),
-            f"a/{database}", f"b/{database}",
+            before.splitlines(keepends=True),
+            after.splitlines(keepends=True),
+            f"a/{database}",
+            f"b/{database}",
         )
-    )  # fmt: skip
+    )
 
 
 async def copy(service: Service, source: Branch, target: Branch) -> None:
-    """Load the source's roles, databases and schemas, but no data, into the target's empty cluster.
+    """Loads the source's roles, databases and schemas, but no data, into the target's empty cluster.
 
     Args:
         service: The service.
@@ -98,7 +107,13 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'informat
 
 
 async def schema_json(service: Service, branch: Branch, database: str) -> dict[str, Any]:
-    """A database's tables, columns and keys in Neon's JSON form."""
+    """Returns a database's tables, columns and keys in Neon's JSON form.
+
+    Args:
+        service: The service.
+        branch: The branch.
+        database: Name of an existing database.
+    """
 
     def read(connection: psycopg.Connection[tuple[Any, ...]]) -> list[Any]:
         row = connection.execute(_TABLES).fetchone()

@@ -33,7 +33,11 @@ class Verifier:
 
     @classmethod
     def parse(cls, text: str) -> Verifier:
-        """Read PostgreSQL's `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`."""
+        """Reads PostgreSQL's `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`.
+
+        Args:
+            text: As PostgreSQL keeps it.
+        """
         _, parameters, keys = text.split("$")
         iterations, salt = parameters.split(":")
         stored, server = keys.split(":")
@@ -41,7 +45,7 @@ class Verifier:
 
     @classmethod
     def nobody(cls) -> Verifier:
-        """One that no password fits: an unknown role must look like a wrong password."""
+        """Makes one that no password fits: an unknown role must look like a wrong password."""
         salt = base64.b64encode(secrets.token_bytes(16)).decode()
         return cls(4096, salt, secrets.token_bytes(32), secrets.token_bytes(32))
 
@@ -74,7 +78,11 @@ class ServerSide:
         self._nonce = ""
 
     def first(self, mechanism: str, message: str) -> str:
-        """Take the client's first message and give the answer.
+        """Takes the client's first message and gives the answer.
+
+        Args:
+            mechanism: The one that the client chose.
+            message: Its message.
 
         Raises:
             ScramError: It asks for what was not offered.
@@ -95,7 +103,10 @@ class ServerSide:
         return answer
 
     def final(self, message: str) -> tuple[bytes, str]:
-        """Take the client's last message.
+        """Takes the client's last message.
+
+        Args:
+            message: The message.
 
         Returns:
             The client's key, and the answer.
@@ -124,7 +135,7 @@ class ClientSide:
     """The exchange with the instance, without channel binding: a Unix socket has none.
 
     Args:
-        key: The client's key that :class:`ServerSide` learned.
+        key: The client's key that `ServerSide` learned.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -132,11 +143,15 @@ class ClientSide:
         self._bare = f"n=,r={secrets.token_urlsafe(18)}"
 
     def first(self) -> str:
-        """The first message."""
+        """Returns the first message."""
         return f"n,,{self._bare}"
 
     def final(self, message: str) -> str:
-        """Answer the server's first message."""
+        """Answers the server's first message.
+
+        Args:
+            message: The message.
+        """
         without_proof = f"c=biws,r={_fields(message)['r']}"
         signature = _mac(hashlib.sha256(self._key).digest(), f"{self._bare},{message},{without_proof}")
         return f"{without_proof},p={base64.b64encode(_xor(self._key, signature)).decode()}"

@@ -62,17 +62,24 @@ class Service:
         self.store = Store(data_dir / "state.db")
         self.method = probe(places.instances)
         self.instances = Instances(
-            places, self.programs, self.account, self.method,
-            self.store.meta("admin_password", new_password()), self._options,
-        )  # fmt: skip
+            places,
+            self.programs,
+            self.account,
+            self.method,
+            self.store.meta("admin_password", new_password()),
+            self._options,
+        )
         self.operations = Operations(self.store, settings.operation_delay)
         self.tls = load_tls(data_dir) if settings.tls else None
         self.gateway = Gateway(self._open_connection, self._verifier, self.tls)
         log.info(
             "PostgreSQL %s from %s (%s), run as %s; branches are made by: %s",
-            self.programs.version, self.programs.directory, self.programs.source,
-            self.account.name or "this user", self.method,
-        )  # fmt: skip
+            self.programs.version,
+            self.programs.directory,
+            self.programs.source,
+            self.account.name or "this user",
+            self.method,
+        )
 
     @staticmethod
     def _socket_directory(data_dir: Path) -> Path:
@@ -92,14 +99,30 @@ class Service:
     # Look-ups: a miss is the caller's 404.
 
     def project(self, project_id: str) -> Project:
-        """The project with this id."""
+        """Finds a project.
+
+        Args:
+            project_id: Id of the project.
+
+        Raises:
+            ApiError: 404 if there is none.
+        """
         found = self.store.get(Project, project_id)
         if found is None:
             raise not_found("project", project_id)
         return found
 
     def branch(self, project_id: str, branch_id: str, *, deleted: bool = False) -> Branch:
-        """The branch with this id; a deleted one only with `deleted`."""
+        """Finds a branch.
+
+        Args:
+            project_id: Id of the project.
+            branch_id: Its id.
+            deleted: Whether a deleted one counts too.
+
+        Raises:
+            ApiError: 404 if there is none.
+        """
         self.project(project_id)
         found = self.store.get(Branch, branch_id)
         if found is None or found.project_id != project_id or (found.deleted_at is not None and not deleted):
@@ -107,11 +130,23 @@ class Service:
         return found
 
     def default_branch(self, project_id: str) -> Branch:
-        """The project's default branch."""
+        """Returns the project's default branch.
+
+        Args:
+            project_id: Id of the project.
+        """
         return next(b for b in self.store.branches(project_id) if b.default)
 
     def endpoint(self, project_id: str, endpoint_id: str) -> Endpoint:
-        """The endpoint with this id."""
+        """Finds an endpoint.
+
+        Args:
+            project_id: Id of the project.
+            endpoint_id: Its id.
+
+        Raises:
+            ApiError: 404 if there is none.
+        """
         found = self.store.get(Endpoint, endpoint_id)
         if found is None or found.project_id != project_id:
             raise not_found("endpoint", endpoint_id)
@@ -119,25 +154,41 @@ class Service:
         return found
 
     def role(self, branch: Branch, name: str) -> Role:
-        """The branch's role with this name."""
+        """Finds a role.
+
+        Args:
+            branch: The branch.
+            name: Its name.
+
+        Raises:
+            ApiError: 404 if there is none.
+        """
         found = self.store.get(Role, f"{branch.id}/{name}")
         if found is None:
             raise not_found("role", name)
         return found
 
     def database(self, branch: Branch, name: str) -> Database:
-        """The branch's database with this name."""
+        """Finds a database.
+
+        Args:
+            branch: The branch.
+            name: Its name.
+
+        Raises:
+            ApiError: 404 if there is none.
+        """
         found = self.store.get(Database, f"{branch.id}/{name}")
         if found is None:
             raise not_found("database", name)
         return found
 
     def next_slot(self) -> int:
-        """A number for a new branch's socket."""
+        """Returns a number for a new branch's socket."""
         return self.store.next_number("slot", _FIRST_SLOT) % 60000 + _FIRST_SLOT
 
     def next_place(self) -> tuple[str | None, int]:
-        """An address and a port for a new endpoint; used ones come round again as late as possible.
+        """Returns an address and a port for a new endpoint; used ones come round again as late as possible.
 
         Raises:
             ApiError: 422 if the whole range is taken.
@@ -167,7 +218,7 @@ class Service:
     # Life of the service.
 
     async def start(self) -> None:
-        """Bring everything to where the records say it should be."""
+        """Brings everything to where the records say it should be."""
         known = {branch.directory for branch in self.store.every(Branch)}
         for name in await self.instances.remove_unknown(known):
             log.info("removed %s, which no branch owns", name)
@@ -194,7 +245,10 @@ class Service:
                 log.error("%s; the endpoint cannot be reached until the port is free", error)  # noqa: TRY400
 
     async def open_endpoint(self, endpoint: Endpoint) -> None:
-        """Listen on an endpoint's address.
+        """Listens on an endpoint's address.
+
+        Args:
+            endpoint: The endpoint.
 
         Raises:
             LocalNeonError: If it is taken.
@@ -207,7 +261,7 @@ class Service:
         return await self.instances.execute(branch, partial(sql.verifier, role=user))
 
     async def stop(self) -> None:
-        """End cleanly: no new work, running steps finish, all instances stop."""
+        """Ends cleanly: no new work, running steps finish, all instances stop."""
         await self.operations.stop()
         await self.gateway.close_all()
         await self.instances.stop_all()
@@ -250,7 +304,12 @@ class Service:
             await asyncio.sleep(0.05)
 
     async def apply_role(self, branch: Branch, role: Role) -> None:
-        """Make a role or give it its recorded password; then forget that, if so configured."""
+        """Makes a role or gives it its recorded password; then forgets that, if so configured.
+
+        Args:
+            branch: The branch.
+            role: The role.
+        """
         login, password = not role.no_login, role.password
         await self.instances.execute(branch, lambda c: sql.put_role(c, role.name, password, login=login))
         if not self.project(branch.project_id).store_passwords:
@@ -258,14 +317,22 @@ class Service:
             self.store.change(role)
 
     def mark_active(self, endpoint: Endpoint) -> None:
-        """Record that an endpoint's instance runs."""
+        """Records that an endpoint's instance runs.
+
+        Args:
+            endpoint: The endpoint.
+        """
         endpoint.current_state = "active"
         endpoint.pending_state = None
         endpoint.started_at = endpoint.last_active = endpoint.updated_at = now()
         self.store.change(endpoint)
 
     def mark_idle(self, endpoint: Endpoint) -> None:
-        """Record that an endpoint's instance is stopped."""
+        """Records that an endpoint's instance is stopped.
+
+        Args:
+            endpoint: The endpoint.
+        """
         endpoint.current_state = "idle"
         endpoint.pending_state = None
         endpoint.suspended_at = endpoint.updated_at = now()

@@ -96,7 +96,11 @@ class Settings(BaseModel):
         return _LOOPBACK if self.host in ("127.0.0.1", "localhost") else None
 
     def hosts_of(self, address: str | None) -> list[str]:
-        """Addresses that an endpoint listens on: its own, or the service's and always the loopback."""
+        """Returns the addresses that an endpoint listens on.
+
+        Args:
+            address: Its own; None: the service's, and always the loopback.
+        """
         if address is not None:
             return [address]
         loopback_included = self.host in ("0.0.0.0", "::", "127.0.0.1", "localhost", "")  # noqa: S104

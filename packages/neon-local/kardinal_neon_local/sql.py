@@ -14,7 +14,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def prepare_cluster(connection: Connection) -> None:
-    """Give a fresh cluster Neon's group role, which may do most things but is no superuser."""
+    """Gives a fresh cluster Neon's group role, which may do most things but is no superuser.
+
+    Args:
+        connection: An administrator's connection.
+    """
     if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", SUPERUSER_GROUP):
         connection.execute(
             SQL("CREATE ROLE {} NOLOGIN CREATEDB CREATEROLE BYPASSRLS").format(Identifier(SUPERUSER_GROUP))
@@ -27,7 +31,14 @@ def prepare_cluster(connection: Connection) -> None:
 
 
 def put_role(connection: Connection, name: str, password: str | None, *, login: bool = True) -> None:
-    """Make a role as Neon makes it, or give an existing one this password."""
+    """Makes a role as Neon makes it, or gives an existing one this password.
+
+    Args:
+        connection: An administrator's connection.
+        name: Its name.
+        password: None: it keeps what it has.
+        login: Whether it may log in.
+    """
     if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", name):
         connection.execute(
             SQL("CREATE ROLE {} CREATEDB CREATEROLE BYPASSRLS IN ROLE {}").format(
@@ -47,7 +58,12 @@ def _set_password(connection: Connection, name: str, password: str) -> Composed:
 
 
 def verifier(connection: Connection, role: str) -> str | None:
-    """What the instance keeps of a role's password; None for one that it knows no SCRAM verifier of."""
+    """Returns what the instance keeps of a role's password; None when it has no SCRAM verifier of it.
+
+    Args:
+        connection: An administrator's connection.
+        role: Name of the role.
+    """
     row = connection.execute(
         "SELECT rolpassword FROM pg_authid WHERE rolname = %s AND rolpassword LIKE 'SCRAM-SHA-256$%%'",
         (role,),
@@ -56,12 +72,23 @@ def verifier(connection: Connection, role: str) -> str | None:
 
 
 def end_sessions(connection: Connection, role: str) -> None:
-    """Cut the connections of a role."""
+    """Cuts the connections of a role.
+
+    Args:
+        connection: An administrator's connection.
+        role: Name of the role.
+    """
     connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
 
 
 def put_database(connection: Connection, name: str, owner: str) -> None:
-    """Make a database, or give an existing one this owner."""
+    """Makes a database, or gives an existing one this owner.
+
+    Args:
+        connection: An administrator's connection.
+        name: Its name.
+        owner: Name of a role.
+    """
     if _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", name):
         connection.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(Identifier(name), Identifier(owner)))
         return
@@ -69,7 +96,13 @@ def put_database(connection: Connection, name: str, owner: str) -> None:
 
 
 def rename_database(connection: Connection, old: str, new: str) -> None:
-    """Rename a database; its connections are cut."""
+    """Renames a database; its connections are cut.
+
+    Args:
+        connection: An administrator's connection.
+        old: Its name.
+        new: Its name from now on.
+    """
     if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", old):
         return
     connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (old,))
@@ -77,12 +110,22 @@ def rename_database(connection: Connection, old: str, new: str) -> None:
 
 
 def drop_database(connection: Connection, name: str) -> None:
-    """Drop a database if it exists; its connections are cut."""
+    """Drops a database if it exists; its connections are cut.
+
+    Args:
+        connection: An administrator's connection.
+        name: Its name.
+    """
     connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
 
 
 def give_up_objects(connection: Connection, role: str) -> None:
-    """Hand what a role owns in this database to the database's owner, and take back its privileges."""
+    """Hands what a role owns in this database to the database's owner, and takes back its privileges.
+
+    Args:
+        connection: An administrator's connection.
+        role: Name of the role.
+    """
     if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
         return
     owner = connection.execute(
@@ -94,19 +137,32 @@ def give_up_objects(connection: Connection, role: str) -> None:
 
 
 def drop_role(connection: Connection, name: str) -> None:
-    """Drop a role that owns nothing any more."""
+    """Drops a role that owns nothing any more.
+
+    Args:
+        connection: An administrator's connection.
+        name: Its name.
+    """
     end_sessions(connection, name)
     connection.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(name)))
 
 
 def databases(connection: Connection) -> list[str]:
-    """Names of all databases that can be connected to."""
+    """Lists the names of all databases that can be connected to.
+
+    Args:
+        connection: An administrator's connection.
+    """
     rows = connection.execute("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate")
     return [row[0] for row in rows]
 
 
 def position(connection: Connection) -> str:
-    """The current end of the WAL, such as `0/1DE2850`."""
+    """Returns the current end of the WAL, such as `0/1DE2850`.
+
+    Args:
+        connection: An administrator's connection.
+    """
     row = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
     assert row is not None
     return str(row[0])
@@ -116,20 +172,32 @@ _HISTORY = "kardinal_history"
 
 
 def position_and_time(connection: Connection) -> tuple[str, datetime]:
-    """The current end of the WAL and the clock."""
+    """Returns the current end of the WAL and the clock.
+
+    Args:
+        connection: An administrator's connection.
+    """
     row = connection.execute("SELECT pg_current_wal_insert_lsn()::text, clock_timestamp()").fetchone()
     assert row is not None
     return str(row[0]), row[1]
 
 
 def close_segment(connection: Connection) -> None:
-    """Write a commit and end the WAL segment: a recovery up to now needs something after its target."""
+    """Writes a commit and ends the WAL segment: a recovery up to now needs something after its target.
+
+    Args:
+        connection: An administrator's connection.
+    """
     connection.execute("SELECT pg_current_xact_id()")
     connection.execute("SELECT pg_switch_wal()")
 
 
 def reserve_wal(connection: Connection) -> str:
-    """Keep all WAL from the last checkpoint on, if not yet; returns the checkpoint's position."""
+    """Keeps all WAL from the last checkpoint on, if not yet; returns the checkpoint's position.
+
+    Args:
+        connection: An administrator's connection.
+    """
     row = connection.execute("SELECT redo_lsn::text FROM pg_control_checkpoint()").fetchone()
     assert row is not None
     if not _exists(connection, "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", _HISTORY):
@@ -138,12 +206,21 @@ def reserve_wal(connection: Connection) -> str:
 
 
 def keep_wal(connection: Connection, start: str) -> None:
-    """Let go of kept WAL before a position."""
+    """Lets go of kept WAL before a position.
+
+    Args:
+        connection: An administrator's connection.
+        start: The position.
+    """
     connection.execute("SELECT pg_replication_slot_advance(%s, %s)", (_HISTORY, start))
 
 
 def release_wal(connection: Connection) -> None:
-    """Keep no WAL any more."""
+    """Keeps no WAL any more.
+
+    Args:
+        connection: An administrator's connection.
+    """
     connection.execute(
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
         (_HISTORY,),
@@ -151,7 +228,11 @@ def release_wal(connection: Connection) -> None:
 
 
 def logical_size(connection: Connection) -> int:
-    """Bytes of all databases."""
+    """Returns the bytes of all databases.
+
+    Args:
+        connection: An administrator's connection.
+    """
     row = connection.execute("SELECT sum(pg_database_size(oid)) FROM pg_database").fetchone()
     assert row is not None
     return int(row[0])

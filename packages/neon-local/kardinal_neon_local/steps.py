@@ -17,7 +17,12 @@ from kardinal_neon_local.service import Service
 
 
 async def match_records(service: Service, branch: Branch) -> None:
-    """Bring roles and databases together with data of the past: the roles of today, the databases of then."""
+    """Brings roles and databases together with data of the past: the roles of today, the databases of then.
+
+    Args:
+        service: The service.
+        branch: The branch.
+    """
     for role in service.store.roles(branch.id):
         await service.apply_role(branch, role)
     present = await service.instances.execute(branch, sql.databases)
@@ -26,7 +31,11 @@ async def match_records(service: Service, branch: Branch) -> None:
 
 
 def register(service: Service) -> None:
-    """Make the steps known to the service's operations."""
+    """Makes the steps known to the service's operations.
+
+    Args:
+        service: The service.
+    """
     handle = service.operations.handle
 
     def branch_of(operation: Operation) -> Branch:

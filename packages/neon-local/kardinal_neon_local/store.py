@@ -67,19 +67,34 @@ class Store:
                 self._records[kind.kind][record.key] = record
 
     def meta(self, name: str, default: str) -> str:
-        """A setting of the store itself, written with `default` when it is asked for the first time."""
+        """Returns a setting of the store itself, written when it is asked for the first time.
+
+        Args:
+            name: Its name.
+            default: Its first value.
+        """
         self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, default))
         value: str = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0]
         return value
 
     def next_number(self, name: str, first: int) -> int:
-        """The next value of a counter that never goes back, starting with `first`."""
+        """Returns the next value of a counter that never goes back.
+
+        Args:
+            name: Its name.
+            first: Where it starts.
+        """
         value = int(self.meta(name, str(first)))
         self._db.execute("UPDATE meta SET value = ? WHERE name = ?", (str(value + 1), name))
         return value
 
     def change(self, *save: Record, remove: tuple[Record, ...] = ()) -> None:
-        """Remove and then save records in one transaction."""
+        """Removes and then saves records in one transaction.
+
+        Args:
+            save: Records that are new or have changed.
+            remove: Records that go.
+        """
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for record in remove:
@@ -100,44 +115,78 @@ class Store:
             self._records[record.kind][record.key] = record
 
     def get(self, kind: type[R], key: str) -> R | None:
-        """The record with this key, or None."""
+        """Returns the record with this key, or None.
+
+        Args:
+            kind: Its kind.
+            key: Its key.
+        """
         record = self._records[kind.kind].get(key)
         return record if isinstance(record, kind) else None
 
     def every(self, kind: type[R]) -> Iterator[R]:
-        """All records of a kind in the order of their creation; safe against changes on the way."""
+        """Gives all records of a kind in the order of their creation; safe against changes on the way.
+
+        Args:
+            kind: The kind.
+        """
         for record in list(self._records[kind.kind].values()):
             if isinstance(record, kind):
                 yield record
 
     def branches(self, project_id: str, *, deleted: bool = False) -> list[Branch]:
-        """The branches of a project; with `deleted` also those that can still be recovered."""
+        """Lists the branches of a project.
+
+        Args:
+            project_id: Id of the project.
+            deleted: Whether those that can still be recovered are among them.
+        """
         return [
             b for b in self.every(Branch) if b.project_id == project_id and (deleted or b.deleted_at is None)
         ]
 
     def endpoints(self, branch_id: str) -> list[Endpoint]:
-        """The endpoints of a branch."""
+        """Lists the endpoints of a branch.
+
+        Args:
+            branch_id: Id of the branch.
+        """
         return [e for e in self.every(Endpoint) if e.branch_id == branch_id]
 
     def roles(self, branch_id: str) -> list[Role]:
-        """The roles of a branch."""
+        """Lists the roles of a branch.
+
+        Args:
+            branch_id: Id of the branch.
+        """
         return [r for r in self.every(Role) if r.branch_id == branch_id]
 
     def databases(self, branch_id: str) -> list[Database]:
-        """The databases of a branch."""
+        """Lists the databases of a branch.
+
+        Args:
+            branch_id: Id of the branch.
+        """
         return [d for d in self.every(Database) if d.branch_id == branch_id]
 
     def operations(self, project_id: str) -> list[Operation]:
-        """The operations of a project, oldest first."""
+        """Lists the operations of a project, oldest first.
+
+        Args:
+            project_id: Id of the project.
+        """
         return [o for o in self.every(Operation) if o.project_id == project_id]
 
     def forget_old_operations(self, project_id: str) -> None:
-        """Keep the list of finished operations bounded."""
+        """Keeps the list of finished operations bounded.
+
+        Args:
+            project_id: Id of the project.
+        """
         done = [o for o in self.operations(project_id) if not o.pending]
         if len(done) > _KEPT_OPERATIONS:
             self.change(remove=tuple(done[: len(done) - _KEPT_OPERATIONS // 2]))
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._db.close()

@@ -33,7 +33,7 @@ class Tls:
 
 
 def load_tls(directory: Path) -> Tls:
-    """The certificate in a directory; made when there is none.
+    """Returns the certificate in a directory; made when there is none.
 
     Args:
         directory: Where the key and the certificate are, in one file with mode 0600.

@@ -24,7 +24,7 @@ _UNMETERED = {
 
 
 def _plain(**fields: Any) -> Json:
-    """Leave out what is None: Neon's answers omit absent fields. Moments become text."""
+    """Leaves out what is None: Neon's answers omit absent fields. Moments become text."""
     return {
         name: rfc3339(value) if isinstance(value, datetime) else value
         for name, value in fields.items()
@@ -33,7 +33,14 @@ def _plain(**fields: Any) -> Json:
 
 
 def project(record: Project, programs: Programs, settings: Settings, *, listed: bool = False) -> Json:
-    """A project; with `listed` as an item of the list, which has other counters."""
+    """Shows a project.
+
+    Args:
+        record: The record.
+        programs: The service's PostgreSQL.
+        settings: The service's settings.
+        listed: As an item of the list, which has other counters.
+    """
     unmetered: Json = {"active_time": 0, "cpu_used_sec": 0}
     if not listed:
         unmetered = {
@@ -65,7 +72,11 @@ def project(record: Project, programs: Programs, settings: Settings, *, listed: 
 
 
 def branch(record: Branch) -> Json:
-    """A branch."""
+    """Shows a branch.
+
+    Args:
+        record: The record.
+    """
     recovery = None
     if record.deleted_at is not None and record.recoverable_until is not None:
         recovery = _plain(
@@ -100,7 +111,11 @@ def branch(record: Branch) -> Json:
 
 
 def annotation(record: Branch) -> Json:
-    """The caller's key-value pairs of a branch."""
+    """Shows the caller's key-value pairs of a branch.
+
+    Args:
+        record: The branch.
+    """
     return {
         "object": {"type": "console/branch", "id": record.id},
         "value": record.annotation,
@@ -110,7 +125,12 @@ def annotation(record: Branch) -> Json:
 
 
 def endpoint(record: Endpoint, settings: Settings) -> Json:
-    """An endpoint. `port` is not in Neon's contract: there, every endpoint has 5432 of its own host."""
+    """Shows an endpoint. `port` is not in Neon's contract: there, every endpoint has 5432 of its own host.
+
+    Args:
+        record: The record.
+        settings: The service's settings.
+    """
     host = record.address or settings.advertised_host
     return _plain(
         host=host,
@@ -143,7 +163,11 @@ def endpoint(record: Endpoint, settings: Settings) -> Json:
 
 
 def operation(record: Operation) -> Json:
-    """An operation."""
+    """Shows an operation.
+
+    Args:
+        record: The record.
+    """
     return {
         **_plain(
             id=record.id,
@@ -162,7 +186,12 @@ def operation(record: Operation) -> Json:
 
 
 def role(record: Role, *, with_password: bool = False) -> Json:
-    """A role; only its creation and a reset of its password show the password."""
+    """Shows a role.
+
+    Args:
+        record: The record.
+        with_password: Only its creation and a reset of its password show the password.
+    """
     return _plain(
         branch_id=record.branch_id,
         name=record.name,
@@ -175,12 +204,21 @@ def role(record: Role, *, with_password: bool = False) -> Json:
 
 
 def masking_rules(record: Masking) -> Json:
-    """The rules of an anonymized branch."""
+    """Shows the rules of an anonymized branch.
+
+    Args:
+        record: Its masking.
+    """
     return {"masking_rules": [rule.model_dump(exclude_none=True) for rule in record.rules]}
 
 
 def masking_status(record: Masking, project_id: str) -> Json:
-    """How far the masking of a branch is."""
+    """Shows how far the masking of a branch is.
+
+    Args:
+        record: Its masking.
+        project_id: Id of the project.
+    """
     run = None
     if record.started_at is not None:
         run = _plain(
@@ -202,7 +240,11 @@ def masking_status(record: Masking, project_id: str) -> Json:
 
 
 def database(record: Database) -> Json:
-    """A database."""
+    """Shows a database.
+
+    Args:
+        record: The record.
+    """
     return _plain(
         id=record.id,
         branch_id=record.branch_id,
@@ -214,7 +256,15 @@ def database(record: Database) -> Json:
 
 
 def uri(settings: Settings, record: Endpoint, role_name: str, password: str, database_name: str) -> str:
-    """A connection URI. There is no pooler: a pooled one is the same."""
+    """Makes a connection URI. There is no pooler: a pooled one is the same.
+
+    Args:
+        settings: The service's settings.
+        record: The endpoint.
+        role_name: Role to connect as.
+        password: Its password.
+        database_name: Database to connect to.
+    """
     host = record.address or settings.advertised_host
     address = f"[{host}]" if ":" in host else host
     user = f"{quote(role_name, safe='')}:{quote(password, safe='')}"
@@ -223,7 +273,14 @@ def uri(settings: Settings, record: Endpoint, role_name: str, password: str, dat
 
 
 def connection(settings: Settings, record: Endpoint, owner: Role, name: str) -> Json:
-    """An item of `connection_uris`."""
+    """Shows an item of `connection_uris`.
+
+    Args:
+        settings: The service's settings.
+        record: The endpoint.
+        owner: Role to connect as.
+        name: Database to connect to.
+    """
     password = owner.password or ""
     return {
         "connection_uri": uri(settings, record, owner.name, password, name),

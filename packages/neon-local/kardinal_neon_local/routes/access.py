@@ -51,21 +51,35 @@ class _Kind(Generic[T]):
         return f"{_BRANCH}/{self.name}s/{{name}}"
 
     def branch(self, request: Request) -> Branch:
-        """The branch of a call."""
+        """Returns the branch of a call.
+
+        Args:
+            request: The call.
+        """
         return self.service.branch(request.path_params["project"], request.path_params["branch"])
 
     def found(self, request: Request) -> tuple[Branch, T]:
-        """The branch of a call, and the one that is meant."""
+        """Returns the branch of a call, and the one that is meant.
+
+        Args:
+            request: The call.
+        """
         branch = self.branch(request)
         return branch, self.find(branch, request.path_params["name"])
 
     def changed(self, made: T, operations: list[Operation], status: int = 200) -> Response:
-        """The answer to a write."""
+        """Answers a write.
+
+        Args:
+            made: What was made or changed.
+            operations: Its operations.
+            status: HTTP status.
+        """
         listed = [views.operation(operation) for operation in operations]
         return common.answer({self.name: self.show_made(made), "operations": listed}, status)
 
     def routes(self) -> list[Route]:
-        """List, create, get and delete."""
+        """Lists the routes: list, create, get and delete."""
 
         async def index(request: Request) -> Response:
             every = self.every(self.branch(request).id)
@@ -96,7 +110,11 @@ class _Kind(Generic[T]):
 
 
 def routes(service: Service) -> list[Route]:
-    """The routes of roles and databases."""
+    """Lists the routes of roles and databases.
+
+    Args:
+        service: The service.
+    """
 
     def create_role(branch: Branch, body: bytes) -> tuple[Role, list[Operation]]:
         return work.create_role(service, branch, parse(RoleCreate, body).role)
@@ -105,13 +123,25 @@ def routes(service: Service) -> list[Route]:
         return work.create_database(service, branch, parse(DatabaseCreate, body).database)
 
     roles = _Kind[Role](
-        service, "role", service.store.roles, service.role, create_role, work.delete_role, views.role,
+        service,
+        "role",
+        service.store.roles,
+        service.role,
+        create_role,
+        work.delete_role,
+        views.role,
         lambda role: views.role(role, with_password=True),
-    )  # fmt: skip
+    )
     databases = _Kind[Database](
-        service, "database", service.store.databases, service.database, create_database, work.delete_database,
-        views.database, views.database,
-    )  # fmt: skip
+        service,
+        "database",
+        service.store.databases,
+        service.database,
+        create_database,
+        work.delete_database,
+        views.database,
+        views.database,
+    )
 
     async def reveal_password(request: Request) -> Response:
         _, role = roles.found(request)

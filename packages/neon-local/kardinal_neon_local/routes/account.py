@@ -13,7 +13,11 @@ _REGION = {"region_id": "local", "name": "This machine", "default": True, "geo_l
 
 
 def routes(service: Service) -> list[Route]:
-    """The routes of the account, which is always the same."""
+    """Lists the routes of the account, which is always the same.
+
+    Args:
+        service: The service.
+    """
 
     async def me(_request: Request) -> Response:
         return common.answer(

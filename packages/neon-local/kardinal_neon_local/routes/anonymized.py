@@ -16,7 +16,11 @@ from kardinal_neon_local.service import Service
 
 
 def routes(service: Service) -> list[Route]:
-    """The routes of anonymized branches."""
+    """Lists the routes of anonymized branches.
+
+    Args:
+        service: The service.
+    """
 
     def found(request: Request) -> Branch:
         return service.branch(request.path_params["project"], request.path_params["branch"])

@@ -27,7 +27,12 @@ def _moment(request: Request, prefix: str = "") -> Moment | None:
 
 
 def created(service: Service, made: work.Created) -> Response:
-    """The answer to the creation of a branch."""
+    """Answers the creation of a branch.
+
+    Args:
+        service: The service.
+        made: What was made.
+    """
     body: common.Json = {
         "branch": views.branch(made.branch),
         "endpoints": [views.endpoint(e, service.settings) for e in made.endpoints],
@@ -43,7 +48,11 @@ def created(service: Service, made: work.Created) -> Response:
 
 
 def routes(service: Service) -> list[Route]:
-    """The routes of branches."""
+    """Lists the routes of branches.
+
+    Args:
+        service: The service.
+    """
 
     def found(request: Request, *, deleted: bool = False) -> Branch:
         return service.branch(request.path_params["project"], request.path_params["branch"], deleted=deleted)

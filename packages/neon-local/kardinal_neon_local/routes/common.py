@@ -18,22 +18,40 @@ Json = dict[str, Any]
 
 
 def answer(body: Json, status: int = 200) -> JSONResponse:
-    """A JSON answer."""
+    """Makes a JSON answer.
+
+    Args:
+        body: The object.
+        status: HTTP status.
+    """
     return JSONResponse(body, status)
 
 
 def nothing() -> Response:
-    """204: what was to be deleted is not there."""
+    """Makes a 204: what was to be deleted is not there."""
     return Response(status_code=204)
 
 
 def text(request: Request, name: str) -> str | None:
-    """A query parameter; an empty one counts as absent."""
+    """Reads a query parameter; an empty one counts as absent.
+
+    Args:
+        request: The call.
+        name: Its name.
+    """
     return request.query_params.get(name) or None
 
 
 def required(request: Request, name: str) -> str:
-    """A query parameter that must be given."""
+    """Reads a query parameter that must be given.
+
+    Args:
+        request: The call.
+        name: Its name.
+
+    Raises:
+        ApiError: 400 if it is not.
+    """
     value = text(request, name)
     if value is None:
         raise ApiError(400, f"query parameter {name} is required")
@@ -41,7 +59,15 @@ def required(request: Request, name: str) -> str:
 
 
 def flag(request: Request, name: str) -> bool:
-    """A boolean query parameter, false when absent."""
+    """Reads a boolean query parameter, false when absent.
+
+    Args:
+        request: The call.
+        name: Its name.
+
+    Raises:
+        ApiError: 400 if it is neither.
+    """
     value = request.query_params.get(name, "false").lower()
     if value not in ("true", "false"):
         raise ApiError(400, f"query parameter {name} must be true or false: {value}")
@@ -49,7 +75,16 @@ def flag(request: Request, name: str) -> bool:
 
 
 def limit(request: Request, default: int, largest: int) -> int:
-    """The query parameter `limit`."""
+    """Reads the query parameter `limit`.
+
+    Args:
+        request: The call.
+        default: When it is absent.
+        largest: What is taken at most.
+
+    Raises:
+        ApiError: 400 if it is out of bounds.
+    """
     value = text(request, "limit")
     if value is None:
         return default
@@ -59,7 +94,17 @@ def limit(request: Request, default: int, largest: int) -> int:
 
 
 def choice(request: Request, name: str, allowed: Sequence[str], default: str) -> str:
-    """A query parameter with few values; upper case is taken too."""
+    """Reads a query parameter with few values; upper case is taken too.
+
+    Args:
+        request: The call.
+        name: Its name.
+        allowed: Its values.
+        default: When it is absent.
+
+    Raises:
+        ApiError: 400 if it is another one.
+    """
     value = (text(request, name) or default).lower()
     if value not in allowed:
         raise ApiError(400, f"query parameter {name} must be one of {', '.join(allowed)}: {value}")
@@ -67,12 +112,23 @@ def choice(request: Request, name: str, allowed: Sequence[str], default: str) ->
 
 
 def encode_cursor(**position: str) -> str:
-    """An opaque cursor."""
+    """Makes an opaque cursor.
+
+    Args:
+        position: Where the page before ends.
+    """
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
 
 
 def decode_cursor(value: str) -> dict[str, str]:
-    """What :func:`encode_cursor` was given."""
+    """Reads what `encode_cursor` made.
+
+    Args:
+        value: The cursor.
+
+    Raises:
+        ApiError: 400 if it is none.
+    """
     try:
         decoded = json.loads(base64.urlsafe_b64decode(value.encode()))
     except (binascii.Error, ValueError):
@@ -90,7 +146,7 @@ def page(
     *,
     descending: bool,
 ) -> tuple[list[T], str | None]:
-    """One page of a list.
+    """Returns one page of a list.
 
     Args:
         items: All of them, in any order.

@@ -18,7 +18,11 @@ from kardinal_neon_local.service import Service
 
 
 def routes(service: Service) -> list[Route]:
-    """The routes of endpoints."""
+    """Lists the routes of endpoints.
+
+    Args:
+        service: The service.
+    """
 
     def found(request: Request) -> Endpoint:
         return service.endpoint(request.path_params["project"], request.path_params["endpoint"])

@@ -17,7 +17,11 @@ from kardinal_neon_local.service import Service
 
 
 def routes(service: Service) -> list[Route]:
-    """The routes of projects."""
+    """Lists the routes of projects.
+
+    Args:
+        service: The service.
+    """
 
     def found(request: Request) -> Project:
         return service.project(request.path_params["project"])
@@ -26,9 +30,12 @@ def routes(service: Service) -> list[Route]:
         search = common.text(request, "search") or ""
         projects = [p for p in service.store.every(Project) if search in p.name or search in p.id]
         chosen, following = common.page(
-            projects, lambda p: (rfc3339_micro(p.created_at), p.id), common.text(request, "cursor"),
-            common.limit(request, 10, 400), descending=True,
-        )  # fmt: skip
+            projects,
+            lambda p: (rfc3339_micro(p.created_at), p.id),
+            common.text(request, "cursor"),
+            common.limit(request, 10, 400),
+            descending=True,
+        )
         body: common.Json = {
             "projects": [views.project(p, service.programs, service.settings, listed=True) for p in chosen],
             "applications": {},
