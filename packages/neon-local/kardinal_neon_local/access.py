@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kardinal_neon_local import sql
-from kardinal_neon_local.errors import ApiError, LocalNeonError, conflict
+from kardinal_neon_local.errors import ApiError, conflict
 from kardinal_neon_local.identifiers import new_password, now
 from kardinal_neon_local.operations import Step
 from kardinal_neon_local.postmaster import ADMIN, SUPERUSER_GROUP
@@ -164,14 +164,8 @@ def register(service: Service) -> None:
     """
     execute = service.instances.execute
 
-    def branch_of(operation: Operation) -> Branch:
-        branch = service.store.get(Branch, operation.branch_id or "")
-        if branch is None:
-            raise LocalNeonError(f"branch {operation.branch_id} does not exist")
-        return branch
-
     async def put_role(operation: Operation) -> None:
-        branch = branch_of(operation)
+        branch = service.branch_of(operation)
         role = service.role(branch, operation.arguments["role"])
         await service.apply_role(branch, role)
         if "cut" in operation.arguments:
@@ -183,13 +177,13 @@ def register(service: Service) -> None:
             service.store.change(remove=(role,))
 
     async def drop_role(operation: Operation) -> None:
-        branch, name = branch_of(operation), operation.arguments["role"]
+        branch, name = service.branch_of(operation), operation.arguments["role"]
         for database in [*await execute(branch, sql.databases)]:
             await execute(branch, lambda connection: sql.give_up_objects(connection, name), database)
         await execute(branch, lambda connection: sql.drop_role(connection, name))
 
     async def put_database(operation: Operation) -> None:
-        branch, arguments = branch_of(operation), operation.arguments
+        branch, arguments = service.branch_of(operation), operation.arguments
         database = service.database(branch, arguments["database"])
         if "old" in arguments:
             await execute(branch, lambda c: sql.rename_database(c, arguments["old"], database.name))
@@ -202,7 +196,7 @@ def register(service: Service) -> None:
 
     async def drop_database(operation: Operation) -> None:
         name = operation.arguments["database"]
-        await execute(branch_of(operation), lambda connection: sql.drop_database(connection, name))
+        await execute(service.branch_of(operation), lambda connection: sql.drop_database(connection, name))
 
     handle = service.operations.handle
     handle("put_role", put_role, undo_role)

@@ -23,7 +23,7 @@ from kardinal_neon_local.instances import Instances
 from kardinal_neon_local.operations import Operations, Step
 from kardinal_neon_local.postmaster import Places
 from kardinal_neon_local.programs import find_account, find_programs, reachable_programs, require_reachable
-from kardinal_neon_local.records import Base, Branch, Database, Endpoint, Masking, Project, Role
+from kardinal_neon_local.records import Base, Branch, Database, Endpoint, Masking, Operation, Project, Role
 from kardinal_neon_local.settings import Settings
 from kardinal_neon_local.store import Store
 from kardinal_neon_local.tls import load_tls
@@ -127,6 +127,20 @@ class Service:
         found = self.store.get(Branch, branch_id)
         if found is None or found.project_id != project_id or (found.deleted_at is not None and not deleted):
             raise not_found("branch", branch_id)
+        return found
+
+    def branch_of(self, operation: Operation) -> Branch:
+        """Finds the branch that an operation is for.
+
+        Args:
+            operation: The operation.
+
+        Raises:
+            LocalNeonError: If it is gone.
+        """
+        found = self.store.get(Branch, operation.branch_id or "")
+        if found is None:
+            raise LocalNeonError(f"branch {operation.branch_id} does not exist")
         return found
 
     def default_branch(self, project_id: str) -> Branch:

@@ -38,12 +38,6 @@ def register(service: Service) -> None:
     """
     handle = service.operations.handle
 
-    def branch_of(operation: Operation) -> Branch:
-        branch = service.store.get(Branch, operation.branch_id or "")
-        if branch is None:
-            raise LocalNeonError(f"branch {operation.branch_id} does not exist")
-        return branch
-
     def endpoint_of(operation: Operation) -> Endpoint:
         endpoint = service.store.get(Endpoint, operation.endpoint_id or "")
         if endpoint is None:
@@ -57,7 +51,7 @@ def register(service: Service) -> None:
         service.store.change(branch)
 
     async def init_branch(operation: Operation) -> None:
-        branch = branch_of(operation)
+        branch = service.branch_of(operation)
         await service.instances.initialise(branch)
         await service.instances.execute(branch, sql.prepare_cluster)
         await apply_roles(branch)
@@ -72,7 +66,7 @@ def register(service: Service) -> None:
             await service.apply_role(branch, role)
 
     async def clone_branch(operation: Operation) -> None:
-        branch = branch_of(operation)
+        branch = service.branch_of(operation)
         source = service.branch(operation.project_id, operation.arguments["source"])
         at = Moment.load(operation.arguments)
         lsn = await clone_at(service, source, branch, at)
@@ -83,7 +77,7 @@ def register(service: Service) -> None:
         ready(branch)
 
     async def copy_schema(operation: Operation) -> None:
-        branch = branch_of(operation)
+        branch = service.branch_of(operation)
         source = service.branch(operation.project_id, operation.arguments["source"])
         # psql cannot take up a half-loaded schema, so a repetition starts from nothing.
         await service.instances.remove(branch.directory)
@@ -93,17 +87,17 @@ def register(service: Service) -> None:
         ready(branch)
 
     async def set_passwords(operation: Operation) -> None:
-        branch = branch_of(operation)
+        branch = service.branch_of(operation)
         await apply_roles(branch)
 
     async def start_compute(operation: Operation) -> None:
-        branch, endpoint = branch_of(operation), endpoint_of(operation)
+        branch, endpoint = service.branch_of(operation), endpoint_of(operation)
         async with service.instances.using(branch):
             service.mark_active(endpoint)
             await service.open_endpoint(endpoint)
 
     async def suspend_compute(operation: Operation) -> None:
-        branch, endpoint = branch_of(operation), endpoint_of(operation)
+        branch, endpoint = service.branch_of(operation), endpoint_of(operation)
         await service.gateway.cut(endpoint.id)
         await service.instances.stop(branch)
         service.mark_idle(endpoint)
@@ -117,7 +111,7 @@ def register(service: Service) -> None:
 
     async def delete_endpoint(operation: Operation) -> None:
         await service.gateway.close(operation.endpoint_id or "")
-        await service.instances.stop(branch_of(operation))
+        await service.instances.stop(service.branch_of(operation))
         endpoint = service.store.get(Endpoint, operation.endpoint_id or "")
         if endpoint is not None:
             service.store.change(remove=(endpoint,))
