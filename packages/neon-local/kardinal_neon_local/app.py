@@ -10,6 +10,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,6 +31,15 @@ from kardinal_neon_local.service import Service
 log = logging.getLogger("kardinal_neon_local")
 
 _LONGEST_REQUEST_ID = 200
+
+
+def _path(request: Request) -> str:
+    """The path that was asked for, quoted: it goes into log lines and messages.
+
+    Not `request.url.path`: a URL begins with the Host header, and behind `Host: a?` Starlette before 1.0.1
+    takes the path for a query.
+    """
+    return quote(request.scope["path"])
 
 
 def _error(request_id: str, status: int, message: str, code: str = "") -> JSONResponse:
@@ -62,6 +72,7 @@ class Frame:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        path = _path(request)
         request_id = request.headers.get("x-request-id", "")[:_LONGEST_REQUEST_ID] or str(uuid.uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.monotonic()
@@ -78,7 +89,7 @@ class Frame:
             await send(message)
 
         try:
-            if request.url.path.startswith("/api/") and not self._may(request):
+            if path.startswith("/api/") and not self._may(request):
                 refusal = _error(
                     request_id, 401, "authentication failed: no valid API key in the Authorization header"
                 )
@@ -86,11 +97,9 @@ class Frame:
             else:
                 await self._app(scope, receive, reply)
         finally:
-            if request.url.path != "/healthz":
+            if path != "/healthz":
                 duration = (time.monotonic() - started) * 1000
-                log.info(
-                    "%s %s %d %.0f ms %s", request.method, request.url.path, status, duration, request_id
-                )
+                log.info("%s %s %d %.0f ms %s", request.method, path, status, duration, request_id)
 
     def _may(self, request: Request) -> bool:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -105,7 +114,7 @@ async def _on_api_error(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     """Paths and methods that are part of Neon's API, or of none, but not of this service."""
     assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path} is not supported by the local service"
+    message = f"{request.method} {_path(request)} is not supported by the local service"
     return _error(request.state.request_id, error.status_code, message, "NOT_SUPPORTED")
 
 
