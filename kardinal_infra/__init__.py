@@ -5,6 +5,7 @@ branches of production's databases. `pulumi up` makes it, `pulumi destroy` leave
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,4 +60,6 @@ def __getattr__(name: str) -> Any:
             return getattr(import_module(f"kardinal_infra.{module}"), name)
     if name == "errors":
         return import_module("kardinal_infra.errors")
+    if name == "__version__":
+        return version("kardinal-infra")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
