@@ -15,6 +15,9 @@ CITING = ("kardinal_infra", "packages", "lab", "lab_plugins", "stacks", "tests",
 POINTER = re.compile(r"(?<![\w./-])(docs/[\w/-]+\.md)(?:#([\w-]+))?")
 FACTS = sorted((ROOT / "docs" / "facts").glob("*.md"))
 SHOWN_BY = re.compile(r"^Shown by: .", re.MULTILINE)
+NAMED = re.compile(
+    r"`((?:kardinal_infra|packages|tests|docs|lab|lab_plugins|examples|stacks|benchmarks|\.github)/[\w./<>-]*)`"
+)
 PROOF = re.compile(r"`((?:tests|benchmarks)/[\w/.-]+)`")
 
 
@@ -72,7 +75,26 @@ def test_every_fact_says_what_shows_it(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_no_picture_and_no_snippet_is_left_without_its_end() -> None:
+def test_every_file_that_the_pages_for_contributors_name_is_there() -> None:
+    pages = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")]
+    names = {
+        (page.name, name)
+        for page in pages
+        for name in NAMED.findall(page.read_text())
+        if "<" not in name and not (ROOT / name).exists()
+    }
+    assert sorted(names) == []
+
+
+def test_every_ring_is_in_the_table() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rings = {path.parent.relative_to(ROOT).parts[1] for path in (ROOT / "tests").rglob("test_*.py")}
+
+    assert sorted(ring for ring in rings if f"`tests/{ring}/`" not in page) == []
+
+
+def test_every_block_ends_and_pictures_are_pictures() -> None:
     for path in files():
         assert path.read_text().count("\n```") % 2 == 0, path
-    assert len(fences("mermaid")) >= 2
+    assert {snippet.file for snippet in fences("mermaid")} == {"docs/architecture.md", "docs/concepts.md"}
+    assert [str(one) for one in fences("mermaid") if not one.text.startswith("flowchart ")] == []

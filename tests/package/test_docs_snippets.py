@@ -49,7 +49,11 @@ REQUIRED = {
     for key, model in MODELS.items()
 }
 OURS = {"kardinal_infra", "kardinal_neon_local", "lab", "tests"}
-TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = {
+    target
+    for line in re.findall(r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in line.split()
+} | {".venv/ready"}
 COMMANDS = {"kardinal": typer.main.get_command(kardinal), "python -m lab": typer.main.get_command(lab)}
 
 
