@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cache
+from itertools import count, pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -67,18 +68,24 @@ def links(path: Path) -> list[str]:
     return [str(token.attrs["href"]) for token, _ in _tokens(path) if token.type == "link_open"]
 
 
+@cache
 def anchors(path: Path) -> set[str]:
     """Names that a link can go to within a file, made from its headings as GitHub makes them."""
-    tokens = READER.parse(path.read_text())
+    tokens = _parsed(path)
     found: set[str] = set()
     for heading, content in pairwise(tokens):
         if heading.type != "heading_open":
             continue
         text = "".join(child.content for child in content.children or ())
-        slug = re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
-        further = (f"{slug}-{number}" for number in range(1, 100))
-        found.add(slug if slug not in found else next(name for name in further if name not in found))
+        name = slug(text)
+        further = (f"{name}-{number}" for number in count(1))
+        found.add(name if name not in found else next(other for other in further if other not in found))
     return found
+
+
+def slug(heading: str) -> str:
+    """Makes the anchor of a heading as GitHub does."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def _name(path: Path) -> str:
@@ -92,10 +99,15 @@ def _snippets(path: Path) -> Iterator[Snippet]:
             yield Snippet(_name(path), line, language, token.content)
 
 
+@cache
+def _parsed(path: Path) -> list[Token]:
+    return READER.parse(path.read_text())
+
+
 def _tokens(path: Path) -> Iterator[tuple[Token, int]]:
     """Every token with the line of the block that it is in."""
     line = 1
-    for token in READER.parse(path.read_text()):
+    for token in _parsed(path):
         line = token.map[0] + 1 if token.map else line
         yield token, line
         for child in token.children or ():

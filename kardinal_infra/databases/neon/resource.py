@@ -214,7 +214,8 @@ class NeonBranch(pulumi.dynamic.Resource, module="neon", name="Branch"):
 
 
 def _with_secrets(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    # Without these the engine would write the provider's answers into the state in clear.
+    # Without these the engine would write the provider's answers into the state in clear
+    # (docs/facts/pulumi.md#outputs-are-not-secret-by-themselves).
     secrets = pulumi.ResourceOptions(additional_secret_outputs=list(SECRET_OUTPUTS))
     return pulumi.ResourceOptions.merge(opts, secrets)
 
