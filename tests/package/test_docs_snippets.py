@@ -54,7 +54,10 @@ TARGETS = {
     for line in re.findall(r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for target in line.split()
 } | {".venv/ready"}
-COMMANDS = {"kardinal": typer.main.get_command(kardinal), "python -m lab": typer.main.get_command(lab)}
+COMMANDS: dict[str, Any] = {
+    "kardinal": typer.main.get_command(kardinal),
+    "python -m lab": typer.main.get_command(lab),
+}
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hatchling.builders.sdist import SdistBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -16,11 +17,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.fixture(scope="module")
-def release() -> dict[str, Any]:
+def release() -> dict[Any, Any]:
     return dict(yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text()))
 
 
-def test_only_a_tag_releases_and_only_the_publishing_job_may_sign(release: dict[str, Any]) -> None:
+def test_only_a_tag_releases_and_only_the_publishing_job_may_sign(release: dict[Any, Any]) -> None:
     # YAML 1.1 reads the key `on` as true.
     assert release[True] == {"push": {"tags": ["v*"]}}
     assert {name: job["permissions"] for name, job in release["jobs"].items()} == {
@@ -30,7 +31,7 @@ def test_only_a_tag_releases_and_only_the_publishing_job_may_sign(release: dict[
     assert release["jobs"]["publish"]["needs"] == "build"
 
 
-def test_what_is_published_was_attested_before(release: dict[str, Any]) -> None:
+def test_what_is_published_was_attested_before(release: dict[Any, Any]) -> None:
     steps = release["jobs"]["publish"]["steps"]
     used = [step["uses"].partition("@")[0] for step in steps]
 
@@ -67,6 +68,18 @@ def test_the_distribution_names_its_pythons_and_where_it_lives() -> None:
     for page in ("docs/index.md", "CHANGELOG.md"):
         assert (ROOT / page).is_file()
         assert [url for url in PROJECT["urls"].values() if url.endswith(f"/main/{page}")] != []
+
+
+def test_the_sources_hold_the_package_and_what_it_is_built_from() -> None:
+    files = [file.relative_path for file in SdistBuilder(str(ROOT)).recurse_included_files()]
+
+    # What hatchling puts in by itself, such as `pyproject.toml`, is not among them.
+    assert {name for name in files if not name.startswith("kardinal_infra/")} == {
+        "CHANGELOG.md",
+        "LICENSE",
+        "README.md",
+    }
+    assert "kardinal_infra/py.typed" in files
 
 
 @pytest.mark.parametrize("name", ["bug.yml", "feature.yml"])
