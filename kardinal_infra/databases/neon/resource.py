@@ -214,8 +214,7 @@ class NeonBranch(pulumi.dynamic.Resource, module="neon", name="Branch"):
 
 
 def _with_secrets(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    # Without these the engine would write the provider's answers into the state in clear
-    # (docs/facts/pulumi.md#outputs-are-not-secret-by-themselves).
+    # Without these the engine would write the provider's answers into the state in clear.
     secrets = pulumi.ResourceOptions(additional_secret_outputs=list(SECRET_OUTPUTS))
     return pulumi.ResourceOptions.merge(opts, secrets)
 
