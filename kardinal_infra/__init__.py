@@ -2,6 +2,8 @@
 
 A flow forks only the services that change, routes its own requests to them and gives them copy-on-write
 branches of production's databases. `pulumi up` makes it, `pulumi destroy` leaves nothing.
+
+Public are the names in `__all__` and what docs/architecture.md#what-is-public lists; all else is internal.
 """
 
 from importlib import import_module
