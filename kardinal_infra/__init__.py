@@ -2,9 +2,12 @@
 
 A flow forks only the services that change, routes its own requests to them and gives them copy-on-write
 branches of production's databases. `pulumi up` makes it, `pulumi destroy` leaves nothing.
+
+Public are the names in `__all__` and what docs/architecture.md#what-is-public lists; all else is internal.
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,4 +62,6 @@ def __getattr__(name: str) -> Any:
             return getattr(import_module(f"kardinal_infra.{module}"), name)
     if name == "errors":
         return import_module("kardinal_infra.errors")
+    if name == "__version__":
+        return version("kardinal-infra")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -54,7 +54,8 @@ def one_line_errors(method: Callable[P, R]) -> Callable[P, R]:
 
     The dynamic-provider process shows every exception by `traceback.format_exc()`; with `sys.tracebacklimit`
     zero and no chain that is the exception's own line. The limit is process-wide, so it is set only when an
-    error is on its way out and the user did not ask for tracebacks.
+    error is on its way out and the user did not ask for tracebacks
+    (docs/facts/pulumi.md#errors-come-with-their-traceback).
 
     Args:
         method: Create, read, update, diff or delete of a `pulumi.dynamic.ResourceProvider`.

@@ -1,9 +1,9 @@
 """Ends the dynamic-provider process when its engine has died.
 
 The engine ends its plugins when it ends. When it is killed it cannot, and the SDK's dynamic-provider process
-then lives for ever (seen with SDK 3.272), going on with whatever it was doing. That is not only a leak: a
-create that goes on behind the back of the next `pulumi up` would reset the password that the latter has just
-recorded.
+then lives for ever (docs/facts/pulumi.md#a-provider-outlives-a-killed-engine), going on with whatever it was
+doing. That is not only a leak: a create that goes on behind the back of the next `pulumi up` would reset the
+password that the latter has just recorded.
 """
 
 import os

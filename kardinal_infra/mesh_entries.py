@@ -3,6 +3,8 @@
 The `http` list is one field to Kubernetes: neither server-side apply nor a merge patch can share it (a merge
 patch loses updates). So the object is read, changed and written back under its `resourceVersion`; whoever is
 second gets a conflict, reads again and repeats. Ten writers at once need at most five attempts.
+
+Fact: docs/facts/mesh.md#the-http-list-is-one-field.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -2,6 +2,8 @@
 
 The language host prints every exception with its traceback, except `pulumi.RunError`. The pure core cannot
 use that class, for it knows no Pulumi; so an error becomes one where it leaves the package.
+
+Fact: docs/facts/pulumi.md#runerror-alone-is-short.
 """
 
 import functools

@@ -4,6 +4,8 @@ A `StackReference` gives its values as `Output`s, which are too late for structu
 must be known before the first resource is declared, or a preview would lie. The engine's own
 `pulumi:pulumi:readStackOutputs` call (the one behind `StackReference`'s synchronous readers in other SDKs)
 answers immediately, in previews too.
+
+Fact: docs/facts/pulumi.md#outputs-are-too-late-for-structure.
 """
 
 from collections.abc import Mapping

@@ -46,7 +46,8 @@ patiently = retry(
     wait=wait_random(0.05, 0.5),
     reraise=True,
 )
-"""For what reads stacks: a state file that another engine is writing is seen empty or half for a moment."""
+"""For what reads stacks: a state file that another engine is writing is seen empty or half for a moment
+(docs/facts/pulumi.md#locks-are-for-one-stack)."""
 
 
 class Workspace(auto.LocalWorkspace):

@@ -5,6 +5,7 @@ import secrets
 import string
 import sys
 from enum import StrEnum
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,22 @@ flows = typer.Typer(help="Make, list and remove flows.", no_args_is_help=True)
 app.add_typer(flows, name="flow")
 app.command("reap")(reap)
 app.command("doctor")(doctor)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"kardinal {version('kardinal-infra')}")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    """Take the options that no command has."""
 
 
 class Isolation(StrEnum):

@@ -1,7 +1,8 @@
 """The Pulumi resource that waits until all parents of some routes have accepted them.
 
 The Kubernetes provider can wait for a condition too (`pulumi.com/waitFor`), but of one parent, for ten
-minutes, and without a word about the reason.
+minutes, and without a word about the reason
+(docs/facts/kubernetes-plugin.md#conditions-are-waited-for-by-annotation).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,7 @@
-"""The routes of a flow, in an order that loses no request."""
+"""The routes of a flow, in an order that loses no request.
+
+Facts: docs/facts/mesh.md#removal-needs-a-pause, docs/facts/mesh.md#a-dead-fork-answers-503.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict

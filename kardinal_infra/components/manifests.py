@@ -59,7 +59,8 @@ def owned(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Lets updates of an object win over whoever else changed its fields.
 
     A flow's objects are its own (the plan refuses a name that belongs to something else), so a value that
-    somebody set by hand, or that a killed `up` left under another field manager, is no conflict to stop at.
+    somebody set by hand, or that a killed `up` left under another field manager, is no conflict to stop at
+    (docs/facts/kubernetes-plugin.md#conflicts-need-force).
 
     Args:
         metadata: Metadata of an object of a flow or a baseline.
@@ -71,6 +72,8 @@ def content_name(prefix: str, content: Mapping[str, pulumi.Input[Any]]) -> pulum
     """Names an object after its content: what refers to it by name rolls when the content changes.
 
     Unlike a generated name it is the same on every try, so an object that a killed `up` left is found again.
+    A fixed one would be deleted before its replacement is there
+    (docs/facts/kubernetes-plugin.md#a-changed-secret-is-replaced).
 
     Args:
         prefix: Beginning of the name.

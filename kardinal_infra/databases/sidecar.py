@@ -5,15 +5,19 @@ For applications whose database host is hard-coded: a host alias makes the uncha
 password the application sends are ignored (`auth_type = any` with a forced user), so the parent's credential
 opens nothing but the branch.
 
-Settings that matter, each seen working on a mesh with native sidecars:
+Settings that matter, each seen working on a mesh with native sidecars
+(docs/facts/postgres.md#what-a-pooler-cannot-prove and the facts beside it):
 
-- `pool_mode = session`: transaction pooling leaks SET, temporary tables and advisory locks between clients.
-- `listen_addr` on the loopback: Istio does not capture it, and nothing outside the pod can use the pooler.
+- `pool_mode = session`: transaction pooling leaks SET, temporary tables and advisory locks between clients
+  (docs/facts/postgres.md#session-pooling-is-transparent).
+- `listen_addr` on the loopback: Istio does not capture it, and nothing outside the pod can use the pooler
+  (docs/facts/postgres.md#the-loopback-is-not-captured).
 - `restartPolicy: Always` on an init container (a native sidecar): migrations in later init containers reach
   it too.
 - The client side offers TLS with a self-signed certificate made at start, so that `sslmode=require` works. A
   client that verifies the server's name or binds its channel cannot be served; it fails closed.
-- `options` is not ignored: silently dropping it would lose a `search_path`.
+- `options` is not ignored: silently dropping it would lose a `search_path`
+  (docs/facts/postgres.md#options-are-not-dropped).
 - The database's name stands unquoted in the configuration: PgBouncer 1.18 takes no quotes there.
 """
 

@@ -2,6 +2,8 @@
 
 Its image is the one of the mesh's sidecars, which every node has or can pull. It is read by its log alone: no
 port is forwarded and nothing is executed in a pod.
+
+Facts: docs/facts/mesh.md#mirrored-requests-tell-who-called, docs/facts/mesh.md#expression-on-baggage.
 """
 
 from __future__ import annotations

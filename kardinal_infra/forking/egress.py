@@ -1,16 +1,18 @@
 """The egress lock: which connections the pods of a fork may open, and nothing else.
 
 A `Sidecar` with REGISTRY_ONLY and an explicit list of hosts closes everything else for what goes through the
-proxy. What each part does was seen on a mesh:
+proxy. What each part does was seen on a mesh (docs/facts/mesh.md#the-egress-lock):
 
-- `./*` instead of a list would leave a parent database that runs in the cluster open.
+- `./*` instead of a list would leave a parent database that runs in the cluster open
+  (docs/facts/mesh.md#a-list-of-hosts-not-the-whole-namespace).
 - A ServiceEntry of plain TCP without `addresses` takes over its port for every address. It therefore gets a
   port that nobody else uses: whoever connects to that port reaches the branch and nothing else, and the
-  database's own port stays closed.
+  database's own port stays closed (docs/facts/mesh.md#serviceentries-of-plain-tcp).
 - Init containers run before a classic sidecar: the fork asks for a native one.
 
 It contains mistakes (a hard-coded host, an old Secret), not an image that wants to get out: UDP, and a
-process that runs as the proxy's own user, are not captured.
+process that runs as the proxy's own user, are not captured. A connection that is open when the lock comes
+lives on for a while (docs/facts/mesh.md#open-connections-outlive-a-lock).
 """
 
 from __future__ import annotations

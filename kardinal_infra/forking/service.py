@@ -9,14 +9,16 @@ from kardinal_infra.forking.spec import ForkSpec
 _PORT_FIELDS = ("name", "port", "targetPort", "protocol", "appProtocol")
 
 SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
-"""Leaves out the Kubernetes provider's 10 s settling wait for Services: routes and probe prove more."""
+"""Leaves out the Kubernetes provider's 10 s settling wait for Services: routes and probe prove more
+(docs/facts/kubernetes-plugin.md#a-service-waits-ten-seconds)."""
 
 
 def fork_service(spec: ForkSpec) -> dict[str, Any]:
     """Makes the Service of a fork.
 
     Always with a cluster IP, also for headless baselines: Istio sends tagged traffic for a headless fork to
-    the baseline. No annotation of the baseline is kept: they order load balancers and DNS names.
+    the baseline (docs/facts/mesh.md#a-fork-has-a-cluster-address). No annotation of the baseline is kept:
+    they order load balancers and DNS names.
 
     Args:
         spec: The fork; its `live_service` gives the ports.

@@ -14,10 +14,12 @@ from kardinal_infra.forking.volumes import choose_volumes, own_claims
 from kardinal_infra.live import pod_template
 
 MAX_GRACE_SECONDS = 10
-"""Longest wait after SIGTERM; a process that ignores it would cost 30 s on every destroy."""
+"""Longest wait after SIGTERM; a process that ignores it would cost 30 s on every destroy
+(docs/facts/kubernetes-plugin.md#deletion-waits-for-the-pods)."""
 
 MIN_READY_SECONDS = 5
-"""Without a readiness probe a crash-looping pod counts as ready; it must survive this long."""
+"""Without a readiness probe a crash-looping pod counts as ready; it must survive this long
+(docs/facts/kubernetes-plugin.md#a-crash-loop-passes-as-ready)."""
 
 NATIVE_SIDECAR = "sidecar.istio.io/nativeSidecar"
 """Annotation that starts the sidecar before the init containers."""

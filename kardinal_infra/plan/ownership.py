@@ -1,4 +1,7 @@
-"""Whether the names that a flow needs are free: its id, its objects, its hosts."""
+"""Whether the names that a flow needs are free: its id, its objects, its hosts.
+
+Fact: docs/facts/kubernetes-plugin.md#a-create-is-a-plain-post.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The routes that the baseline stack owns, there before any flow."""
+"""The routes that the baseline stack owns, there before any flow.
+
+Fact: docs/facts/mesh.md#catch-all-first.
+"""
 
 from __future__ import annotations
 

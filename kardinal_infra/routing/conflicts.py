@@ -1,4 +1,8 @@
-"""Why a flow's requests cannot be told apart on a Service, or all others would lose their way."""
+"""Why a flow's requests cannot be told apart on a Service, or all others would lose their way.
+
+Facts: docs/facts/mesh.md#catch-all-first, docs/facts/mesh.md#a-port-in-every-parent-reference,
+docs/facts/mesh.md#http-and-grpc-routes-do-not-mix, docs/facts/mesh.md#routes-of-a-consumer.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 A mesh VirtualService on a Service's host decides alone as long as no HTTPRoute or GRPCRoute is attached to
 the Service, and not at all from the first one on; no status says so. So a Service has one dialect: `istio`
 where one VirtualService takes its requests, `gateway-api` everywhere else, and mixtures are refused.
+
+Facts: docs/facts/mesh.md#a-route-silences-the-virtualservice,
+docs/facts/mesh.md#virtualservices-of-one-mesh-host-do-not-merge.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A Gateway follows a route to a Service of another namespace only when a ReferenceGrant there allows it;
 sidecars do not ask for one. The user's grants may name the baseline's Services, so forks get grants of their
 own.
+
+Fact: docs/facts/mesh.md#backends-of-another-namespace.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Of two matches of equal rank that one request meets, the older object's wins, th
 within an object the first rule's. Objects of one flow are made within a second, a single one of them may be
 made again later, and Istio compares other names than the specification says. So matches that could tie stay
 in one object, in their order; matches of different objects never tie, and their order is of no account.
+
+Fact: docs/facts/mesh.md#the-older-route-wins-a-tie.
 """
 
 from __future__ import annotations

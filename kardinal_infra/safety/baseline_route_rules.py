@@ -1,4 +1,7 @@
-"""Rules about the routes that are on the host already, as a flow's requests would meet them."""
+"""Rules about the routes that are on the host already, as a flow's requests would meet them.
+
+Fact: docs/facts/mesh.md#expressions-come-last.
+"""
 
 from __future__ import annotations
 

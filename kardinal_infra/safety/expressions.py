@@ -2,7 +2,7 @@
 
 Envoy reads expressions as RE2 does. One that it cannot read passes the API server with a green status, and
 every proxy that gets it refuses its whole list of routes: running ones keep the old list, in which no new
-flow is, and new ones have none (seen on a mesh).
+flow is, and new ones have none (docs/facts/mesh.md#an-invalid-expression-stops-a-port).
 """
 
 from __future__ import annotations

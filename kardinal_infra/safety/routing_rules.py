@@ -1,6 +1,7 @@
 """Rules about the routes that a flow would add.
 
-Neither a route's status nor `istioctl analyze` reports any of these; each was seen on a running mesh.
+Neither a route's status nor `istioctl analyze` reports any of these; each was seen on a running mesh
+(docs/facts/mesh.md#every-match-is-copied, docs/facts/mesh.md#ports-that-do-not-exist and the facts beside).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Rules about what selects pods by label: what must never reach a fork, and what must go on guarding it."""
+"""Rules about what selects pods by label: what must never reach a fork, and what must go on guarding it.
+
+Fact: docs/facts/mesh.md#labels-that-services-select-by.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Rules about the mesh's part in every pod: without a sidecar nothing is routed, and nothing is locked."""
+"""Rules about the mesh's part in every pod: without a sidecar nothing is routed, and nothing is locked.
+
+Facts: docs/facts/mesh.md#the-callers-sidecar-routes, docs/facts/mesh.md#what-passes-the-lock-by.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ Neon has no idempotency keys; a branch's name is unique in its project and its a
 the rule is: look, create, and on a conflict or an unknown outcome look again. A branch that carries our
 annotations is adopted and completed, one that does not is somebody else's, and nothing ever falls back to
 the default branch.
+
+Fact: docs/facts/neon.md#a-name-is-the-only-key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The compute of a branch: without one nobody can connect, whatever the branch holds."""
+"""The compute of a branch: without one nobody can connect, whatever the branch holds.
+
+Fact: docs/facts/neon.md#no-compute-no-connection.
+"""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ OUTPUTS = (
 `expires_at` is an input when there is no `ttl`, `parent_lsn` when it is given; both are always outputs."""
 
 SECRET_OUTPUTS = ("password", "uri", "pooled_uri", "role_passwords")
+"""What the engine itself would keep in clear (docs/facts/pulumi.md#outputs-are-not-secret-by-themselves)."""
 
 
 def _host(value: object, _now: datetime) -> str | None:

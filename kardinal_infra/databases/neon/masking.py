@@ -3,6 +3,8 @@
 Neon masks once, after the branch was made, and refuses connections while it does. The states are those of
 neon.com/docs/workflows/data-anonymization: created, initialized, anonymizing, anonymized, error and
 initialization_error.
+
+Fact: docs/facts/neon.md#masking-happens-after-the-branch.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Every write answers with the operations that bring it about; the object is usabl
 says that `failed` is not terminal (the control plane may try again), while in practice some failures are
 final: so a failed operation is watched as long as it still moves, and given up when it stands still.
 Source of the rules: neon.com/docs/reference/api/operations and Neon's own test harness.
+
+Fact: docs/facts/neon.md#failed-operations-may-go-on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Reading lists page by page, in both of Neon's pagination shapes.
 
 Branches answer `pagination.next`, projects and operations `pagination.cursor`. Neon has been seen to give a
-cursor on the last page, so a list ends on an empty or repeated page, without a cursor or with a known one.
+cursor on the last page, so a list ends on an empty or repeated page, without a cursor or with a known one
+(docs/facts/neon.md#two-kinds-of-pages).
 """
 
 from __future__ import annotations

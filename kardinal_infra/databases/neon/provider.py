@@ -7,6 +7,9 @@ state, so that the reference stays a reference.
 Rules of the engine that shape this module: a preview calls `configure`, `check` and `diff`, which therefore
 ask nobody; a `create` that raises leaves nothing in the state, so it cleans up after itself and adopts what a
 killed run left; there is no cancellation and no time-out but our own.
+
+Facts: docs/facts/pulumi.md#the-import-path-is-state, docs/facts/pulumi.md#a-preview-makes-nothing,
+docs/facts/pulumi.md#no-partial-failure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Deleting a branch: only what may go, waited for, and with a reason when it cannot."""
+"""Deleting a branch: only what may go, waited for, and with a reason when it cannot.
+
+Fact: docs/facts/neon.md#deletions.
+"""
 
 from __future__ import annotations
 

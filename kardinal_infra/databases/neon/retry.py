@@ -9,6 +9,8 @@ repeated depends on what is known about the failed try:
 - any other 5xx, time-out or reset: the outcome is unknown; only calls whose repetition has the same effect
   (reads, deletes) are repeated. A write raises `NeonUnknownOutcomeError` and its caller looks before it acts;
 - 404 is repeated only when the caller says that the object has just been made, and for a few seconds only.
+
+Facts: docs/facts/neon.md#busy-is-the-normal-case, docs/facts/neon.md#unknown-outcomes.
 """
 
 from __future__ import annotations

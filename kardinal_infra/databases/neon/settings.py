@@ -2,6 +2,8 @@
 
 The environment wins over the stack's configuration: Pulumi's engine hands a `destroy` or `refresh` the
 configuration of the *last up*, so a key rotated since then can only come from the environment.
+
+Fact: docs/facts/pulumi.md#a-destroy-sees-the-config-of-the-last-up.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 The worst known accident with branching tools is a URI of production handed out as one of a branch
 (create-branch-action issues 27 and 34). So an answer counts only if it names the compute of the branch.
+
+Facts: docs/facts/neon.md#never-the-default-branch, docs/facts/neon.md#uris-may-be-missing,
+docs/facts/neon.md#passwords-are-the-parents.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ library that does not exist, which PostgreSQL documents to fail every connection
 alone takes that back there. Only superusers, and who was granted it, can change this parameter, so neither
 the role nor the options of a connection can. Where the administrator may not set it, the parent must not
 grant CONNECT to PUBLIC.
+
+Fact: docs/facts/postgres.md#a-role-that-can-log-in-nowhere-else.
 """
 
 from __future__ import annotations

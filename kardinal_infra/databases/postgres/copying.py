@@ -5,6 +5,9 @@ template and makes new connections to it wait until the copy is done. So a live 
 only when nobody is connected and it is small; a golden copy, one that is marked as a template or closed to
 connections, always. Everything else is dumped and restored, which needs no silence. Nobody's session is ever
 ended.
+
+Facts: docs/facts/postgres.md#a-template-must-be-idle,
+docs/facts/postgres.md#sharing-blocks-depends-on-the-file-system.
 """
 
 from __future__ import annotations
