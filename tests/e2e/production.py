@@ -1,6 +1,7 @@
 """The adopted application that end-to-end tests make flows on."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from lab.demo_app import Databases, Page
 from lab.demo_cluster import Cluster, Object
 from lab.demo_project import Project, Ran
 
-NAMESPACE = "voting-e2e"
+NAMESPACE = f"voting-{os.environ.get('KARDINAL_RING', 'e2e')}"
+"""Of each ring its own: they run beside each other."""
+
 NEON_PROJECT = "kardinal-e2e"
 
 UI = {"voting-app-ui": {"image": "voting-app-ui-dev"}}
