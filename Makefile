@@ -1,6 +1,7 @@
 # make demo        a flow beside production on real Kubernetes, Istio and PostgreSQL, told and checked
 # make demo-down   removes everything that the demo and the lab made
 # make test        every test, in rings side by side; starts the lab if it does not run, and leaves it as it was found
+# make test-long   the same with more repetitions of what is random or killed (KARDINAL_LONG=1; an hour more)
 # make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL nor the Pulumi engine
 # make test-postgres, make test-engine, make test-lab  the tests that need that
 # make properties  the properties of routes, forks and plans on 10,000 random applications each (a quarter of an hour)
@@ -29,7 +30,7 @@ rings = $(BIN)/python -m tests.rings $(RINGS)
 running_lab = if $(BIN)/python -m lab status > /dev/null 2>&1; then :; \
   else trap '$(BIN)/python -m lab down' EXIT; $(BIN)/python -m lab up || exit 1; fi
 
-.PHONY: help demo demo-down test test-fast test-postgres test-engine test-lab lint properties faults churn bench-branch shell
+.PHONY: help demo demo-down test test-long test-fast test-postgres test-engine test-lab lint properties faults churn bench-branch shell
 
 help:
 	@sed -n "s/^# make /make /p" Makefile
@@ -42,6 +43,9 @@ demo-down: $(READY)
 
 test: $(READY)
 	@$(rings)
+
+test-long: $(READY)
+	@KARDINAL_LONG=1 $(rings)
 
 test-fast test-postgres test-engine test-lab: test-%: $(READY)
 	@$(rings) $*

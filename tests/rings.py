@@ -74,8 +74,9 @@ MOUNTS = frozenset({"mounts"})
 RINGS = (
     # On the lab the longest come first: what runs last should be short.
     Ring("tests/e2e", LAB),
+    Ring("tests/e2e", LAB, part="killed", only=("test_churn.py", "test_killed.py")),
     Ring(
-        "tests/e2e", LAB, only=("test_namespaces.py", "test_postgres_backend.py", "test_shop.py"), part="more"
+        "tests/e2e", LAB, part="own", only=("test_namespaces.py", "test_postgres_backend.py", "test_shop.py")
     ),
     Ring("tests/isolation", LAB),
     Ring("tests/mesh", LAB),

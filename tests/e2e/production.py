@@ -73,10 +73,13 @@ class Production:
 
     def remove_flow(self, name: str) -> None:
         """Destroys a flow, whatever state its stack is in, and removes the stack."""
-        if name in self.project.stacks():
-            self.project.settle(name)
+        resources = self.project.stacks().get(name)
+        if resources is None:
+            return
+        self.project.settle(name)
+        if resources:
             self.project.pulumi(*DESTROY, "-s", name)
-            self.project.pulumi("stack", "rm", "--yes", name)
+        self.project.pulumi("stack", "rm", "--yes", name)
 
     def up(self, name: str, *options: str) -> Ran:
         """`pulumi up`, which must succeed."""
