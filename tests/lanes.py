@@ -75,11 +75,12 @@ class Lanes:
         self._ended = ended
         self._running: dict[int, _Running] = {}
 
-    def run(self, steps: Sequence[Step]) -> tuple[list[Ended], list[Step]]:
+    def run(self, steps: Sequence[Step], *, keep_going: bool = False) -> tuple[list[Ended], list[Step]]:
         """Runs steps, the first ones first; after a failure no further one is begun.
 
         Args:
             steps: In the order in which they are begun when there is room.
+            keep_going: Begin after a failure what does not need the step that failed.
 
         Returns:
             Those that have ended, in that order, and those that were not begun.
@@ -87,8 +88,9 @@ class Lanes:
         waiting, ended = list(steps), list[Ended]()
         try:
             while True:
-                if all(item.code == 0 for item in ended):
-                    self._begin(waiting, {item.step.name for item in ended})
+                succeeded = {item.step.name for item in ended if item.code == 0}
+                if keep_going or len(succeeded) == len(ended):
+                    self._begin(waiting, succeeded)
                 if not self._running:
                     return ended, waiting
                 ended.append(self._wait())

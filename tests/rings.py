@@ -182,16 +182,18 @@ class Run:
 
     Args:
         lanes: How many steps run at a time.
+        keep_going: As for `Lanes.run`.
     """
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, *, keep_going: bool) -> None:
+        self._keep_going = keep_going
         self._started = time.monotonic()
         self._lanes = Lanes(lanes, RESULTS, self._began, self._ended)
 
     def run(self, wanted: Sequence[Step]) -> int:
         """Runs all steps; the exit code."""
         shutil.rmtree(RESULTS, ignore_errors=True)
-        ended, left = self._lanes.run(wanted)
+        ended, left = self._lanes.run(wanted, keep_going=self._keep_going)
         timings = [
             Timing(item.step.name, item.wall, item.cpu, read_tests(results_of(item.step.name)))
             for item in ended
@@ -221,6 +223,7 @@ def main(
     kinds: Annotated[list[Kind] | None, typer.Argument(help="Of rings; default: all.")] = None,
     lanes: Annotated[int, typer.Option(help="Rings at a time; default: one more than processors.")] = 0,
     only: Annotated[list[str] | None, typer.Option(help="Names of rings; default: all of the kinds.")] = None,
+    keep_going: Annotated[bool, typer.Option(help="Begin further rings after a failure.")] = False,
     keep_lab: Annotated[bool, typer.Option(help="Leave the lab running in any case.")] = False,
 ) -> None:
     """Runs the rings; exit code 1 when one has failed. The lab is left as it was found."""
@@ -230,7 +233,7 @@ def main(
     wanted = steps(kinds or KINDS, only or ())
     found_running = is_running()
     try:
-        code = Run(lanes or (os.cpu_count() or 1) + 1).run(wanted)
+        code = Run(lanes or (os.cpu_count() or 1) + 1, keep_going=keep_going).run(wanted)
     finally:
         if UP in {one.name for one in wanted} and not (found_running or keep_lab):
             subprocess.run((*LAB_COMMAND, "down"), check=False)

@@ -76,8 +76,8 @@ def shell(name: str, script: str, *after: str, alone_with: str = "") -> Step:
     return Step(name, ("sh", "-ec", script), after, frozenset(filter(None, [alone_with])))
 
 
-def ran(lanes: Lanes, *wanted: Step) -> tuple[dict[str, int], list[str]]:
-    ended, left = lanes.run(wanted)
+def ran(lanes: Lanes, *wanted: Step, keep_going: bool = False) -> tuple[dict[str, int], list[str]]:
+    ended, left = lanes.run(wanted, keep_going=keep_going)
     return {item.step.name: item.code for item in ended}, [step.name for step in left]
 
 
@@ -133,6 +133,11 @@ def test_after_a_failure_nothing_is_begun_and_what_runs_is_waited_for(lanes: Lan
     slow = shell("slow", f"while [ ! -e {tmp_path}/broke ]; do sleep 0.02; done; sleep 0.1; exit 3")
     broken = shell("broken", f"touch {tmp_path}/broke; kill -9 $$")
     assert ran(lanes, slow, broken, shell("next", ":")) == ({"broken": -9, "slow": 3}, ["next"])
+
+
+def test_whoever_keeps_going_leaves_out_only_what_needed_the_failure(lanes: Lanes) -> None:
+    wanted = [shell("broken", "exit 1"), shell("next", ":", "broken"), shell("another", ":")]
+    assert ran(lanes, *wanted, keep_going=True) == ({"broken": 1, "another": 0}, ["next"])
 
 
 def test_the_report_names_the_slowest_tests_and_adds_the_rings_up(tmp_path: Path) -> None:
