@@ -23,7 +23,7 @@ import typer
 
 from lab.variables import is_running
 from tests.lanes import Ended, Lanes, Step
-from tests.timing import Timing, read_tests, report
+from tests.timing import Timing, busy_seconds, read_tests, report
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "artifacts" / "rings"
@@ -187,7 +187,7 @@ class Run:
 
     def __init__(self, lanes: int, *, keep_going: bool) -> None:
         self._keep_going = keep_going
-        self._started = time.monotonic()
+        self._started, self._busy = time.monotonic(), busy_seconds()
         self._lanes = Lanes(lanes, RESULTS, self._began, self._ended)
 
     def run(self, wanted: Sequence[Step]) -> int:
@@ -198,7 +198,7 @@ class Run:
             Timing(item.step.name, item.wall, item.cpu, read_tests(results_of(item.step.name)))
             for item in ended
         ]
-        told = report(timings, time.monotonic() - self._started)
+        told = report(timings, time.monotonic() - self._started, busy_seconds() - self._busy)
         (RESULTS / "report.txt").write_text(told + "\n")
         print(f"\n{told}")
         failed = [item.step.name for item in ended if item.code]

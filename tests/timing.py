@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,20 @@ def read_tests(file: Path) -> dict[str, float]:
     return {f"{case.get('classname')}.{case.get('name')}": float(case.get("time", 0)) for case in cases}
 
 
-def report(timings: Sequence[Timing], wall: float) -> str:
+def busy_seconds() -> float:
+    """Processor time of everything on this machine since its start: the lab's share is in no ring's."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    return (sum(fields) - idle) / os.sysconf("SC_CLK_TCK")
+
+
+def report(timings: Sequence[Timing], wall: float, busy: float) -> str:
     """The slowest tests and the table, as text.
 
     Args:
         timings: Of all rings.
         wall: Seconds of the whole run.
+        busy: Seconds of processor time of the whole machine meanwhile.
     """
     tests = sorted(
         ((seconds, test) for timing in timings for test, seconds in timing.tests.items()), reverse=True
@@ -54,4 +63,5 @@ def report(timings: Sequence[Timing], wall: float) -> str:
     ]
     cpu = sum(timing.cpu for timing in timings)
     lines.append(f"{'all, side by side':<24}{len(tests):>7}{wall:>9.0f}{cpu:>9.0f}")
+    lines.append(f"{'with the lab and others':<24}{'':>16}{busy:>9.0f}")
     return "\n".join(lines)

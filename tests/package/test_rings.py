@@ -149,7 +149,7 @@ def test_the_report_names_the_slowest_tests_and_adds_the_rings_up(tmp_path: Path
     tests = read_tests(tmp_path / "a.xml")
     assert read_tests(tmp_path / "none.xml") == {}
 
-    told = report([Timing("lint", 20, 30.4, {}), Timing("a-fast", 61, 40, tests)], 70)
+    told = report([Timing("lint", 20, 30.4, {}), Timing("a-fast", 61, 40, tests)], 70, 95.2)
 
     slowest = [f"{number:6}.5 s  tests.a.test_a.test_{number}" for number in range(10, 0, -1)]
     assert told.splitlines() == [
@@ -160,4 +160,5 @@ def test_the_report_names_the_slowest_tests_and_adds_the_rings_up(tmp_path: Path
         "a-fast                       11       61       40",
         "lint                                  20       30",
         "all, side by side            11       70       70",
+        "with the lab and others                        95",
     ]
