@@ -1,7 +1,9 @@
 # make demo        a flow beside production on real Kubernetes, Istio and PostgreSQL, told and checked
 # make demo-down   removes everything that the demo and the lab made
-# make test        every test; starts the lab if it does not run, and leaves it as it was found
-# make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL
+# make test        every test, in rings side by side; starts the lab if it does not run, and leaves it as it was found
+# make test-long   the same with more repetitions of what is random or killed (KARDINAL_LONG=1; an hour more)
+# make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL nor the Pulumi engine
+# make test-postgres, make test-engine, make test-lab  the tests that need that
 # make properties  the properties of routes, forks and plans on 10,000 random applications each (a quarter of an hour)
 # make faults      500 schedules of faults and crashes on the local Neon service (FAULTS="--count 2000 --workers 3")
 # make churn       100 flows created and destroyed, four at a time, beside 100,000 requests (CHURN="--seed 2")
@@ -19,19 +21,16 @@ DEMO ?=
 FAULTS ?=
 CHURN ?=
 BENCH ?=
+RINGS ?=
 
-# Every ring in a process of its own: Pulumi's runtime, its mocks and the dynamic providers keep state in the
-# interpreter. Exit code 5 says that a ring has no test of the kind that is asked for.
-RINGS := $(addprefix tests/,pure package components cli demo neon plugins voting_app shop lab databases mesh isolation \
-  doctor e2e) packages/neon-local/tests
-rings = for ring in $(RINGS); do echo "== $$ring: $(1)"; \
-  $(PYTEST) $$ring -m "$(1)" || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; done
+# Which tests run side by side is said there; RINGS="--only e2e-lab" takes one ring, and PYTEST_ADDOPTS="-x" works.
+rings = $(BIN)/python -m tests.rings $(RINGS)
 
 # The lab, brought up unless it runs and left as it was found.
 running_lab = if $(BIN)/python -m lab status > /dev/null 2>&1; then :; \
   else trap '$(BIN)/python -m lab down' EXIT; $(BIN)/python -m lab up || exit 1; fi
 
-.PHONY: help demo demo-down test test-fast test-postgres test-lab lint properties faults churn bench-branch shell
+.PHONY: help demo demo-down test test-long test-fast test-postgres test-engine test-lab lint properties faults churn bench-branch shell
 
 help:
 	@sed -n "s/^# make /make /p" Makefile
@@ -42,24 +41,14 @@ demo: $(READY)
 demo-down: $(READY)
 	$(BIN)/python -m lab down --purge
 
-# The lab's programs are built in the background while the tests run that need none of them.
 test: $(READY)
-	@mkdir -p artifacts
-	@$(BIN)/python -m lab build > artifacts/build.log 2>&1 & build=$$!; \
-	  trap 'kill $$build 2> /dev/null || true' EXIT; \
-	  $(MAKE) --no-print-directory test-fast && $(MAKE) --no-print-directory test-postgres && \
-	  { wait $$build || { cat artifacts/build.log; exit 1; }; } && \
-	  $(MAKE) --no-print-directory test-lab
+	@$(rings)
 
-test-fast: lint
-	@$(call rings,not lab and not engine and not postgres)
+test-long: $(READY)
+	@KARDINAL_LONG=1 $(rings)
 
-test-postgres: $(READY)
-	@$(call rings,postgres and not lab and not engine)
-
-test-lab: $(READY)
-	@$(running_lab); \
-	  $(call rings,lab or engine)
+test-fast test-postgres test-engine test-lab: test-%: $(READY)
+	@$(rings) $*
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -6,23 +6,27 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab.locks import exclusive
 from lab.settings import Lab, LabError
 
 
 def import_image(lab: Lab, archive: Path) -> None:
     """Import an image archive of ``build_image``; one that is there already costs nothing.
 
+    Two at once wait for each other.
+
     Raises:
         LabError: containerd refuses it.
     """
     # One link for each image name: the archive that the name stands for now.
     name = image_of(archive)
-    _link(lab.state / "images" / name, archive)
-    # Beside containerd's own records, so that the note is gone when they are.
-    imported = lab.state / "containerd" / "imported" / name
-    if not (imported.is_symlink() and imported.readlink() == archive):
-        _ctr(lab, "images", "import", str(archive))
-        _link(imported, archive)
+    with exclusive(lab.cache / "locks" / f"import-{lab.name}"):
+        _link(lab.state / "images" / name, archive)
+        # Beside containerd's own records, so that the note is gone when they are.
+        imported = lab.state / "containerd" / "imported" / name
+        if not (imported.is_symlink() and imported.readlink() == archive):
+            _ctr(lab, "images", "import", str(archive))
+            _link(imported, archive)
 
 
 def wanted_images(lab: Lab, required: Sequence[Path]) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import environment, is_running
+from lab.locks import exclusive
 from lab.settings import Lab, from_environment
 from lab.toolchain import ensure_pulumi
 from lab_plugins.install import ensure_plugins
@@ -39,7 +40,8 @@ def lab() -> Iterator[Lab]:
 def lab_environment(lab: Lab) -> dict[str, str]:
     """The variables by which programs use the lab; both Pulumi plugins are installed."""
     variables = environment()
-    ensure_plugins(ensure_pulumi(lab), lab.cache, variables["PULUMI_HOME"])
+    with exclusive(lab.cache / "locks" / f"plugins-{lab.name}"):  # other rings run beside this one
+        ensure_plugins(ensure_pulumi(lab), lab.cache, variables["PULUMI_HOME"])
     return variables
 
 

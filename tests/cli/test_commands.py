@@ -41,7 +41,7 @@ def test_life_of_a_flow(project: Project) -> None:
     assert json.loads(config)["kardinal:neonApiKey"] == {"secret": True}
 
     listed = kardinal(project, "flow", "ls").output
-    assert re.search(r"pr-7 +http://pr-7\.shop\.example +web +\d+s ago +ready", listed)
+    assert re.search(r"pr-7 +http://pr-7\.shop\.example +web +\d+[sm] ago +ready", listed)
     assert "baseline" not in listed
     assert kardinal(project, "flow", "url", "pr-7").output == "http://pr-7.shop.example\n"
 

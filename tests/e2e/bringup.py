@@ -132,21 +132,34 @@ def workplace() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def neon_service(lab: Lab, folder: Path, ports: str) -> Iterator[NeonService]:
+def own_ports(host: str) -> Iterator[str]:
+    """A range of ports of a host that others who ask here do not get: its first one is held meanwhile."""
+    with socket.socket() as held:
+        for first in range(20000, 21000, 200):
+            with contextlib.suppress(OSError):
+                held.bind((host, first))
+                break
+        else:
+            raise AssertionError(f"all ranges of ports of {host} are in use")
+        yield f"{first + 1}-{first + 199}"
+
+
+@contextlib.contextmanager
+def neon_service(lab: Lab, folder: Path) -> Iterator[NeonService]:
     """A Neon service, on the machine's end of the lab's link so that pods reach its databases.
 
     Args:
         lab: The lab.
         folder: The workplace.
-        ports: Range of its databases' ports, of nobody else's.
     """
     (folder / "neon").mkdir()
-    service = NeonService(lab.host_address, folder / "neon", ports)
-    service.start("e2e-key-of-the-first-day")
-    try:
-        yield service
-    finally:
-        service.stop()
+    with own_ports(lab.host_address) as ports:
+        service = NeonService(lab.host_address, folder / "neon", ports)
+        service.start("e2e-key-of-the-first-day")
+        try:
+            yield service
+        finally:
+            service.stop()
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ def workplace() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def neon(lab: Lab, workplace: Path) -> Iterator[NeonService]:
     """The Neon service of the tests' own."""
-    with bringup.neon_service(lab, workplace, "20000-20499") as service:
+    with bringup.neon_service(lab, workplace) as service:
         yield service
 
 

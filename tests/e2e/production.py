@@ -1,6 +1,7 @@
 """The adopted application that end-to-end tests make flows on."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from lab.demo_app import Databases, Page
 from lab.demo_cluster import Cluster, Object
 from lab.demo_project import Project, Ran
 
-NAMESPACE = "voting-e2e"
+NAMESPACE = f"voting-{os.environ.get('KARDINAL_RING', 'e2e')}"
+"""Of each ring its own: they run beside each other."""
+
 NEON_PROJECT = "kardinal-e2e"
 
 UI = {"voting-app-ui": {"image": "voting-app-ui-dev"}}
@@ -70,10 +73,13 @@ class Production:
 
     def remove_flow(self, name: str) -> None:
         """Destroys a flow, whatever state its stack is in, and removes the stack."""
-        if name in self.project.stacks():
-            self.project.settle(name)
+        resources = self.project.stacks().get(name)
+        if resources is None:
+            return
+        self.project.settle(name)
+        if resources:
             self.project.pulumi(*DESTROY, "-s", name)
-            self.project.pulumi("stack", "rm", "--yes", name)
+        self.project.pulumi("stack", "rm", "--yes", name)
 
     def up(self, name: str, *options: str) -> Ran:
         """`pulumi up`, which must succeed."""

@@ -38,12 +38,12 @@ def refusal(production: Production, stack: str, *problems: str) -> None:
     [
         (
             {"services": {"voting-ui": {"image": "x"}}},
-            "kardinal:flow.services.voting-ui: unknown service; voting-e2e has: votes-api, voting-app-ui;"
+            f"kardinal:flow.services.voting-ui: unknown service; {NAMESPACE} has: votes-api, voting-app-ui;"
             ' did you mean "voting-app-ui"?',
         ),
         (
             {"databases": {"vote": {}}},
-            "kardinal:flow.databases.vote: unknown database; voting-e2e has: votes",
+            f"kardinal:flow.databases.vote: unknown database; {NAMESPACE} has: votes",
         ),
         (
             {"services": {"voting-app-ui": {"image": ""}}},

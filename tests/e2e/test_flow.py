@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from lab.demo_cluster import differences
-from tests.e2e.production import Production
+from tests.e2e.production import NAMESPACE, Production
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -47,8 +47,8 @@ def test_preview_makes_nothing(production: Production, flow: Callable[..., str])
 
     shown = production.project.pulumi("preview", "-s", name).output
 
-    assert 'Flow "looked-at" beside voting-e2e' in shown
-    assert "http://looked-at.voting-e2e.localhost" in shown
+    assert f'Flow "looked-at" beside {NAMESPACE}' in shown
+    assert f"http://looked-at.{NAMESPACE}.localhost" in shown
     assert differences(before, production.objects()) == []
     assert production.databases.operations() == operations
     assert production.project.stacks()[name] == 0
@@ -85,7 +85,7 @@ def test_second_flow_on_the_same_service_is_apart_from_the_first_and_from_produc
         assert standing in listed
         assert "second" in listed
         url = production.project.kardinal("flow", "url", "second").output.strip()
-        assert url == "http://second.voting-e2e.localhost"
+        assert url == f"http://second.{NAMESPACE}.localhost"
         drawn = production.project.kardinal("topology", "--format", "mermaid").output
         assert "second: voting-app-ui-dev" in drawn
         assert f"{standing}: voting-app-ui-dev" in drawn

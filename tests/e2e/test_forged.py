@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
-from tests.e2e.production import Production
+from tests.e2e.production import NAMESPACE, Production
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -19,7 +19,7 @@ def forgeries(flow: str) -> list[dict[str, str]]:
         {"baggage": baggage},
         {"baggage": f"user=1, {baggage};p=1"},
         {HEADER_FLOW: flow, "baggage": baggage},
-        {HEADER_FLOW: flow, "x-forwarded-host": f"{flow}.voting-e2e.localhost"},
+        {HEADER_FLOW: flow, "x-forwarded-host": f"{flow}.{NAMESPACE}.localhost"},
         {HEADER_FORK: f"votes-api-{flow}"},
     ]
 

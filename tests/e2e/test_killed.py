@@ -1,4 +1,4 @@
-"""`pulumi up` killed at ten moments: `cancel` and `up` converge, and `destroy` leaves nothing."""
+"""`pulumi up` killed at several moments: `cancel` and `up` converge, and `destroy` leaves nothing."""
 
 import itertools
 import random
@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lab.demo_cluster import differences
+from tests.depth import depth
 from tests.e2e.production import UP, Production
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
-MOMENTS = 10
+MOMENTS = depth(5, 10)
 SEED = 20
 FLOWS_AT_ONCE = 2
 PROGRESS = (" creating", " created")

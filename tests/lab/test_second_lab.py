@@ -15,8 +15,12 @@ import pytest
 from lab.leftovers import cluster_processes, container_ids, container_processes, database_processes
 from lab.processes import Processes
 from lab.settings import SOURCES, Lab, from_environment
+from tests.depth import depth
 
 pytestmark = pytest.mark.lab
+
+MOMENTS = depth((5.0,), (1.5, 5.0, 9.0))
+"""Seconds after which `up` is killed."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +65,7 @@ def machine() -> dict[str, list[str]]:
 
 def test_up_that_is_killed_is_continued_and_two_at_once_agree_and_down_leaves_nothing(second: Lab) -> None:
     before = machine()
-    for moment in (1.5, 5.0, 9.0):
+    for moment in MOMENTS:
         with start_up() as attempt:
             time.sleep(moment)
             os.kill(attempt.pid, signal.SIGKILL)

@@ -11,7 +11,7 @@ from pulumi.dynamic import Config, ConfigureRequest
 from kardinal_infra.databases.neon.clock import Clock
 from kardinal_infra.databases.neon.provider import NeonBranchProvider
 from tests.neon.fake import KEY, MAIN, PARENT_PASSWORD, FakeNeon, error
-from tests.neon.plugin import PluginError, plugin, secret
+from tests.neon.plugin import Plugin, PluginError, plugin, secret
 from tests.neon.ring import INPUTS, Ring, changes
 from tests.neon.served import served
 
@@ -97,31 +97,30 @@ def test_a_provider_killed_at_any_call_leaves_what_the_next_one_completes(tmp_pa
     neon = FakeNeon()
     with served(neon) as host:
         environment = {"NEON_API_KEY": KEY, "NEON_API_HOST": host}
-        kill_at, victim = (0, ""), None
+        kill_at = (0, "")
+        victim: Plugin | None = None
 
         def fault(request: Any, number: int, moment: str) -> None:
             if victim and (number, moment) == kill_at:
                 victim.kill()
 
         neon.fault = fault
-        with plugin(tmp_path, **environment) as started:
-            started.create(INPUTS)
+        # The one that completes has served others before, as the engine's does.
+        with plugin(tmp_path, **environment) as next_one:
+            next_one.create(INPUTS)
             calls = len(neon.requests)
             assert calls > 10
-        for number in range(1, calls + 1, 4):
-            moment = "before" if number % 2 else "after"
-            neon.reset()
-            neon.fault = fault
-            kill_at = (number, moment)
-            with plugin(tmp_path, **environment) as started:
-                victim = started
-                with pytest.raises(PluginError):
-                    started.create(INPUTS)
-            victim = None
-            with plugin(tmp_path, **environment) as started:
-                id, outs = started.create(INPUTS)
+            for number in range(1, calls + 1, 4):
+                moment = "before" if number % 2 else "after"
+                neon.reset()
+                neon.fault = fault
+                kill_at = (number, moment)
+                with plugin(tmp_path, **environment) as victim, pytest.raises(PluginError):
+                    victim.create(INPUTS)
+                victim = None
+                id, outs = next_one.create(INPUTS)
                 assert [branch["id"] for branch in neon.named(INPUTS["name"])] == [outs["branch_id"]]
                 assert outs["password"] == neon.passwords[outs["branch_id"], "votes_owner"]
                 assert outs["password"] != PARENT_PASSWORD
-                started.delete(id, outs)
-            assert list(neon.branches) == [MAIN]
+                next_one.delete(id, outs)
+                assert list(neon.branches) == [MAIN]

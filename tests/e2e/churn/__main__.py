@@ -36,7 +36,7 @@ def main(
     report = Report(console)
     with (
         bringup.workplace() as folder,
-        bringup.neon_service(lab, folder, "20500-20999") as neon,
+        bringup.neon_service(lab, folder) as neon,
         bringup.adopted(lab, variables, neon, folder, NAMESPACE) as production,
     ):
         make_patient(production)
