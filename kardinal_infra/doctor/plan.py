@@ -92,9 +92,7 @@ def plan_probe(
         if problem := next(_obstacles(topology, name, live), None):
             mute[name] = problem
             continue
-        targets = Targets(
-            owner.at(topology.homes[name]), name, forks or {}, topology.services, topology.homes
-        )
+        targets = Targets.of(topology, owner, name, forks or {})
         try:
             made = [
                 route

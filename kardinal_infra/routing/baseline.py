@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from kardinal_infra.live import LiveObjects, Object, name_of
-from kardinal_infra.names import HEADER_FLOW, Owner, catch_all_name, production_route_name
-from kardinal_infra.routing.entries import gateway_parents
-from kardinal_infra.routing.filters import merge_filter
-from kardinal_infra.routing.istio_edge import to_service, virtual_service, without_key
-from kardinal_infra.routing.manifest import EVERYTHING, http_route, service_backend, service_parent
+from kardinal_infra.names import Owner, catch_all_name, production_route_name
+from kardinal_infra.routing.gateway_api import host as gateway_api
+from kardinal_infra.routing.gateway_api.manifest import http_route, service_parent
+from kardinal_infra.routing.istio import host as istio
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import parent_ports, routes_of, takes_everything
 from kardinal_infra.routing.public_hosts import production_host
@@ -54,8 +53,8 @@ def catch_all_routes(
         users = [route for route in found if name_of(route) != own]
         if any(map(takes_everything, users)) or (users and users == found):
             continue
-        rule = {"matches": [{"path": dict(EVERYTHING)}], "backendRefs": [service_backend(service, port)]}
-        spec = {"parentRefs": [service_parent(service, port)], "rules": [rule]}
+        rules = [gateway_api.production_rule(service, port)]
+        spec = {"parentRefs": [service_parent(service, port)], "rules": rules}
         result.append(http_route(Owner(stack, namespace), own, service, spec))
     return result
 
@@ -90,17 +89,16 @@ def _production_route(stack: str, topology: Topology, index: int, listeners: Seq
     owner = Owner(stack, topology.homes[entry.service])
     name = production_route_name(entry.service, topology.entry_part(index))
     port = topology.entry_port(entry)
-    if topology.gateway.kind == "istio":
-        http = without_key(to_service(entry.service, port))
-        return virtual_service(owner, topology.gateway, name, entry.service, entry.host, http)
-    rule = {
-        "matches": [{"path": dict(EVERYTHING)}],
-        "filters": merge_filter((), "RequestHeaderModifier", "remove", HEADER_FLOW),
-        "backendRefs": [service_backend(entry.service, port)],
+    gateway, service = topology.gateway, entry.service
+    if gateway.kind == "istio":
+        http = [istio.closed(istio.production_rule(service, port))]
+        return istio.virtual_service(owner, gateway, name, service, entry.host, http)
+    spec = {
+        "parentRefs": gateway_api.gateway_parents(gateway, listeners),
+        "hostnames": [entry.host],
+        "rules": [gateway_api.closed(gateway_api.production_rule(service, port))],
     }
-    parents = gateway_parents(topology.gateway, listeners)
-    spec = {"parentRefs": parents, "hostnames": [entry.host], "rules": [rule]}
-    return http_route(owner, name, entry.service, spec)
+    return http_route(owner, name, service, spec)
 
 
 def _routed_ports(topology: Topology) -> Iterator[tuple[str, int]]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kardinal_infra.routing.manifest import EVERYTHING, MAX_MATCHES, MAX_RULES
+from kardinal_infra.routing.gateway_api.manifest import EVERYTHING, MAX_MATCHES, MAX_RULES
 
 Place = tuple[int, int]
 """Index of a rule, and of a match in it."""

@@ -9,7 +9,8 @@ from kardinal_infra.live import Object, name_of, namespace_of, spec_of
 from kardinal_infra.names import BAGGAGE_KEY
 from kardinal_infra.routing import baseline_routes
 from kardinal_infra.routing.dialect import virtual_service_title
-from kardinal_infra.routing.filters import MIRROR, REQUEST_HEADERS
+from kardinal_infra.routing.gateway_api.filters import MIRROR, REQUEST_HEADERS
+from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import matches_of, meets_everything, rules_of, title_of
 from kardinal_infra.safety.case import Case
@@ -94,8 +95,8 @@ def _outside_backend(case: Case) -> Iterator[Hit]:
         for rule in rules_of(route):
             for backend in rule.get("backendRefs") or ():
                 namespace = backend.get("namespace") or namespace_of(route)
-                plain = backend.get("kind", "Service") == "Service" and not backend.get("group")
                 declared = case.topology.homes.get(backend["name"]) == namespace
+                plain = service_of(backend, namespace) is not None
                 if plain and (declared or namespace == case.home(service)):
                     continue
                 yield Hit(

@@ -10,19 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kardinal_infra.live import Object, flow_of, name_of, namespace_of, spec_of
-from kardinal_infra.names import HEADER_FLOW
-from kardinal_infra.routing.derive import is_service
+from kardinal_infra.names import HEADER_FLOW, ServiceRef
 from kardinal_infra.routing.dialect import virtual_service_title
-from kardinal_infra.routing.edge import is_redirect
+from kardinal_infra.routing.gateway_api.host import is_redirect
+from kardinal_infra.routing.gateway_api.rules import service_of
+from kardinal_infra.routing.istio.mesh import baseline_entries
 from kardinal_infra.routing.mesh_hosts import MESH, gateways_of, service_named
 from kardinal_infra.routing.parents import rules_of, title_of
 from kardinal_infra.routing.public_hosts import production_host
-from kardinal_infra.routing.virtual_service import baseline_entries
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
-
-_Place = tuple[str, str]
-"""Name and namespace of a Service."""
 
 
 def _open_edge(case: Case) -> Iterator[Hit]:
@@ -47,7 +44,7 @@ def _hits(
     item: Object,
     title: str,
     hosts: Sequence[str],
-    places: Sequence[_Place | None],
+    places: Sequence[ServiceRef | None],
     way_out: str,
 ) -> Iterator[Hit]:
     """Of a production host everything counts that is passed on; of any other what the application gets."""
@@ -56,7 +53,7 @@ def _hits(
     entries = [production_host(case.topology, case.live, entry) for entry in case.topology.entries]
     production = {entry.host for entry in entries if entry.host in hosts or item in entry.answering}
     homes = case.topology.homes
-    services = sorted({place[0] for place in places if place and homes.get(place[0]) == place[1]})
+    services = sorted({place.name for place in places if place and homes.get(place.name) == place.namespace})
     if services or production:
         clients = ", ".join(sorted(production or hosts)) or "any host"
         reached = "" if production else f" through Service {', '.join(services)}"
@@ -73,15 +70,14 @@ def _is_gateway(parent: Mapping[str, Any]) -> bool:
     return bool(parent.get("kind", "Gateway") != "Service")
 
 
-def _open_backends(route: Object) -> Iterator[_Place | None]:
+def _open_backends(route: Object) -> Iterator[ServiceRef | None]:
     """Backends that a rule passes requests on to, the key with them; None for what is no Service."""
     for rule in rules_of(route):
         if is_redirect(rule) or overrides_key(rule):
             continue
         for backend in rule.get("backendRefs") or ():
             if backend.get("weight", 1) != 0 and not overrides_key(backend):
-                place = backend["name"], backend.get("namespace") or namespace_of(route)
-                yield place if is_service(backend) else None
+                yield service_of(backend, namespace_of(route))
 
 
 def overrides_key(item: Mapping[str, Any]) -> bool:
@@ -98,7 +94,7 @@ def overrides_key(item: Mapping[str, Any]) -> bool:
     return False
 
 
-def _open_destinations(case: Case, item: Object) -> Iterator[_Place | None]:
+def _open_destinations(case: Case, item: Object) -> Iterator[ServiceRef | None]:
     """The same of a VirtualService, with what it delegates to."""
     for entry in baseline_entries(item):
         matches: list[Mapping[str, Any]] = list(entry.get("match") or ({},))
@@ -109,7 +105,7 @@ def _open_destinations(case: Case, item: Object) -> Iterator[_Place | None]:
 
 def _destinations(
     case: Case, item: Object, entry: Mapping[str, Any], headers: Any
-) -> Iterator[_Place | None]:
+) -> Iterator[ServiceRef | None]:
     if entry.get("redirect") or entry.get("directResponse"):
         return
     for target in entry.get("route") or ():

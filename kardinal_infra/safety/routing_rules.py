@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kardinal_infra.live import Object, name_of, namespace_of, spec_of
-from kardinal_infra.names import HEADER_FLOW, Owner
-from kardinal_infra.routing.derive import flow_routes
-from kardinal_infra.routing.edge import is_redirect
+from kardinal_infra.names import HEADER_FLOW, Owner, ServiceRef
+from kardinal_infra.routing.gateway_api.host import is_redirect
+from kardinal_infra.routing.gateway_api.mesh import flow_routes
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import kind_of, matches_of, rules_of, service_parents, title_of
+from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import expressions_of
@@ -88,9 +89,9 @@ def _missing_routes(case: Case) -> Iterator[Hit]:
 def _could_be_routed(case: Case, service: str, port: int) -> bool:
     """The baseline's routes lead to what is forked, and can be copied; else every plan says what is wrong."""
     forks = {fork.service: fork.name for fork in case.forks}
-    owner, homes = Owner("", case.home(service), case.flow), case.topology.homes
+    targets = Targets.of(case.topology, Owner("", case.home(service), case.flow), service, forks)
     try:
-        return bool(flow_routes(owner, service, port, case.live.routes, forks, case.topology.services, homes))
+        return bool(flow_routes(targets, port, case.live.routes))
     except ValueError:
         return False
 
@@ -106,36 +107,36 @@ def _is_copy(copy: Match, match: Match, flow: str) -> bool:
 def _wrong_port(case: Case) -> Iterator[Hit]:
     """A port that a Service has not is accepted in silence, as parent and as backend."""
     ports = {
-        (live.namespace, name_of(item)): _ports(item)
+        ServiceRef(live.namespace, name_of(item)): _ports(item)
         for live in case.live.everywhere()
         for item in live.services
     }
     ports |= {
-        (case.home(fork.service), fork.name): _ports(fork.service_manifest)
+        ServiceRef(case.home(fork.service), fork.name): _ports(fork.service_manifest)
         for fork in case.forks
         if fork.service_manifest
     }
     for route in case.routes:
         if _lacks_declared_port(case, _parent(route)):
             continue  # every plan refuses that by itself
-        for namespace, service, port in service_parents(route):
-            if port not in ports.get((namespace, service), {port}):
+        for parent, port in service_parents(route):
+            if port not in ports.get(parent, {port}):
                 yield Hit(
-                    case.service_path(service),
-                    f"{title_of(route)} hangs on port {port}, which Service {service} has not: it is never"
-                    " met",
-                    (title_of(route), f"Service {service}"),
+                    case.service_path(parent.name),
+                    f"{title_of(route)} hangs on port {port}, which Service {parent.name} has not: it is"
+                    " never met",
+                    (title_of(route), f"Service {parent.name}"),
                 )
         for rule in rules_of(route):
             for backend in rule.get("backendRefs") or ():
-                name, port = backend["name"], backend.get("port")
-                home = backend.get("namespace") or namespace_of(route)
-                if port not in ports.get((home, name), {port}):
+                port = backend.get("port")
+                named = ServiceRef(backend.get("namespace") or namespace_of(route), backend["name"])
+                if port not in ports.get(named, {port}):
                     yield Hit(
                         case.service_path(_parent(route)),
-                        f"{title_of(route)} sends to port {port}, which Service {name} has not: every such"
-                        " request is answered with 500",
-                        (title_of(route), f"Service {name}"),
+                        f"{title_of(route)} sends to port {port}, which Service {named.name} has not: every"
+                        " such request is answered with 500",
+                        (title_of(route), f"Service {named.name}"),
                     )
 
 
@@ -149,12 +150,13 @@ def _lacks_declared_port(case: Case, service: str) -> bool:
 
 def _portless_flow_route(case: Case) -> Iterator[Hit]:
     for route in case.routes:
-        for _, service, port in service_parents(route):
+        for parent, port in service_parents(route):
             if port is None:
                 yield Hit(
-                    case.service_path(service),
-                    f"{title_of(route)} hangs on Service {service} without a port: on ports that have routes"
-                    " of their own it is never met, and on all others it takes the requests of every port",
+                    case.service_path(parent.name),
+                    f"{title_of(route)} hangs on Service {parent.name} without a port: on ports that have"
+                    " routes of their own it is never met, and on all others it takes the requests of every"
+                    " port",
                     (title_of(route),),
                 )
 
@@ -234,12 +236,12 @@ RULES: tuple[Rule, ...] = (
 
 
 def _attached(route: Object) -> set[tuple[str, int | None]]:
-    return {(name, port) for _, name, port in service_parents(route)}
+    return {(parent.name, port) for parent, port in service_parents(route)}
 
 
 def _parent(route: Object) -> str:
     """The Service that a route is about, or the VirtualService's name."""
-    return next((name for _, name, _ in service_parents(route)), name_of(route))
+    return next((parent.name for parent, _ in service_parents(route)), name_of(route))
 
 
 def _rules(route: Object) -> Any:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from kardinal_infra.live import Object, name_of, namespace_of
 from kardinal_infra.names import HEADER_FLOW
 from kardinal_infra.routing.dialect import virtual_service_title
+from kardinal_infra.routing.istio.mesh import baseline_entries
 from kardinal_infra.routing.mesh_hosts import MESH, claiming, gateways_of
 from kardinal_infra.routing.parents import routes_of, rules_of, service_parents, title_of
-from kardinal_infra.routing.virtual_service import baseline_entries
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 from kardinal_infra.safety.open_edge import overrides_key, overrides_key_of_istio
@@ -19,7 +19,7 @@ def _stripped_key(case: Case) -> Iterator[Hit]:
     """A service that is not forked gets the flow's requests without the key, and stands before a fork."""
     forked = case.forked()
     # The flow's own routes and entries there are copies without this.
-    routed = {(home, name) for route in case.routes for home, name, _ in service_parents(route)}
+    routed = {parent for route in case.routes for parent, _ in service_parents(route)}
     entered = {(namespace_of(item), name_of(item)) for item in case.routes}
     for name in sorted(case.topology.services.keys() - forked):
         home = case.home(name)

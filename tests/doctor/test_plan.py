@@ -137,7 +137,8 @@ def test_what_the_gateway_passes_on_is_mirrored_and_what_it_answers_is_not(kind:
         rules = [{"filters": [redirect]}, {"backendRefs": [{"name": "web", "port": 80}]}]
         production = {"spec": {"rules": rules}}
     production["metadata"] = {"name": "own", "namespace": "shop"}
-    plain = entry_route(owner, gateway, "web", "a.shop.example", 80, None, production=[production])
+    targets = Targets(owner, "web", {}, ("web",))
+    plain = entry_route(targets, gateway, "a.shop.example", 80, production=[production])
     made = watched_entry(plain, "doctor-a1")
     where = "http" if kind == "istio" else "rules"
     [answered, passed] = made["spec"][where]

@@ -9,7 +9,7 @@ from typing import Any
 
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner
-from kardinal_infra.routing import entry_route, flow_routes, production_routes
+from kardinal_infra.routing import Targets, entry_route, flow_routes, production_routes
 from kardinal_infra.safety import REFUSALS, Case, ProposedFork
 from kardinal_infra.safety.routing_rules import RULES
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, service, topology, workload
@@ -34,7 +34,8 @@ def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None) -> Case:
     snapshot = snapshot or live()
     production = production_routes(app, BASELINE_STACK)
     snapshot = replace(snapshot, http_routes=[*snapshot.http_routes, *production, *routes])
-    made = flow_routes(OWNER, UI, 80, snapshot.routes, FORKS, app.services)
+    targets = Targets.of(app, OWNER, UI, FORKS)
+    made = flow_routes(targets, 80, snapshot.routes)
     fork = ProposedFork(
         service=UI,
         path=f"kardinal:flow.services.{UI}",
@@ -42,7 +43,7 @@ def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None) -> Case:
         workload=workload(FORK),
         service_manifest=service(FORK),
     )
-    entry = entry_route(OWNER, app.gateway, UI, "dev.voting.localhost", 80, FORK)
+    entry = entry_route(targets, app.gateway, "dev.voting.localhost", 80)
     return Case(
         live=snapshot,
         topology=app,
