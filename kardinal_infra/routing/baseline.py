@@ -10,6 +10,7 @@ from kardinal_infra.names import Owner, catch_all_name, production_route_name
 from kardinal_infra.routing.gateway_api import host as gateway_api
 from kardinal_infra.routing.gateway_api.manifest import http_route, service_parent
 from kardinal_infra.routing.istio import host as istio
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import parent_ports, routes_of, takes_everything
 from kardinal_infra.routing.public_hosts import production_host
@@ -60,9 +61,9 @@ def catch_all_routes(
 
 
 def production_routes(
-    topology: Topology, stack: str, live: LiveObjects | None = None
+    topology: Topology, stack: str, live: LiveObjects | None = None, key: Key = DEFAULT_KEY
 ) -> list[dict[str, Any]]:
-    """Makes the route of each entry's production host; it removes the routing header.
+    """Makes the route of each entry's production host; it removes the key.
 
     So nobody outside reaches a fork without knowing a flow's host.
 
@@ -71,6 +72,7 @@ def production_routes(
         stack: The baseline stack.
         live: The snapshot; default: an empty one. A host that the user routes already gets none; the safety
             rule `open-edge` says what such a route must do.
+        key: What carries flows.
 
     Returns:
         Manifests of HTTPRoutes, or of VirtualServices where the Gateway is Istio's.
@@ -78,25 +80,27 @@ def production_routes(
     snapshot = live or LiveObjects(topology.namespace)
     hosts = [production_host(topology, snapshot, entry) for entry in topology.entries]
     return [
-        _production_route(stack, topology, index, host.sections)
+        _production_route(stack, topology, index, host.sections, key)
         for index, host in enumerate(hosts)
         if not host.routes
     ]
 
 
-def _production_route(stack: str, topology: Topology, index: int, listeners: Sequence[str]) -> dict[str, Any]:
+def _production_route(
+    stack: str, topology: Topology, index: int, listeners: Sequence[str], key: Key
+) -> dict[str, Any]:
     entry = topology.entries[index]
     owner = Owner(stack, topology.homes[entry.service])
     name = production_route_name(entry.service, topology.entry_part(index))
     port = topology.entry_port(entry)
     gateway, service = topology.gateway, entry.service
     if gateway.kind == "istio":
-        http = [istio.closed(istio.production_rule(service, port))]
+        http = [istio.closed(istio.production_rule(service, port), key)]
         return istio.virtual_service(owner, gateway, name, service, entry.host, http)
     spec = {
         "parentRefs": gateway_api.gateway_parents(gateway, listeners),
         "hostnames": [entry.host],
-        "rules": [gateway_api.closed(gateway_api.production_rule(service, port))],
+        "rules": [gateway_api.closed(gateway_api.production_rule(service, port), key)],
     }
     return http_route(owner, name, service, spec)
 

@@ -26,8 +26,7 @@ def entry_route(
 ) -> dict[str, Any]:
     """Makes the route of a flow's host: it marks every request with the flow.
 
-    The header is set, which overrides what a client sent; the baggage member is added, which leaves the
-    members of others alone.
+    What is done to requests `Key.marks` says.
 
     Args:
         targets: The entry's service and the flow's forks. Without a fork of its own the service answers, and

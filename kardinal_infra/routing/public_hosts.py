@@ -12,6 +12,7 @@ from kardinal_infra.names import LABEL_MANAGED_BY, MANAGED_BY, Owner
 from kardinal_infra.routing.entries import entry_route
 from kardinal_infra.routing.gateway_api.host import is_redirect
 from kardinal_infra.routing.istio.host import gateway_reference
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.routing.listeners import Home, Listener, host_rank, listeners_for
 from kardinal_infra.routing.mesh_hosts import gateways_named, gateways_of
 from kardinal_infra.routing.parents import age, rules_of
@@ -171,7 +172,12 @@ def flow_host(topology: Topology, live: LiveObjects, entry: Entry, flow: str) ->
 
 
 def flow_entry(
-    topology: Topology, live: LiveObjects, owner: Owner, index: int, forks: Mapping[str, str]
+    topology: Topology,
+    live: LiveObjects,
+    owner: Owner,
+    index: int,
+    forks: Mapping[str, str],
+    key: Key = DEFAULT_KEY,
 ) -> dict[str, Any]:
     """Makes the route of a flow's host at an entry.
 
@@ -181,6 +187,7 @@ def flow_entry(
         owner: Stack and flow.
         index: Index of the entry.
         forks: Fork by service.
+        key: What carries the flow.
 
     Returns:
         As `entry_route`.
@@ -190,7 +197,7 @@ def flow_entry(
     """
     entry, flow = topology.entries[index], str(owner.flow)
     return entry_route(
-        Targets.of(topology, owner, entry.service, forks),
+        Targets.of(topology, owner, entry.service, forks, key),
         topology.gateway,
         topology.flow_host(entry, flow),
         topology.entry_port(entry),

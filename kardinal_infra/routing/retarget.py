@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kardinal_infra.names import Owner, ServiceRef
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.topology import Topology
 
 
@@ -56,6 +57,7 @@ class Targets:
         declared: Services of the topology.
         homes: Namespace by service; those that are not in it are in the owner's.
         mirrors: Whether forks get what is mirrored to their services.
+        key: What carries the flow.
     """
 
     owner: Owner
@@ -64,9 +66,17 @@ class Targets:
     declared: Collection[str]
     homes: Mapping[str, str] = field(default_factory=dict)
     mirrors: bool = True
+    key: Key = DEFAULT_KEY
 
     @classmethod
-    def of(cls, topology: Topology, owner: Owner, service: str, forks: Mapping[str, str]) -> Targets:
+    def of(
+        cls,
+        topology: Topology,
+        owner: Owner,
+        service: str,
+        forks: Mapping[str, str],
+        key: Key = DEFAULT_KEY,
+    ) -> Targets:
         """Returns the targets for a service of an application.
 
         Args:
@@ -74,8 +84,10 @@ class Targets:
             owner: Stack and flow.
             service: Name of the service.
             forks: Fork by service.
+            key: What carries the flow.
         """
-        return cls(owner.at(topology.homes[service]), service, forks, topology.services, topology.homes)
+        homes = topology.homes
+        return cls(owner.at(homes[service]), service, forks, topology.services, homes, key=key)
 
     @property
     def flow(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner
 from kardinal_infra.routing import Targets, entry_route, flow_routes, production_routes
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.safety import REFUSALS, Case, ProposedFork
 from kardinal_infra.safety.routing_rules import RULES
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, service, topology, workload
@@ -28,13 +29,13 @@ def http(*rules: dict[str, Any], name: str = "own", port: int | None = 80, **spe
     }
 
 
-def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None) -> Case:
+def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None, key: Key = DEFAULT_KEY) -> Case:
     """The demonstration with its baseline's routes and `routes`, and a flow that forks the page."""
     app = topology()
     snapshot = snapshot or live()
-    production = production_routes(app, BASELINE_STACK)
+    production = production_routes(app, BASELINE_STACK, key=key)
     snapshot = replace(snapshot, http_routes=[*snapshot.http_routes, *production, *routes])
-    targets = Targets.of(app, OWNER, UI, FORKS)
+    targets = Targets.of(app, OWNER, UI, FORKS, key)
     made = flow_routes(targets, 80, snapshot.routes)
     fork = ProposedFork(
         service=UI,
@@ -52,6 +53,7 @@ def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None) -> Case:
         routes=tuple(made),
         entries=(entry,),
         requested=frozenset({UI}),
+        routing_key=key,
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kardinal_infra.live import Object
-from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW
+from kardinal_infra.names import ANSWER_FLOW
 from kardinal_infra.routing.gateway_api.filters import REQUEST_HEADERS, RESPONSE_HEADERS, merge_filter
 from kardinal_infra.routing.gateway_api.manifest import EVERYTHING, MAX_MATCHES, MAX_RULES, service_backend
 from kardinal_infra.routing.gateway_api.rules import flow_rule, naming_fork
+from kardinal_infra.routing.key import Key
 from kardinal_infra.routing.parents import matches_of, rules_of
 from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.topology import Gateway
@@ -43,13 +44,16 @@ def production_rule(service: str, port: int) -> dict[str, Any]:
     return {"matches": [{"path": dict(EVERYTHING)}], "backendRefs": [service_backend(service, port)]}
 
 
-def closed(rule: Mapping[str, Any]) -> dict[str, Any]:
+def closed(rule: Mapping[str, Any], key: Key) -> dict[str, Any]:
     """Makes a rule of a production host remove the key: nobody outside reaches a fork by choosing one.
 
     Args:
         rule: The rule.
+        key: What carries flows.
     """
-    filters = merge_filter(rule.get("filters") or (), REQUEST_HEADERS, "remove", HEADER_FLOW)
+    filters = rule.get("filters") or ()
+    for name in key.names:
+        filters = merge_filter(filters, REQUEST_HEADERS, "remove", name)
     return {**rule, "filters": filters}
 
 
@@ -73,7 +77,7 @@ def host_rules(production: Iterable[Object], targets: Targets, port: int) -> lis
     made = []
     for rule in rules or [production_rule(targets.service, port)]:
         copy, forks = flow_rule(rule, targets, port)
-        made.append({**copy, "filters": _marked(copy, targets.flow, forks)})
+        made.append({**copy, "filters": _marked(copy, targets, forks)})
     if len(made) > MAX_RULES or sum(len(matches_of(rule)) for rule in made) > MAX_MATCHES:
         raise ValueError(
             f"the routes of the production host have more rules than one object holds ({len(made)})"
@@ -90,12 +94,9 @@ def is_redirect(rule: Mapping[str, Any]) -> bool:
     return any(item.get("type") == REDIRECT for item in rule.get("filters") or ())
 
 
-def _marked(rule: Mapping[str, Any], flow: str, forks: Sequence[str]) -> list[dict[str, Any]]:
+def _marked(rule: Mapping[str, Any], targets: Targets, forks: Sequence[str]) -> list[dict[str, Any]]:
     filters = naming_fork(rule.get("filters") or (), forks)
+    for action, header, value in () if is_redirect(rule) else targets.key.marks(targets.flow):
+        filters = merge_filter(filters, REQUEST_HEADERS, action, {"name": header, "value": value})
     # The answer says whose it is, so that a probe can tell the flow's from production's.
-    mark = {"name": HEADER_FLOW, "value": flow}
-    if not is_redirect(rule):
-        filters = merge_filter(filters, REQUEST_HEADERS, "set", mark)
-        baggage = {"name": "baggage", "value": f"{BAGGAGE_KEY}={flow}"}
-        filters = merge_filter(filters, REQUEST_HEADERS, "add", baggage)
-    return merge_filter(filters, RESPONSE_HEADERS, "set", mark)
+    return merge_filter(filters, RESPONSE_HEADERS, "set", {"name": ANSWER_FLOW, "value": targets.flow})

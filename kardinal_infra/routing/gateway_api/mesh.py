@@ -1,7 +1,7 @@
 """The mesh routes of a flow, derived from the baseline's routes.
 
 Gateway API ranks path, method and the number of headers before age. So every match of every rule is copied
-and the flow's header added: each copy ranks right above its original, and among each other the copies keep
+and the flow's key added: each copy ranks right above its original, and among each other the copies keep
 the order of the originals. Copies are of the kind of their original: a GRPCRoute behind an HTTPRoute that
 takes everything is never programmed.
 """
@@ -9,12 +9,11 @@ takes everything is never programmed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.live import Object, namespace_of
-from kardinal_infra.names import HEADER_FLOW, route_name
-from kardinal_infra.routing.gateway_api.manifest import MAX_HEADERS, route, service_parent
+from kardinal_infra.names import route_name
+from kardinal_infra.routing.gateway_api.manifest import route, service_parent
 from kardinal_infra.routing.gateway_api.rules import flow_rule, naming_fork
 from kardinal_infra.routing.parents import kind_of, matches_of, parent_ports, routes_of, rules_of
 from kardinal_infra.routing.retarget import Targets
@@ -34,15 +33,15 @@ def flow_routes(targets: Targets, port: int, routes: Iterable[Object]) -> list[d
         Manifests; several when one object cannot hold all rules. Empty when no rule leads to a fork.
 
     Raises:
-        ValueError: A match of the baseline has no room for one more header or matches the routing header
-            itself, or rules that can tie do not fit one object.
+        ValueError: A match of the baseline has no room for one more header or matches the key itself, or
+            rules that can tie do not fit one object.
     """
     by_kind: dict[str, list[dict[str, Any]]] = {}
     reached: set[str] = set()
     for item in baseline_routes(routes, targets.owner.namespace, targets.service, port):
         for rule in rules_of(item):
             copy, forks = flow_rule(rule, targets, port)
-            copy["matches"] = [with_key(match, targets.flow) for match in matches_of(rule)]
+            copy["matches"] = asking_for_key(rule, targets)
             if filters := naming_fork(copy.get("filters") or (), forks):
                 copy["filters"] = filters
             by_kind.setdefault(kind_of(item), []).append(copy)
@@ -54,6 +53,22 @@ def flow_routes(targets: Targets, port: int, routes: Iterable[Object]) -> list[d
         if kind in reached
         for item in routes_on(targets, port, kind, rules)
     ]
+
+
+def asking_for_key(rule: Object, targets: Targets) -> list[dict[str, Any]]:
+    """Makes the matches of a flow's copy of a rule.
+
+    Args:
+        rule: The baseline's.
+        targets: The flow and its key.
+
+    Raises:
+        ValueError: As `Key.added_to`.
+    """
+    made: list[dict[str, Any]] = []
+    for match in matches_of(rule):
+        made += targets.key.added_to(match, targets.flow)
+    return made
 
 
 def routes_on(
@@ -96,27 +111,3 @@ def baseline_routes(
     for item in routes_of(routes, namespace, service):
         if namespace_of(item) == namespace and port in parent_ports(item, namespace, service):
             yield item
-
-
-def with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
-    """Adds the routing header to a match.
-
-    Args:
-        match: Of an HTTPRoute or GRPCRoute.
-        flow: The flow's id.
-
-    Returns:
-        A copy.
-
-    Raises:
-        ValueError: It matches the routing header itself, or has no room for one more.
-    """
-    headers = list(match.get("headers") or ())
-    if any(header["name"].lower() == HEADER_FLOW for header in headers):
-        raise ValueError(f"a match of the baseline uses the header {HEADER_FLOW}, which is the flows' own")
-    if len(headers) >= MAX_HEADERS:
-        raise ValueError(f"a match with {len(headers)} headers has no room for the flow's")
-    return {
-        **deepcopy(dict(match)),
-        "headers": [*headers, {"type": "Exact", "name": HEADER_FLOW, "value": flow}],
-    }

@@ -88,4 +88,4 @@ def _filters(item: Mapping[str, Any], targets: Targets) -> list[dict[str, Any]]:
         fork = targets.mirror_fork(service_of(backend, targets.owner.namespace))
         return None if fork is None else {**backend, "name": fork}
 
-    return for_flow(item.get("filters") or (), mirrored)
+    return for_flow(item.get("filters") or (), targets.key, mirrored)

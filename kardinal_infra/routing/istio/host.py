@@ -7,9 +7,10 @@ from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.live import Object, namespace_of
-from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW, Owner
+from kardinal_infra.names import ANSWER_FLOW, Owner
 from kardinal_infra.routing.istio.mesh import API_VERSION, baseline_entries
-from kardinal_infra.routing.istio.rules import flow_rule
+from kardinal_infra.routing.istio.rules import flow_rule, with_change
+from kardinal_infra.routing.key import Change, Key
 from kardinal_infra.routing.mesh_hosts import gateways_named, gateways_of
 from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.topology import Gateway
@@ -51,13 +52,14 @@ def production_rule(service: str, port: int) -> dict[str, Any]:
     return {"route": [{"destination": {"host": service, "port": {"number": port}}}]}
 
 
-def closed(rule: Mapping[str, Any]) -> dict[str, Any]:
+def closed(rule: Mapping[str, Any], key: Key) -> dict[str, Any]:
     """Makes a rule of a production host remove the key: nobody outside reaches a fork by choosing one.
 
     Args:
-        rule: The rule.
+        rule: The rule; it changes no headers.
+        key: What carries flows.
     """
-    return {**rule, "headers": {"request": {"remove": [HEADER_FLOW]}}}
+    return {**rule, "headers": {"request": {"remove": [*key.names]}}}
 
 
 def host_rules(
@@ -80,7 +82,7 @@ def host_rules(
     made = []
     for rule in rules or [production_rule(targets.service, port)]:
         copy, _ = flow_rule(rule, targets, port)
-        made.append(_marked({**_matches(rule), **copy}, targets.flow))
+        made.append(_marked({**_matches(rule), **copy}, targets))
     return made
 
 
@@ -103,18 +105,9 @@ def _matches(rule: Mapping[str, Any]) -> dict[str, Any]:
     return {} if {} in matches else {"match": deepcopy(matches)}
 
 
-def _marked(rule: Mapping[str, Any], flow: str) -> dict[str, Any]:
+def _marked(rule: dict[str, Any], targets: Targets) -> dict[str, Any]:
     """Every request gets the key, every answer says whose it is."""
-    headers = rule.get("headers") or {}
-    request, response = headers.get("request") or {}, headers.get("response") or {}
-    return {
-        **rule,
-        "headers": {
-            "request": {
-                **request,
-                "set": {**(request.get("set") or {}), HEADER_FLOW: flow},
-                "add": {**(request.get("add") or {}), "baggage": f"{BAGGAGE_KEY}={flow}"},
-            },
-            "response": {**response, "set": {**(response.get("set") or {}), HEADER_FLOW: flow}},
-        },
-    }
+    for change in targets.key.marks(targets.flow):
+        rule["headers"] = with_change(rule, "request", change)
+    rule["headers"] = with_change(rule, "response", Change("set", ANSWER_FLOW, targets.flow))
+    return rule

@@ -10,12 +10,10 @@ of exactly that entry which it would have met; any other request meets none of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from kardinal_infra.live import Object, name_of, namespace_of, spec_of
-from kardinal_infra.names import HEADER_FLOW
 from kardinal_infra.routing.istio.rules import flow_rule
 from kardinal_infra.routing.mesh_hosts import MESH, gateways_of
 from kardinal_infra.routing.retarget import Targets
@@ -68,7 +66,7 @@ def flow_entries(virtual_service: Object, targets: Targets) -> Insertion | None:
         The entries; None when nothing in the object leads to a fork.
 
     Raises:
-        ValueError: An entry delegates to another VirtualService, or matches the routing header itself.
+        ValueError: An entry delegates to another VirtualService, or matches the key itself.
     """
     flow = targets.flow
     copies: list[dict[str, Any]] = []
@@ -81,7 +79,7 @@ def flow_entries(virtual_service: Object, targets: Targets) -> Insertion | None:
             raise ValueError(f"its entry {_title(entry, len(copies))} delegates to another VirtualService")
         copy, forks = flow_rule(entry, targets, None)
         copy["name"] = entry_name(flow, len(copies))
-        copy["match"] = [_with_key(match, flow) for match in matches]
+        copy["match"] = [item for match in matches for item in _asking_for_key(match, targets)]
         copies.append(copy)
         if forks:
             needed = len(copies)
@@ -187,12 +185,7 @@ def _mesh_matches(entry: Mapping[str, Any], virtual_service: Object) -> list[dic
     ]
 
 
-def _with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
-    for part in ("headers", "withoutHeaders"):
-        if any(name.lower() == HEADER_FLOW for name in match.get(part) or ()):
-            raise ValueError(f"one of its entries uses the header {HEADER_FLOW}, which is the flows' own")
-    copy = deepcopy(dict(match))
-    copy["headers"] = {**copy.get("headers", {}), HEADER_FLOW: {"exact": flow}}
-    # Also where the object is for sidecars alone: a gateway added later must not let clients choose a fork.
-    copy["gateways"] = [MESH]
-    return copy
+def _asking_for_key(match: Mapping[str, Any], targets: Targets) -> Iterator[dict[str, Any]]:
+    for copy in targets.key.added_to_istio(match, targets.flow):
+        # Also where the object is for sidecars alone: no gateway added later may let clients choose a fork.
+        yield {**copy, "gateways": [MESH]}

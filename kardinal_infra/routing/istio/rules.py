@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, Literal
 
-from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
-from kardinal_infra.routing.gateway_api.filters import without_header
+from kardinal_infra.names import HEADER_FORK
+from kardinal_infra.routing.headers import without
+from kardinal_infra.routing.key import Change
 from kardinal_infra.routing.mesh_hosts import beside, service_named
 from kardinal_infra.routing.retarget import Backend, Chosen, Targets
 
@@ -33,18 +34,44 @@ def flow_rule(
         rule does. Nothing in it touches the key or sends copies of requests to production's services.
     """
     copy = deepcopy({key: value for key, value in rule.items() if key not in {"name", "match", *MIRRORS}})
-    _clean(copy)
+    _clean(copy, targets)
     copy |= _mirrors(rule, targets)
-    routes: list[dict[str, Any]] = [_clean(item) for item in copy.get("route") or ()]
+    routes: list[dict[str, Any]] = [_clean(item, targets) for item in copy.get("route") or ()]
     single = len(routes) == 1
     chosen = targets.chosen([_backend(item, targets, single=single) for item in routes], called)
     if chosen:
         copy["route"] = [_led(routes[item.backend], item, targets) for item in chosen]
-        headers = copy.setdefault("headers", {})
-        response = without_changes(headers.get("response") or {}, HEADER_FORK)
-        mark = {HEADER_FORK: chosen[0].fork}
-        headers["response"] = {**response, "set": {**response.get("set", {}), **mark}}
+        copy["headers"] = with_change(copy, "response", Change("set", HEADER_FORK, chosen[0].fork))
     return copy, [item.fork for item in chosen]
+
+
+def with_change(
+    item: Mapping[str, Any], of: Literal["request", "response"], change: Change
+) -> dict[str, Any]:
+    """Changes a header besides those that a rule changes.
+
+    Args:
+        item: The rule.
+        of: Whose header it is.
+        change: What becomes of it; whatever was done to it before is dropped.
+
+    Returns:
+        The rule's new `headers`.
+    """
+    headers = item.get("headers") or {}
+    action, name, value = change
+    others = without(headers.get(of) or {}, name)
+    return {**headers, of: {**others, action: {**others.get(action, {}), name: value}}}
+
+
+def changes_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns what a rule or a destination does to the headers of requests.
+
+    Args:
+        item: The rule or the destination.
+    """
+    changes: Mapping[str, Any] = (item.get("headers") or {}).get("request") or {}
+    return changes
 
 
 def _backend(item: Mapping[str, Any], targets: Targets, *, single: bool) -> Backend:
@@ -95,23 +122,13 @@ def _mirror(destination: Mapping[str, Any], targets: Targets) -> dict[str, Any] 
     return None if fork is None else _destination(destination["host"], fork, port, targets)
 
 
-def _clean(item: dict[str, Any]) -> dict[str, Any]:
+def _clean(item: dict[str, Any], targets: Targets) -> dict[str, Any]:
     """Leaves out whatever a rule or a destination does to the key of requests; changes it in place."""
     headers = item.get("headers") or {}
     if request := headers.get("request"):
-        kept = without_changes(request, HEADER_FLOW)
+        kept = targets.key.left_alone(request)
         rest = {key: value for key, value in headers.items() if key != "request"}
         item["headers"] = {**rest, "request": kept} if kept else rest
         if not item["headers"]:
             del item["headers"]
     return item
-
-
-def without_changes(changes: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Istio writes `set` and `add` as mappings, and `remove` as a list."""
-    result: dict[str, Any] = without_header({"remove": changes.get("remove") or ()}, name)
-    for action in ("set", "add"):
-        values = changes.get(action) or {}
-        if kept := {key: value for key, value in values.items() if key.lower() != name}:
-            result[action] = kept
-    return result
