@@ -22,7 +22,7 @@ from tenacity import (
 from kardinal_infra.cluster import ask
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import VIRTUAL_SERVICES
-from kardinal_infra.routing.virtual_service import entry_flow, inserted, removed
+from kardinal_infra.routing.istio.mesh import entry_flow, inserted, removed
 
 _FORBIDDEN = 403
 _NOT_FOUND = 404

@@ -45,13 +45,16 @@ ANNOTATION_STACK = "kardinal.dev/stack"
 """Owner of an object: `organization/project/stack`."""
 
 HEADER_FLOW = "x-kardinal-flow"
-"""Request header that carries the flow id; matched exactly."""
+"""Request header that carries the flow id where nobody has chosen another (`kardinal_infra.routing.key`)."""
+
+BAGGAGE_KEY = "kardinal-flow"
+"""W3C baggage member with the flow id, likewise."""
+
+ANSWER_FLOW = HEADER_FLOW
+"""Response header of a flow's public host, with the flow's id; the same whatever carries the key."""
 
 HEADER_FORK = "x-kardinal-fork"
 """Response header that names the fork that answered."""
-
-BAGGAGE_KEY = "kardinal-flow"
-"""W3C baggage member with the flow id, for applications that pass baggage on."""
 
 BRANCH_ANNOTATION_STACK = "kardinal-stack"
 BRANCH_ANNOTATION_FLOW = "kardinal-flow"

@@ -2,8 +2,8 @@
 
 A route's `Accepted` condition comes before its effect (istiod debounces its pushes), and the status of an
 HTTPRoute stays green for most mistakes. The only proof is an answer: the flow's host must be answered by the
-flow, and production's host must still be answered without it. Flow routes set the response header
-`x-kardinal-flow`, and fork routes `x-kardinal-fork`, for this purpose.
+flow, and production's host must still be answered without it. For this purpose a flow's host
+and the routes to its forks set response headers (`kardinal_infra.names`).
 
 Facts: docs/facts/mesh.md#accepted-comes-before-its-effect, docs/facts/mesh.md#what-a-status-does-not-say.
 """

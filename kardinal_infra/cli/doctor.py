@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -14,6 +14,7 @@ from rich.text import Text
 from kardinal_infra.automation import Project
 from kardinal_infra.cli.common import Baseline, ProjectDir, UsageError, project_folder
 from kardinal_infra.doctor import Diagnosis, Question, Trace, diagnose
+from kardinal_infra.routing.key import DEFAULT_KEY
 from kardinal_infra.topology import Topology
 
 DROPPED = 3
@@ -61,7 +62,8 @@ def doctor(
     project = Project(project_folder(project_dir))
     topology = project.topology(baseline)
     forks = _forks(project, flow, topology) if flow else {}
-    question = Question(topology, forks, entry, paths, wait, baggage)
+    key = replace(DEFAULT_KEY, asked=("header", "baggage")) if baggage else DEFAULT_KEY
+    question = Question(topology, forks, entry, paths, wait, key)
     config = project.settings(baseline)
     _clean_up_when_ended()
     found = diagnose(

@@ -13,7 +13,7 @@ from kardinal_infra.config import load_baseline
 from kardinal_infra.config.baseline import KEY
 from kardinal_infra.errors import ConfigError
 from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import HEADER_FLOW, Owner
+from kardinal_infra.names import ANSWER_FLOW, Owner
 from kardinal_infra.plan import baseline_problems
 from kardinal_infra.plan.gateway import existing_gateway_problems
 from kardinal_infra.program_errors import message_alone
@@ -127,7 +127,7 @@ class Baseline(pulumi.ComponentResource):
             # Not those that the user routes: there `/` may lead nowhere.
             specs = [manifest["spec"] for manifest in manifests]
             made = [host for spec in specs for host in spec.get("hostnames") or spec["hosts"]]
-            checks = [{"url": gateway.url(host), "absent": [HEADER_FLOW]} for host in made]
+            checks = [{"url": gateway.url(host), "absent": [ANSWER_FLOW]} for host in made]
             metadata = [cast("Any", route).metadata for route in routes]
             probe_hosts(name, gateway, checks, metadata, self, [*routes, *settled])
         self.register_outputs({"topology": topology.to_plain()})

@@ -13,7 +13,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
 from kardinal_infra.components.manifests import generation
 from kardinal_infra.dynamic import Provider, one_line_errors
-from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
+from kardinal_infra.names import ANSWER_FLOW, HEADER_FORK
 from kardinal_infra.plan import FlowPlan
 from kardinal_infra.probe import ProbeCheck, run_probe
 from kardinal_infra.routing.asking import question
@@ -107,9 +107,9 @@ def flow_checks(plan: FlowPlan) -> list[dict[str, Any]]:
     for entry in plan.entries:
         if (asked := question(entry.route)) is None:
             continue
-        marks = {HEADER_FLOW: plan.flow, **({HEADER_FORK: asked.fork} if asked.fork else {})}
+        marks = {ANSWER_FLOW: plan.flow, **({HEADER_FORK: asked.fork} if asked.fork else {})}
         checks.append({"url": entry.url + asked.path, "headers": marks})
-        checks.append({"url": entry.production_url + asked.path, "absent": [HEADER_FLOW, HEADER_FORK]})
+        checks.append({"url": entry.production_url + asked.path, "absent": [ANSWER_FLOW, HEADER_FORK]})
     return checks
 
 

@@ -9,14 +9,14 @@ Facts: docs/facts/mesh.md#mirrored-requests-tell-who-called, docs/facts/mesh.md#
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kardinal_infra.doctor.marks import LIFE_SECONDS
 from kardinal_infra.live import INJECT
-from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW, Owner
+from kardinal_infra.names import Owner
+from kardinal_infra.routing.key import DEFAULT_KEY, Carrier, Key
 
 HEADER_HOP = "x-kardinal-hop"
 """Request header that a probe's routes set to the Service a request is for."""
@@ -36,27 +36,15 @@ class Sighting:
     Attributes:
         service: Service that the request was for.
         address: Address of the pod that sent it.
-        header: It carried the key in the routing header.
-        baggage: It carried the key as a baggage member.
+        carriers: What carried the key.
     """
 
     service: str
     address: str
-    header: bool
-    baggage: bool = False
+    carriers: frozenset[Carrier]
 
 
-def baggage_pattern(key: str) -> str:
-    """Returns a regular expression, to be matched in full, for baggage with a key.
-
-    Args:
-        key: A key of a-z, 0-9 and "-" alone: an invalid expression breaks the routes of every sidecar.
-    """
-    assert re.fullmatch(r"[a-z0-9-]+", key)
-    return rf"^(.*[,;\s])?{BAGGAGE_KEY}\s*=\s*{key}\s*([,;].*)?$"
-
-
-def collector_job(owner: Owner, image: str, *, baggage: bool) -> dict[str, Any]:
+def collector_job(owner: Owner, image: str, routing_key: Key = DEFAULT_KEY) -> dict[str, Any]:
     """Makes the Job that the collector runs in.
 
     The Job ends at `LIFE_SECONDS` and deletes itself, whoever is there to do it.
@@ -64,7 +52,7 @@ def collector_job(owner: Owner, image: str, *, baggage: bool) -> dict[str, Any]:
     Args:
         owner: The probe.
         image: Image with Envoy.
-        baggage: Whether the baggage is logged too.
+        routing_key: What is logged of requests.
     """
     container = {
         "name": CONTAINER,
@@ -72,7 +60,7 @@ def collector_job(owner: Owner, image: str, *, baggage: bool) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["envoy"],
         "args": [
-            *("--config-yaml", json.dumps(_envoy(baggage=baggage))),
+            *("--config-yaml", json.dumps(_envoy(routing_key))),
             *("--file-flush-interval-msec", "100"),
             *("--log-level", "error", "--concurrency", "1", "--disable-hot-restart"),
         ],
@@ -132,12 +120,13 @@ def collector_service(owner: Owner) -> dict[str, Any]:
     }
 
 
-def read_log(lines: Iterable[str], key: str) -> Iterator[Sighting]:
+def read_log(lines: Iterable[str], key: str, routing_key: Key = DEFAULT_KEY) -> Iterator[Sighting]:
     """Reads the collector's log.
 
     Args:
         lines: Its lines; those that are no JSON object are Envoy's own words.
         key: The probe's key.
+        routing_key: As for `collector_job`.
 
     Yields:
         What was mirrored with the key.
@@ -151,20 +140,19 @@ def read_log(lines: Iterable[str], key: str) -> Iterator[Sighting]:
             continue
         # A mirroring proxy appends its own pod's address.
         address = str(entry.get("from") or "").rpartition(",")[2].strip()
-        header = entry.get("key") == key
-        baggage = re.fullmatch(baggage_pattern(key), str(entry.get("baggage") or "")) is not None
-        if header or baggage:
-            yield Sighting(str(entry["hop"]), address, header, baggage)
+        carriers = zip(routing_key.asked, routing_key.names, strict=True)
+        headers = {name: str(entry.get(carrier) or "") for carrier, name in carriers}
+        if found := routing_key.carriers_in(headers, key):
+            yield Sighting(str(entry["hop"]), address, found)
 
 
 def _selector(owner: Owner) -> dict[str, str]:
     return {"kardinal.dev/collector": str(owner.flow)}
 
 
-def _envoy(*, baggage: bool) -> dict[str, Any]:
-    logged = {"hop": HEADER_HOP, "key": HEADER_FLOW, "from": "x-forwarded-for"}
-    if baggage:
-        logged["baggage"] = "baggage"
+def _envoy(routing_key: Key) -> dict[str, Any]:
+    logged = {"hop": HEADER_HOP, "from": "x-forwarded-for"}
+    logged.update(zip(routing_key.asked, routing_key.names, strict=True))
     log = {
         "@type": f"{_ENVOY}.access_loggers.stream.v3.StdoutAccessLog",
         "log_format": {"json_format": {name: f"%REQ({header})%" for name, header in logged.items()}},

@@ -11,9 +11,10 @@ from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.doctor.collector import HEADER_HOP, PORT, Sighting
-from kardinal_infra.routing.edge import is_redirect
-from kardinal_infra.routing.filters import MIRROR, REQUEST_HEADERS, merge_filter
-from kardinal_infra.routing.manifest import service_backend
+from kardinal_infra.routing.gateway_api.filters import MIRROR, REQUEST_HEADERS, merge_filter
+from kardinal_infra.routing.gateway_api.host import is_redirect
+from kardinal_infra.routing.gateway_api.manifest import service_backend
+from kardinal_infra.routing.istio.rules import MIRRORS
 
 GATEWAY = "@gateway"
 """The hop of the way in; no service has this name."""
@@ -36,6 +37,9 @@ def watched_entry(manifest: Mapping[str, Any], key: str) -> dict[str, Any]:
     for entry in copy["spec"].get("http") or ():
         if entry.get("route"):
             entry["headers"]["request"]["set"][HEADER_HOP] = GATEWAY
+            # Mirrors of a flow's would take a share, or a place.
+            for name in MIRRORS:
+                entry.pop(name, None)
             entry["mirror"] = {"host": key, "port": {"number": PORT}}
     return copy
 

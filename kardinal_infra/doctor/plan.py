@@ -17,6 +17,7 @@ from kardinal_infra.names import Owner
 from kardinal_infra.routing import Targets
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.public_hosts import flow_entry
 from kardinal_infra.topology import Entry, Topology
@@ -62,7 +63,7 @@ def plan_probe(
     *,
     forks: Mapping[str, str] | None = None,
     entry: str | None = None,
-    baggage: bool = False,
+    routing_key: Key = DEFAULT_KEY,
 ) -> ProbePlan:
     """Plans a probe.
 
@@ -73,7 +74,7 @@ def plan_probe(
         image: Image of the mesh's proxies, for the collector.
         forks: Fork by service, of the flow to look at; default: the baseline is looked at.
         entry: Service to enter by; default: the topology's first entry.
-        baggage: Whether the baggage is watched too.
+        routing_key: On which carriers the key is watched.
 
     Returns:
         The plan. A Service whose requests without a key would be touched by a route of ours is left alone and
@@ -92,27 +93,25 @@ def plan_probe(
         if problem := next(_obstacles(topology, name, live), None):
             mute[name] = problem
             continue
-        targets = Targets(
-            owner.at(topology.homes[name]), name, forks or {}, topology.services, topology.homes
-        )
+        targets = Targets.of(topology, owner, name, forks or {}, routing_key)
         try:
             made = [
                 route
                 for port in topology.services[name].routed_ports
-                for route in probe_routes(targets, port.port, live.routes, baggage=baggage)
+                for route in probe_routes(targets, port.port, live.routes)
             ]
         except ValueError as error:
             mute[name] = f"its routes cannot be copied: {error}"
             continue
         routes += made
     host = topology.flow_host(chosen, key)
-    routes.append(_entry_route(topology, live, owner, chosen, host, forks or {}))
+    routes.append(_entry_route(topology, live, owner, chosen, host, forks or {}, routing_key))
     owners = [owner.at(namespace) for namespace in sorted({namespace_of(route) for route in routes})]
     return ProbePlan(
         owner=owner,
         entry=chosen,
         host=host,
-        jobs=tuple(collector_job(each, image, baggage=baggage) for each in owners),
+        jobs=tuple(collector_job(each, image, routing_key) for each in owners),
         objects=(*map(collector_service, owners), *routes),
         mute=mute,
     )
@@ -141,11 +140,17 @@ def _obstacles(topology: Topology, name: str, live: LiveObjects) -> Iterator[str
 
 
 def _entry_route(
-    topology: Topology, live: LiveObjects, owner: Owner, entry: Entry, host: str, forks: Mapping[str, str]
+    topology: Topology,
+    live: LiveObjects,
+    owner: Owner,
+    entry: Entry,
+    host: str,
+    forks: Mapping[str, str],
+    routing_key: Key,
 ) -> dict[str, Any]:
     index = topology.entries.index(entry)
     try:
-        made = flow_entry(topology, live, owner, index, forks)
+        made = flow_entry(topology, live, owner, index, forks, routing_key)
     except ValueError as error:
         raise ConfigError(
             [Problem(f"topology.entries[{index}]", f'host "{host}" cannot be routed: {error}')]

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from lightkube import Client
 
@@ -17,8 +16,9 @@ from kardinal_infra.doctor.pods import addresses, proxy_image, services_of, with
 from kardinal_infra.doctor.verdict import Diagnosis, Trace, callees, seen_calls, trace, undeclared_calls
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.live import LiveObjects, Object
-from kardinal_infra.names import HEADER_FLOW
+from kardinal_infra.names import ANSWER_FLOW
 from kardinal_infra.probe import ProbeCheck, run_probe
+from kardinal_infra.routing.key import DEFAULT_KEY, Carrier, Key
 from kardinal_infra.snapshot import read_live
 from kardinal_infra.topology import Topology
 
@@ -39,7 +39,7 @@ class Question:
         entry: Service to enter by; default: the topology's first entry.
         paths: Paths to ask for, each with its query.
         seconds: How long to ask again while a declared call has not been seen with the key.
-        baggage: Whether the baggage is watched too.
+        key: On which carriers the key is watched.
     """
 
     topology: Topology
@@ -47,7 +47,7 @@ class Question:
     entry: str | None = None
     paths: Sequence[str] = ("/",)
     seconds: float = 8.0
-    baggage: bool = False
+    key: Key = DEFAULT_KEY
 
 
 def diagnose(question: Question, *, kubeconfig: str | None = None, context: str | None = None) -> Diagnosis:
@@ -89,7 +89,7 @@ def diagnose(question: Question, *, kubeconfig: str | None = None, context: str 
             image,
             forks=question.forks,
             entry=question.entry,
-            baggage=question.baggage,
+            routing_key=question.key,
         )
         with made(client, plan) as collectors:
             return _Watch(client, plan, question, pods, collectors).diagnosis()
@@ -120,7 +120,7 @@ class _Watch:
     def diagnosis(self) -> Diagnosis:
         gateway = self._question.topology.gateway
         url = gateway.url(self._plan.host)
-        marks = {HEADER_FLOW: self._plan.key}
+        marks = {ANSWER_FLOW: self._plan.key}
         checks = [
             ProbeCheck(url + path, address=gateway.address or "", headers=marks)
             for path in self._question.paths
@@ -134,7 +134,7 @@ class _Watch:
             deadline = deadline or time.monotonic() + self._question.seconds
             time.sleep(PAUSE_SECONDS)
             sightings = self._sightings()
-            traces = tuple(self._trace(sightings, carrier) for carrier in self._carriers())
+            traces = tuple(self._trace(sightings, carrier) for carrier in self._question.key.asked)
             if all(found.state == "passed" for found in traces) or time.monotonic() > deadline:
                 break
         if not any(item.service == GATEWAY for item in sightings):
@@ -144,7 +144,7 @@ class _Watch:
                 " the way"
             )
         topology = self._question.topology
-        calls = {call for name in self._carriers() for call in self._calls(sightings, name)}
+        calls = {call for carrier in self._question.key.asked for call in self._calls(sightings, carrier)}
         reached = topology.downstream([self._plan.entry.service])
         unseen = {
             **{name: reason for name, reason in self._deaf.items() if callees(topology, name)},
@@ -160,10 +160,7 @@ class _Watch:
             undeclared=undeclared_calls(topology, calls),
         )
 
-    def _carriers(self) -> tuple[Literal["header", "baggage"], ...]:
-        return ("header", "baggage") if self._question.baggage else ("header",)
-
-    def _trace(self, sightings: Sequence[Sighting], carrier: Literal["header", "baggage"]) -> Trace:
+    def _trace(self, sightings: Sequence[Sighting], carrier: Carrier) -> Trace:
         return trace(
             self._question.topology,
             self._plan.entry.service,
@@ -173,16 +170,14 @@ class _Watch:
             mute=self._plan.mute,
         )
 
-    def _calls(
-        self, sightings: Sequence[Sighting], carrier: Literal["header", "baggage"]
-    ) -> set[tuple[str, str]]:
+    def _calls(self, sightings: Sequence[Sighting], carrier: Carrier) -> set[tuple[str, str]]:
         return seen_calls(self._question.topology, calls_only(sightings), self._services, carrier)
 
     def _sightings(self) -> list[Sighting]:
         return [
             sighting
             for namespace, pod in self._collectors.items()
-            for sighting in read_log(self._log(namespace, pod), self._plan.key)
+            for sighting in read_log(self._log(namespace, pod), self._plan.key, self._question.key)
         ]
 
     def _log(self, namespace: str, pod: str) -> list[str]:

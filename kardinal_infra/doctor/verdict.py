@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kardinal_infra.doctor.collector import Sighting
+from kardinal_infra.routing.key import Carrier
 from kardinal_infra.topology import Topology
 
 EdgeState = Literal["passed", "missing", "unseen", "unreached"]
@@ -42,7 +43,7 @@ class Trace:
         edges: The declared calls, from the entry on.
     """
 
-    carrier: Literal["header", "baggage"]
+    carrier: Carrier
     state: State
     first_drop: str | None
     edges: tuple[Edge, ...]
@@ -88,7 +89,7 @@ def trace(
     entry: str,
     calls: Collection[tuple[str, str]],
     *,
-    carrier: Literal["header", "baggage"] = "header",
+    carrier: Carrier = "header",
     deaf: Collection[str] = (),
     mute: Collection[str] = (),
 ) -> Trace:
@@ -128,7 +129,7 @@ def seen_calls(
     topology: Topology,
     sightings: Iterable[Sighting],
     services: Mapping[str, Sequence[str]],
-    carrier: Literal["header", "baggage"],
+    carrier: Carrier,
 ) -> set[tuple[str, str]]:
     """Names who called whom with the key.
 
@@ -144,7 +145,7 @@ def seen_calls(
     return {
         (caller, item.service)
         for item in sightings
-        if (item.header if carrier == "header" else item.baggage)
+        if carrier in item.carriers
         for caller in _callers(topology, item, services)
     }
 

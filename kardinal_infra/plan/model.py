@@ -12,16 +12,15 @@ from kardinal_infra.forking import ForkSpec, allowed_entries, branch_ports, fork
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import ConnectionField
 from kardinal_infra.names import (
-    BAGGAGE_KEY,
     BRANCH_ANNOTATION_DATABASE,
     BRANCH_ANNOTATION_FLOW,
     BRANCH_ANNOTATION_STACK,
-    HEADER_FLOW,
     FlowId,
     Owner,
 )
 from kardinal_infra.plan.describe import contract, describe
 from kardinal_infra.routing import Insertion, reference_grants
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.safety import Finding
 from kardinal_infra.store import StoreMode
 from kardinal_infra.topology import Database, Handover, Topology
@@ -219,6 +218,7 @@ class FlowPlan:
         acknowledged: Names of the safety rules that the flow accepts.
         egress: Which connections the forks may open.
         warnings: What the user should know.
+        key: What carries the flow.
     """
 
     owner: Owner
@@ -239,6 +239,7 @@ class FlowPlan:
     acknowledged: frozenset[str] = frozenset()
     egress: Egress = field(default_factory=Egress)
     warnings: tuple[str, ...] = ()
+    key: Key = DEFAULT_KEY
 
     @property
     def url(self) -> str | None:
@@ -256,12 +257,12 @@ class FlowPlan:
     @property
     def header(self) -> dict[str, str]:
         """The routing header as `{name, value}`."""
-        return {"name": HEADER_FLOW, "value": self.flow}
+        return {"name": self.key.header, "value": self.flow}
 
     @property
     def baggage(self) -> str:
         """The W3C baggage member that carries the flow."""
-        return f"{BAGGAGE_KEY}={self.flow}"
+        return self.key.baggage(self.flow)
 
     @property
     def accepted(self) -> list[Finding]:

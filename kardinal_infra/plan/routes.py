@@ -53,7 +53,7 @@ def plan_routes(context: Context, forks: Mapping[str, str]) -> PlannedRoutes:
         if name not in forks:
             found = passing_conflicts(namespace, name, forks, live, homes)
             planned.problems += [Problem(path, conflict.message) for conflict in found]
-        targets = Targets(context.owner_of(name), name, forks, context.topology.services, homes)
+        targets = Targets.of(context.topology, context.owner, name, forks)
         if (virtual_service := virtual_service_of(live, namespace, name)) is not None:
             try:
                 insertion = flow_entries(virtual_service, targets)
@@ -64,7 +64,7 @@ def plan_routes(context: Context, forks: Mapping[str, str]) -> PlannedRoutes:
             planned.insertions += [insertion] if insertion else []
             reached = insertion is not None and _leads_to(insertion.manifest(), forks.get(name))
         else:
-            routes = _routes(context, name, service, forks, planned.problems)
+            routes = _routes(context, service, targets, planned.problems)
             planned.routes += routes
             reached = any(_leads_to(route, forks.get(name)) for route in routes)
             # Where there is nothing to derive routes from, or nothing unambiguous, that has been said.
@@ -81,23 +81,15 @@ def plan_routes(context: Context, forks: Mapping[str, str]) -> PlannedRoutes:
 
 
 def _routes(
-    context: Context, name: str, service: Service, forks: Mapping[str, str], problems: list[Problem]
+    context: Context, service: Service, targets: Targets, problems: list[Problem]
 ) -> list[dict[str, Any]]:
     routes: list[dict[str, Any]] = []
     for port in service.routed_ports:
         try:
-            routes += flow_routes(
-                context.owner_of(name),
-                name,
-                port.port,
-                context.live.routes,
-                forks,
-                context.topology.services,
-                context.topology.homes,
-            )
+            routes += flow_routes(targets, port.port, context.live.routes)
         except ValueError as error:
             message = f"port {port.port} cannot be routed: {error}"
-            problems.append(Problem(context.service_path(name), message))
+            problems.append(Problem(context.service_path(targets.service), message))
     return routes
 
 

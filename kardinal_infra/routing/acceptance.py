@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, namespace_of
+from kardinal_infra.live import Object, namespace_of, spec_of
 from kardinal_infra.routing.parents import title_of
 
 _GROUP = "gateway.networking.k8s.io"
@@ -27,8 +27,8 @@ def acceptance_problems(route: Object) -> Iterator[str]:
         accepted the route as it is now, with everything that it refers to.
     """
     namespace = namespace_of(route)
-    parents = route.get("status", {}).get("parents") or ()
-    for reference in route.get("spec", {}).get("parentRefs") or ():
+    parents = (route.get("status") or {}).get("parents") or ()
+    for reference in spec_of(route).get("parentRefs") or ():
         told = [item for item in parents if _key(item["parentRef"], namespace) == _key(reference, namespace)]
         # Several controllers may look at one parent; one that takes the route is enough.
         problems = [problem for item in told if (problem := _problem(item, route))]

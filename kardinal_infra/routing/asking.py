@@ -8,8 +8,8 @@ from typing import Any
 
 from kardinal_infra.live import Object
 from kardinal_infra.names import HEADER_FORK
-from kardinal_infra.routing.edge import is_redirect
-from kardinal_infra.routing.manifest import EVERYTHING
+from kardinal_infra.routing.gateway_api.host import is_redirect
+from kardinal_infra.routing.gateway_api.manifest import EVERYTHING
 from kardinal_infra.routing.parents import matches_of, rules_of
 
 BELOW = "/kardinal-probe"

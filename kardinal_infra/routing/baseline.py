@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from kardinal_infra.live import LiveObjects, Object, name_of
-from kardinal_infra.names import HEADER_FLOW, Owner, catch_all_name, production_route_name
-from kardinal_infra.routing.entries import gateway_parents
-from kardinal_infra.routing.filters import merge_filter
-from kardinal_infra.routing.istio_edge import to_service, virtual_service, without_key
-from kardinal_infra.routing.manifest import EVERYTHING, http_route, service_backend, service_parent
+from kardinal_infra.names import Owner, catch_all_name, production_route_name
+from kardinal_infra.routing.gateway_api import host as gateway_api
+from kardinal_infra.routing.gateway_api.manifest import http_route, service_parent
+from kardinal_infra.routing.istio import host as istio
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import parent_ports, routes_of, takes_everything
 from kardinal_infra.routing.public_hosts import production_host
@@ -57,16 +57,16 @@ def catch_all_routes(
         users = [route for route in found if name_of(route) != own]
         if any(map(takes_everything, users)) or (users and users == found):
             continue
-        rule = {"matches": [{"path": dict(EVERYTHING)}], "backendRefs": [service_backend(service, port)]}
-        spec = {"parentRefs": [service_parent(service, port)], "rules": [rule]}
+        rules = [gateway_api.production_rule(service, port)]
+        spec = {"parentRefs": [service_parent(service, port)], "rules": rules}
         result.append(http_route(Owner(stack, namespace), own, service, spec))
     return result
 
 
 def production_routes(
-    topology: Topology, stack: str, live: LiveObjects | None = None
+    topology: Topology, stack: str, live: LiveObjects | None = None, key: Key = DEFAULT_KEY
 ) -> list[dict[str, Any]]:
-    """Makes the route of each entry's production host; it removes the routing header.
+    """Makes the route of each entry's production host; it removes the key.
 
     So nobody outside reaches a fork without knowing a flow's host.
 
@@ -75,6 +75,7 @@ def production_routes(
         stack: The baseline stack.
         live: The snapshot; default: an empty one. A host that the user routes already gets none; the safety
             rule `open-edge` says what such a route must do.
+        key: What carries flows.
 
     Returns:
         Manifests of HTTPRoutes, or of VirtualServices where the Gateway is Istio's.
@@ -82,28 +83,29 @@ def production_routes(
     snapshot = live or LiveObjects(topology.namespace)
     hosts = [production_host(topology, snapshot, entry) for entry in topology.entries]
     return [
-        _production_route(stack, topology, index, host.sections)
+        _production_route(stack, topology, index, host.sections, key)
         for index, host in enumerate(hosts)
         if not host.routes
     ]
 
 
-def _production_route(stack: str, topology: Topology, index: int, listeners: Sequence[str]) -> dict[str, Any]:
+def _production_route(
+    stack: str, topology: Topology, index: int, listeners: Sequence[str], key: Key
+) -> dict[str, Any]:
     entry = topology.entries[index]
     owner = Owner(stack, topology.homes[entry.service])
     name = production_route_name(entry.service, topology.entry_part(index))
     port = topology.entry_port(entry)
-    if topology.gateway.kind == "istio":
-        http = without_key(to_service(entry.service, port))
-        return virtual_service(owner, topology.gateway, name, entry.service, entry.host, http)
-    rule = {
-        "matches": [{"path": dict(EVERYTHING)}],
-        "filters": merge_filter((), "RequestHeaderModifier", "remove", HEADER_FLOW),
-        "backendRefs": [service_backend(entry.service, port)],
+    gateway, service = topology.gateway, entry.service
+    if gateway.kind == "istio":
+        http = [istio.closed(istio.production_rule(service, port), key)]
+        return istio.virtual_service(owner, gateway, name, service, entry.host, http)
+    spec = {
+        "parentRefs": gateway_api.gateway_parents(gateway, listeners),
+        "hostnames": [entry.host],
+        "rules": [gateway_api.closed(gateway_api.production_rule(service, port), key)],
     }
-    parents = gateway_parents(topology.gateway, listeners)
-    spec = {"parentRefs": parents, "hostnames": [entry.host], "rules": [rule]}
-    return http_route(owner, name, entry.service, spec)
+    return http_route(owner, name, service, spec)
 
 
 def _routed_ports(topology: Topology) -> Iterator[tuple[str, int]]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from kardinal_infra.live import LiveObjects, Object, namespace_of
+from kardinal_infra.names import ServiceRef
 from kardinal_infra.routing.conflict import Conflict
 from kardinal_infra.routing.dialect import dialect_conflicts, passes_on
+from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import (
     has_baseline_route,
@@ -69,12 +71,12 @@ def passing_conflicts(
     Yields:
         As `fork_conflicts` and `dialect_conflicts`; nothing when no route leads to a forked service.
     """
-    forked = {(fork, (homes or {}).get(fork, namespace)) for fork in forks}
+    forked = {ServiceRef((homes or {}).get(fork, namespace), fork) for fork in forks}
     passing = [
         route
         for route in routes_of(live.routes, namespace, name)
         if any(
-            (backend["name"], backend.get("namespace") or namespace_of(route)) in forked
+            service_of(backend, namespace_of(route)) in forked
             for rule in rules_of(route)
             for backend in rule.get("backendRefs") or ()
         )

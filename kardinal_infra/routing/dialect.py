@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of
+from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of, spec_of
+from kardinal_infra.names import ServiceRef
 from kardinal_infra.routing.conflict import Conflict
+from kardinal_infra.routing.istio.mesh import baseline_entries
 from kardinal_infra.routing.mesh_hosts import claiming, hosts_in_mesh, service_named, services_of
-from kardinal_infra.routing.parents import service_parents, title_of
-from kardinal_infra.routing.virtual_service import baseline_entries
+from kardinal_infra.routing.parents import is_attached, title_of
 
 
 def virtual_service_of(live: LiveObjects, namespace: str, service: str) -> Object | None:
@@ -35,13 +36,13 @@ def virtual_service_of(live: LiveObjects, namespace: str, service: str) -> Objec
     return found[0] if len(found) == 1 and not any(dialect_conflicts(namespace, service, live)) else None
 
 
-def passes_on(namespace: str, service: str, forked: Collection[tuple[str, str]], live: LiveObjects) -> bool:
+def passes_on(namespace: str, service: str, forked: Collection[ServiceRef], live: LiveObjects) -> bool:
     """Says whether a VirtualService on a Service sends requests to a forked one.
 
     Args:
         namespace: Namespace of the Service.
         service: Its name.
-        forked: Name and namespace of the forked services.
+        forked: The forked services.
         live: The snapshot.
     """
     return any(
@@ -68,13 +69,7 @@ def dialect_conflicts(namespace: str, service: str, live: LiveObjects) -> Iterat
         return
     titles = tuple(sorted(map(virtual_service_title, found)))
     # Those of flows too: another flow's routes switch a VirtualService off just the same.
-    routes = tuple(
-        sorted(
-            title_of(route)
-            for route in live.routes
-            if any((where, name) == (namespace, service) for where, name, _ in service_parents(route))
-        )
-    )
+    routes = tuple(sorted(title_of(route) for route in live.routes if is_attached(route, namespace, service)))
     if routes:
         yield Conflict(
             "mixed-dialects",
@@ -95,7 +90,7 @@ def dialect_conflicts(namespace: str, service: str, live: LiveObjects) -> Iterat
 
 
 def _unusable(virtual_service: Object, namespace: str, service: str) -> Iterator[str]:
-    title, spec = virtual_service_title(virtual_service), virtual_service.get("spec", {})
+    title, spec = virtual_service_title(virtual_service), spec_of(virtual_service)
     named = services_of(virtual_service)
     if namespace_of(virtual_service) != namespace:
         yield (
@@ -103,14 +98,14 @@ def _unusable(virtual_service: Object, namespace: str, service: str) -> Iterator
             f" does not write: move it to namespace {namespace}"
         )
         return
-    if (service, namespace) not in named:
+    if (namespace, service) not in named:
         hosts = ", ".join(hosts_in_mesh(virtual_service))
         yield (
             f'{title} takes the requests of Service "{service}" by the host {hosts}; flows need one of its'
             f' own with the host "{service}.{namespace}.svc.cluster.local"'
         )
     elif len(named) > 1:
-        others = ", ".join(sorted(name for name, _ in named))
+        others = ", ".join(sorted(other.name for other in named))
         yield (
             f"{title} routes several Services ({others}) by one list, where a flow's entries for one would"
             " take the requests of the others too: give each Service a VirtualService of its own"

@@ -14,7 +14,7 @@ from typing import Any
 
 from kardinal_infra.live import Object, namespace_of
 from kardinal_infra.names import Owner, shorten
-from kardinal_infra.routing.filters import MIRROR
+from kardinal_infra.routing.gateway_api.filters import MIRROR
 from kardinal_infra.routing.parents import rules_of
 
 API_VERSION = "gateway.networking.k8s.io/v1beta1"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kardinal_infra.live import Object, name_of, namespace_of
+from kardinal_infra.live import Object, namespace_of, spec_of
 from kardinal_infra.selectors import matches
 from kardinal_infra.topology import Gateway
 
@@ -60,8 +60,8 @@ def listeners_for(gateway: Gateway, found: Object, host: str, home: Home) -> lis
         All of them.
     """
     if gateway.kind == "istio":
-        return [_of_server(server, found, host, home) for server in found["spec"].get("servers") or ()]
-    return [_of_listener(item, gateway, found, host, home) for item in found["spec"].get("listeners") or ()]
+        return [_of_server(server, found, host, home) for server in spec_of(found).get("servers") or ()]
+    return [_of_listener(item, gateway, found, host, home) for item in spec_of(found).get("listeners") or ()]
 
 
 def host_rank(patterns: Sequence[str], host: str) -> int | None:
@@ -159,8 +159,3 @@ def _split(item: str, own: str) -> tuple[str, str]:
     """Namespace and host: `./` stands for the Gateway's own namespace."""
     namespace, slash, host = item.rpartition("/")
     return ("*" if not slash else own if namespace == "." else namespace), host
-
-
-def title_of_gateway(found: Object) -> str:
-    """Names a Gateway for a message."""
-    return f"Gateway {namespace_of(found)}/{name_of(found)}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kardinal_infra.live import Object, namespace_of
+from kardinal_infra.live import Object, namespace_of, spec_of
+from kardinal_infra.names import ServiceRef
 
 MESH = "mesh"
 """Istio's word for all sidecars, in a VirtualService's `gateways`; the default."""
@@ -16,7 +17,7 @@ def gateways_of(virtual_service: Object) -> tuple[str, ...]:
     Args:
         virtual_service: The object.
     """
-    return tuple(virtual_service.get("spec", {}).get("gateways") or (MESH,))
+    return tuple(spec_of(virtual_service).get("gateways") or (MESH,))
 
 
 def gateways_named(names: Iterable[str], home: str) -> frozenset[str]:
@@ -40,7 +41,7 @@ def hosts_in_mesh(virtual_service: Object) -> tuple[str, ...]:
     """
     if MESH not in gateways_of(virtual_service):
         return ()
-    return tuple(virtual_service.get("spec", {}).get("hosts") or ())
+    return tuple(spec_of(virtual_service).get("hosts") or ())
 
 
 def claiming(virtual_services: Iterable[Object], namespace: str, service: str) -> list[Object]:
@@ -61,7 +62,7 @@ def claiming(virtual_services: Iterable[Object], namespace: str, service: str) -
     ]
 
 
-def service_named(host: str, home: str) -> tuple[str, str] | None:
+def service_named(host: str, home: str) -> ServiceRef | None:
     """Resolves a host as Istio does in VirtualServices.
 
     Args:
@@ -69,16 +70,16 @@ def service_named(host: str, home: str) -> tuple[str, str] | None:
         home: Namespace of the VirtualService.
 
     Returns:
-        Name and namespace of the Service: of a name without dots in `home`, or of the full
-        `<service>.<namespace>.svc.<domain>`. None for everything else.
+        The Service: of a name without dots in `home`, or of the full `<service>.<namespace>.svc.<domain>`.
+        None for everything else.
     """
     if host == "*":
         return None
     if "." not in host:
-        return host, home
+        return ServiceRef(home, host)
     labels = host.split(".")
     if len(labels) > 3 and labels[2] == "svc" and labels[0] != "*":
-        return labels[0], labels[1]
+        return ServiceRef(labels[1], labels[0])
     return None
 
 
@@ -101,8 +102,8 @@ def first_label(host: str) -> str:
     return host.partition(".")[0]
 
 
-def services_of(virtual_service: Object) -> set[tuple[str, str]]:
-    """Returns name and namespace of the Services that a VirtualService's hosts name exactly.
+def services_of(virtual_service: Object) -> set[ServiceRef]:
+    """Returns the Services that a VirtualService's hosts name exactly.
 
     Args:
         virtual_service: The object.
@@ -110,7 +111,7 @@ def services_of(virtual_service: Object) -> set[tuple[str, str]]:
     return set(_named(virtual_service))
 
 
-def _named(virtual_service: Object) -> Iterator[tuple[str, str]]:
+def _named(virtual_service: Object) -> Iterator[ServiceRef]:
     for host in hosts_in_mesh(virtual_service):
         if found := service_named(host, namespace_of(virtual_service)):
             yield found
@@ -121,4 +122,4 @@ def _may_mean(host: str, home: str, namespace: str, service: str) -> bool:
     if host.startswith("*"):
         return full.endswith(host[1:])
     partial = {f"{service}.{namespace}", f"{service}.{namespace}.svc"}
-    return host in partial or service_named(host, home) == (service, namespace)
+    return host in partial or service_named(host, home) == (namespace, service)

@@ -5,19 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from kardinal_infra.live import Object, flow_of, name_of, namespace_of
+from kardinal_infra.live import Object, flow_of, name_of, namespace_of, spec_of
+from kardinal_infra.names import ServiceRef
 
 
-def service_parents(route: Object) -> Iterator[tuple[str, str, int | None]]:
-    """Yields (namespace, Service, port) of the Services that a route is attached to.
+def service_parents(route: Object) -> Iterator[tuple[ServiceRef, int | None]]:
+    """Yields the Services that a route is attached to, each with the port; None stands for all ports.
 
     Args:
         route: An HTTPRoute or GRPCRoute.
     """
-    for parent in route.get("spec", {}).get("parentRefs") or ():
+    for parent in spec_of(route).get("parentRefs") or ():
         # The group defaults to Gateway API's own, so a Service is always written with the empty group.
         if parent.get("kind") == "Service" and parent.get("group") == "":
-            yield parent.get("namespace") or namespace_of(route), parent["name"], parent.get("port")
+            service = ServiceRef(parent.get("namespace") or namespace_of(route), parent["name"])
+            yield service, parent.get("port")
+
+
+def is_attached(route: Object, namespace: str, service: str) -> bool:
+    """Says whether a route is attached to a Service.
+
+    Args:
+        route: An HTTPRoute or GRPCRoute.
+        namespace: Namespace of the Service.
+        service: Its name.
+    """
+    return any(parent == (namespace, service) for parent, _ in service_parents(route))
 
 
 def kind_of(route: Object) -> str:
@@ -49,12 +62,7 @@ def routes_of(routes: Iterable[Object], namespace: str, service: str) -> list[Ob
     Returns:
         Routes in the order in which Gateway API breaks ties: oldest first, then by name.
     """
-    found = (
-        route
-        for route in routes
-        if flow_of(route) is None
-        and any((where, name) == (namespace, service) for where, name, _ in service_parents(route))
-    )
+    found = (route for route in routes if flow_of(route) is None and is_attached(route, namespace, service))
     return sorted(found, key=age)
 
 
@@ -72,7 +80,7 @@ def parent_ports(route: Object, namespace: str, service: str) -> set[int | None]
         namespace: Namespace of the Service.
         service: Its name.
     """
-    return {port for where, name, port in service_parents(route) if (where, name) == (namespace, service)}
+    return {port for parent, port in service_parents(route) if parent == (namespace, service)}
 
 
 def has_baseline_route(routes: Iterable[Object], namespace: str, service: str, port: int) -> bool:
@@ -100,7 +108,7 @@ def has_baseline_route(routes: Iterable[Object], namespace: str, service: str, p
 
 def rules_of(route: Object) -> Sequence[Object]:
     """Returns a route's rules; the default is one without conditions."""
-    return route.get("spec", {}).get("rules") or [{}]
+    return spec_of(route).get("rules") or [{}]
 
 
 def takes_everything(route: Object) -> bool:

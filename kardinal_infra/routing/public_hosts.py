@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, namespace_of
+from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, namespace_of, spec_of
 from kardinal_infra.names import LABEL_MANAGED_BY, MANAGED_BY, Owner
-from kardinal_infra.routing.edge import is_redirect
 from kardinal_infra.routing.entries import entry_route
-from kardinal_infra.routing.istio_edge import gateway_reference
+from kardinal_infra.routing.gateway_api.host import is_redirect
+from kardinal_infra.routing.istio.host import gateway_reference
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.routing.listeners import Home, Listener, host_rank, listeners_for
 from kardinal_infra.routing.mesh_hosts import gateways_named, gateways_of
 from kardinal_infra.routing.parents import age, rules_of
+from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.topology import Entry, Gateway, Topology
 
 _GROUP = "gateway.networking.k8s.io"
@@ -136,7 +138,7 @@ class PublicHost:
         return False
 
     def _references(self, route: Object) -> Iterator[Mapping[str, Any]]:
-        for ref in route.get("spec", {}).get("parentRefs") or ():
+        for ref in spec_of(route).get("parentRefs") or ():
             kind = ref.get("group", _GROUP), ref.get("kind", "Gateway")
             where = ref.get("namespace") or namespace_of(route)
             if kind == (_GROUP, "Gateway") and (where, ref["name"]) == (
@@ -170,7 +172,12 @@ def flow_host(topology: Topology, live: LiveObjects, entry: Entry, flow: str) ->
 
 
 def flow_entry(
-    topology: Topology, live: LiveObjects, owner: Owner, index: int, forks: Mapping[str, str]
+    topology: Topology,
+    live: LiveObjects,
+    owner: Owner,
+    index: int,
+    forks: Mapping[str, str],
+    key: Key = DEFAULT_KEY,
 ) -> dict[str, Any]:
     """Makes the route of a flow's host at an entry.
 
@@ -180,6 +187,7 @@ def flow_entry(
         owner: Stack and flow.
         index: Index of the entry.
         forks: Fork by service.
+        key: What carries the flow.
 
     Returns:
         As `entry_route`.
@@ -187,22 +195,18 @@ def flow_entry(
     Raises:
         ValueError: The rules of the production host cannot be copied.
     """
-    entry, home = topology.entries[index], topology.homes[topology.entries[index].service]
+    entry, flow = topology.entries[index], str(owner.flow)
     return entry_route(
-        owner.at(home),
+        Targets.of(topology, owner, entry.service, forks, key),
         topology.gateway,
-        entry.service,
-        topology.flow_host(entry, str(owner.flow)),
+        topology.flow_host(entry, flow),
         topology.entry_port(entry),
-        forks.get(entry.service),
         topology.entry_part(index),
         production=production_host(topology, live, entry).own,
-        forks=forks,
-        homes=topology.homes,
-        listeners=flow_host(topology, live, entry, str(owner.flow)).sections,
+        listeners=flow_host(topology, live, entry, flow).sections,
     )
 
 
 def _hosts(item: Object) -> Sequence[str]:
-    spec = item.get("spec", {})
+    spec = spec_of(item)
     return spec.get("hostnames") or spec.get("hosts") or ()

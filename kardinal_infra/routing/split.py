@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kardinal_infra.routing.manifest import EVERYTHING, MAX_MATCHES, MAX_RULES
+from kardinal_infra.routing.gateway_api.manifest import EVERYTHING, MAX_MATCHES, MAX_RULE_MATCHES, MAX_RULES
 
 Place = tuple[int, int]
 """Index of a rule, and of a match in it."""
@@ -24,7 +24,8 @@ def split(rules: Sequence[Mapping[str, Any]]) -> list[list[dict[str, Any]]]:
     """Divides rules at the limits of one HTTPRoute or GRPCRoute object.
 
     Args:
-        rules: Rules, each with its `matches`, in the order in which they win ties.
+        rules: Rules, each with its `matches`, in the order in which they win ties. A rule may have more
+            matches than an object allows: a key on several carriers multiplies them.
 
     Returns:
         The rules of each object. When one object holds them all, they are as they were. Otherwise a rule can
@@ -34,6 +35,7 @@ def split(rules: Sequence[Mapping[str, Any]]) -> list[list[dict[str, Any]]]:
     Raises:
         ValueError: Rules that can tie are too many for one object.
     """
+    rules = [part for rule in rules for part in _parts(rule)]
     if len(rules) <= MAX_RULES and sum(len(rule["matches"]) for rule in rules) <= MAX_MATCHES:
         return [[dict(rule) for rule in rules]] if rules else []
     objects: list[set[Place]] = []
@@ -48,6 +50,12 @@ def split(rules: Sequence[Mapping[str, Any]]) -> list[list[dict[str, Any]]]:
         else:
             objects.append(group)
     return [list(_rules(rules, places)) for places in objects]
+
+
+def _parts(rule: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A rule, as several in a row where it has more matches than one may have."""
+    for start in range(0, len(rule["matches"]), MAX_RULE_MATCHES):
+        yield {**rule, "matches": rule["matches"][start : start + MAX_RULE_MATCHES]}
 
 
 def _rules(rules: Sequence[Mapping[str, Any]], places: set[Place]) -> Iterator[dict[str, Any]]:

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kardinal_infra.live import Object, name_of, namespace_of, spec_of
-from kardinal_infra.names import BAGGAGE_KEY
 from kardinal_infra.routing import baseline_routes
 from kardinal_infra.routing.dialect import virtual_service_title
-from kardinal_infra.routing.filters import MIRROR, REQUEST_HEADERS
+from kardinal_infra.routing.gateway_api.filters import MIRROR, changes_of
+from kardinal_infra.routing.gateway_api.rules import service_of
+from kardinal_infra.routing.headers import named_in
+from kardinal_infra.routing.key import BAGGAGE
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import matches_of, meets_everything, rules_of, title_of
 from kardinal_infra.safety.case import Case
@@ -70,20 +72,25 @@ def _mirror_left_out(case: Case) -> Iterator[Hit]:
 
 
 def _lost_key(case: Case) -> Iterator[Hit]:
-    """The routing header survives, because copies leave it alone; the baggage member may not."""
+    """What routes ask for survives, because copies leave it alone; the baggage member may not."""
+    key = case.routing_key
+    if "baggage" in key.asked:
+        return
     for service, _, route in baseline_of(case):
         for rule in rules_of(route):
-            for item in _filters(rule):
-                changes = item.get("requestHeaderModifier") or {}
-                touched = [*(changes.get("remove") or ())]
-                touched += [entry["name"] for entry in changes.get("set") or ()]
-                if item.get("type") == REQUEST_HEADERS and "baggage" in map(str.lower, touched):
-                    yield Hit(
-                        case.service_path(service),
-                        f"{title_of(route)} replaces or removes the header baggage: what reads the flow from"
-                        f" it (traces, jobs) loses {BAGGAGE_KEY}={case.flow} there",
-                        (title_of(route),),
-                    )
+            parts = (rule, *(rule.get("backendRefs") or ()))
+            changes = [item for part in parts for item in changes_of(part)]
+            for _ in filter(_replaces_baggage, changes):
+                yield Hit(
+                    case.service_path(service),
+                    f"{title_of(route)} replaces or removes the header baggage: what reads the flow from"
+                    f" it (traces, jobs) loses {key.baggage(case.flow)} there",
+                    (title_of(route),),
+                )
+
+
+def _replaces_baggage(changes: Mapping[str, Any]) -> bool:
+    return BAGGAGE in named_in(changes, "set", "remove")
 
 
 def _filters(rule: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -97,8 +104,8 @@ def _outside_backend(case: Case) -> Iterator[Hit]:
         for rule in rules_of(route):
             for backend in rule.get("backendRefs") or ():
                 namespace = backend.get("namespace") or namespace_of(route)
-                plain = backend.get("kind", "Service") == "Service" and not backend.get("group")
                 declared = case.topology.homes.get(backend["name"]) == namespace
+                plain = service_of(backend, namespace) is not None
                 if plain and (declared or namespace == case.home(service)):
                     continue
                 yield Hit(

@@ -8,6 +8,7 @@ from typing import Any
 
 from kardinal_infra.forking import DatabaseEnv, StoreEnv
 from kardinal_infra.live import LiveObjects, Object, containers, name_of, pod_template
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.topology import Topology
 
 
@@ -76,6 +77,7 @@ class Case:
         key: Config key for paths, e.g. `kardinal:flow`.
         requested: Services that the flow's config names.
         locked: Names of services whose forks get the egress lock.
+        routing_key: What carries flows.
     """
 
     live: LiveObjects = field(repr=False)
@@ -87,6 +89,7 @@ class Case:
     key: str = "kardinal:flow"
     requested: frozenset[str] = frozenset()
     locked: frozenset[str] = frozenset()
+    routing_key: Key = DEFAULT_KEY
 
     def service_path(self, name: str) -> str:
         """Path of a service: in the flow's config when it is requested there, else in the topology.

@@ -58,8 +58,8 @@ def _is_seen(route: Object, case: Case) -> bool:
     in_mesh = any(
         (port is None or port in ports)
         # In another namespace than its Service's it is for callers there.
-        and (home == namespace or home in case.topology.namespaces)
-        for namespace, _, port in service_parents(route)
+        and (home == parent.namespace or home in case.topology.namespaces)
+        for parent, port in service_parents(route)
     )
     return in_mesh or any(
         route in production_host(case.topology, case.live, entry).answering for entry in case.topology.entries

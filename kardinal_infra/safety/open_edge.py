@@ -10,19 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kardinal_infra.live import Object, flow_of, name_of, namespace_of, spec_of
-from kardinal_infra.names import HEADER_FLOW
-from kardinal_infra.routing.derive import is_service
+from kardinal_infra.names import ServiceRef
 from kardinal_infra.routing.dialect import virtual_service_title
-from kardinal_infra.routing.edge import is_redirect
+from kardinal_infra.routing.gateway_api import filters as gateway_api
+from kardinal_infra.routing.gateway_api.host import is_redirect
+from kardinal_infra.routing.gateway_api.rules import service_of
+from kardinal_infra.routing.istio import rules as istio
+from kardinal_infra.routing.istio.mesh import baseline_entries
 from kardinal_infra.routing.mesh_hosts import MESH, gateways_of, service_named
 from kardinal_infra.routing.parents import rules_of, title_of
 from kardinal_infra.routing.public_hosts import production_host
-from kardinal_infra.routing.virtual_service import baseline_entries
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
-
-_Place = tuple[str, str]
-"""Name and namespace of a Service."""
 
 
 def _open_edge(case: Case) -> Iterator[Hit]:
@@ -30,7 +29,7 @@ def _open_edge(case: Case) -> Iterator[Hit]:
     for route in case.live.routes:
         if flow_of(route) is None and any(map(_is_gateway, spec_of(route).get("parentRefs") or ())):
             hosts = spec_of(route).get("hostnames") or ()
-            yield from _hits(case, route, title_of(route), hosts, list(_open_backends(route)), way_out)
+            yield from _hits(case, route, title_of(route), hosts, list(_open_backends(case, route)), way_out)
 
 
 def _open_edge_of_istio(case: Case) -> Iterator[Hit]:
@@ -47,7 +46,7 @@ def _hits(
     item: Object,
     title: str,
     hosts: Sequence[str],
-    places: Sequence[_Place | None],
+    places: Sequence[ServiceRef | None],
     way_out: str,
 ) -> Iterator[Hit]:
     """Of a production host everything counts that is passed on; of any other what the application gets."""
@@ -56,14 +55,14 @@ def _hits(
     entries = [production_host(case.topology, case.live, entry) for entry in case.topology.entries]
     production = {entry.host for entry in entries if entry.host in hosts or item in entry.answering}
     homes = case.topology.homes
-    services = sorted({place[0] for place in places if place and homes.get(place[0]) == place[1]})
+    services = sorted({place.name for place in places if place and homes.get(place.name) == place.namespace})
     if services or production:
         clients = ", ".join(sorted(production or hosts)) or "any host"
         reached = "" if production else f" through Service {', '.join(services)}"
         yield Hit(
             "topology.entries" if production else "cluster",
-            f"{title} lets clients of {clients} send {HEADER_FLOW} themselves and so choose a fork{reached}:"
-            f" {way_out}",
+            f"{title} lets clients of {clients} send {case.routing_key} themselves and so choose a"
+            f" fork{reached}: {way_out}",
             (title, *(f"Service {name}" for name in services)),
         )
 
@@ -73,68 +72,43 @@ def _is_gateway(parent: Mapping[str, Any]) -> bool:
     return bool(parent.get("kind", "Gateway") != "Service")
 
 
-def _open_backends(route: Object) -> Iterator[_Place | None]:
+def _open_backends(case: Case, route: Object) -> Iterator[ServiceRef | None]:
     """Backends that a rule passes requests on to, the key with them; None for what is no Service."""
     for rule in rules_of(route):
-        if is_redirect(rule) or overrides_key(rule):
+        if is_redirect(rule):
             continue
         for backend in rule.get("backendRefs") or ():
-            if backend.get("weight", 1) != 0 and not overrides_key(backend):
-                place = backend["name"], backend.get("namespace") or namespace_of(route)
-                yield place if is_service(backend) else None
+            changes = (*gateway_api.changes_of(rule), *gateway_api.changes_of(backend))
+            if backend.get("weight", 1) != 0 and not case.routing_key.closed_by(*changes):
+                yield service_of(backend, namespace_of(route))
 
 
-def overrides_key(item: Mapping[str, Any]) -> bool:
-    """Says whether the filters of a rule or a backend leave nothing of a client's key.
-
-    Args:
-        item: The rule or the backend.
-    """
-    for entry in item.get("filters") or ():
-        changes = entry.get("requestHeaderModifier") or {}
-        names = [*(changes.get("remove") or ()), *(header["name"] for header in changes.get("set") or ())]
-        if HEADER_FLOW in map(str.lower, names):
-            return True
-    return False
-
-
-def _open_destinations(case: Case, item: Object) -> Iterator[_Place | None]:
+def _open_destinations(case: Case, item: Object) -> Iterator[ServiceRef | None]:
     """The same of a VirtualService, with what it delegates to."""
-    for entry in baseline_entries(item):
-        matches: list[Mapping[str, Any]] = list(entry.get("match") or ({},))
+    for rule in baseline_entries(item):
+        matches: list[Mapping[str, Any]] = list(rule.get("match") or ({},))
         gateways = {name for match in matches for name in match.get("gateways") or gateways_of(item)}
         if gateways - {MESH}:
-            yield from _destinations(case, item, entry, entry.get("headers"))
+            yield from _destinations(case, item, rule)
 
 
-def _destinations(
-    case: Case, item: Object, entry: Mapping[str, Any], headers: Any
-) -> Iterator[_Place | None]:
-    if entry.get("redirect") or entry.get("directResponse"):
+def _destinations(case: Case, item: Object, rule: Mapping[str, Any]) -> Iterator[ServiceRef | None]:
+    if rule.get("redirect") or rule.get("directResponse"):
         return
-    for target in entry.get("route") or ():
-        if not overrides_key_of_istio(headers) and not overrides_key_of_istio(target.get("headers")):
+    changes = istio.changes_of(rule)
+    for target in rule.get("route") or ():
+        if not case.routing_key.closed_by(changes, istio.changes_of(target)):
             yield service_named(target["destination"]["host"], namespace_of(item))
-    if delegate := entry.get("delegate"):
+    if delegate := rule.get("delegate"):
         wanted = delegate.get("name"), delegate.get("namespace") or namespace_of(item)
         parts = [one for one in case.live.virtual_services if (name_of(one), namespace_of(one)) == wanted]
-        if not parts and not overrides_key_of_istio(headers):
+        if not parts and not case.routing_key.closed_by(changes):
             yield None  # nobody knows where it leads
         for part in parts:
             for own in baseline_entries(part):
                 # Headers of its own take the place of those above it; it cannot delegate once more.
-                inherited = own.get("headers") or headers
-                yield from _destinations(case, part, {**own, "delegate": None}, inherited)
-
-
-def overrides_key_of_istio(headers: Any) -> bool:
-    """Says the same of a VirtualService's entry or destination.
-
-    Args:
-        headers: Its `headers`.
-    """
-    changes = (headers or {}).get("request") or {}
-    return HEADER_FLOW in map(str.lower, (*(changes.get("remove") or ()), *(changes.get("set") or ())))
+                inherited = own.get("headers") or rule.get("headers")
+                yield from _destinations(case, part, {**own, "delegate": None, "headers": inherited})
 
 
 OPEN_EDGE = (

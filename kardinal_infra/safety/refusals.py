@@ -48,13 +48,13 @@ def _calls_beside_requests(case: Case) -> Iterator[Hit]:
     for route in case.routes:
         if kind_of(route) != "GRPCRoute":
             continue
-        for namespace, service, port in service_parents(route):
-            if any(baseline_routes(case.live.grpc_routes, namespace, service, port)):
+        for parent, port in service_parents(route):
+            if any(baseline_routes(case.live.grpc_routes, *parent, port)):
                 continue  # the baseline's own kind, or mixed already
-            for other in baseline_routes(case.live.http_routes, namespace, service, port):
+            for other in baseline_routes(case.live.http_routes, *parent, port):
                 yield Hit(
-                    case.service_path(service),
-                    f"{title_of(route)} of the flow is on port {port} of Service {service}, where"
+                    case.service_path(parent.name),
+                    f"{title_of(route)} of the flow is on port {port} of Service {parent.name}, where"
                     f" {title_of(other)} takes the requests without a key: the mesh never meets it; use"
                     " HTTPRoutes there, which route gRPC as well",
                     (title_of(route), title_of(other)),

@@ -6,15 +6,19 @@ Neither a route's status nor `istioctl analyze` reports any of these; each was s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kardinal_infra.live import Object, name_of, namespace_of, spec_of
-from kardinal_infra.names import HEADER_FLOW, Owner
-from kardinal_infra.routing.derive import flow_routes
-from kardinal_infra.routing.edge import is_redirect
+from kardinal_infra.names import Owner, ServiceRef
+from kardinal_infra.routing.gateway_api import filters as gateway_api
+from kardinal_infra.routing.gateway_api.host import is_redirect
+from kardinal_infra.routing.gateway_api.mesh import flow_routes
+from kardinal_infra.routing.istio import rules as istio
+from kardinal_infra.routing.key import Carrier
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import kind_of, matches_of, rules_of, service_parents, title_of
+from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import expressions_of
@@ -27,22 +31,14 @@ def _open_route(case: Case) -> Iterator[Hit]:
     """A match without the exact key takes requests of production's, or of other flows."""
     for route in case.routes:
         matches = [match for rule in _rules(route) for match in rule.get("match") or matches_of(rule)]
-        if not matches or not all(_asks_for_key(match, case.flow) for match in matches):
+        if not matches or not all(case.routing_key.carrier_of(match, case.flow) for match in matches):
             service = _parent(route)
             yield Hit(
                 case.service_path(service),
-                f"{title_of(route)} has a match without {HEADER_FLOW}: {case.flow}, which takes requests that"
-                " are not the flow's",
+                f"{title_of(route)} has a match without {case.routing_key}: {case.flow}, which takes requests"
+                " that are not the flow's",
                 (title_of(route),),
             )
-
-
-def _asks_for_key(match: Match, flow: str) -> bool:
-    headers = match.get("headers") or ()
-    if isinstance(headers, Mapping):  # of a VirtualService
-        return bool(headers.get(HEADER_FLOW) == {"exact": flow})
-    wanted = {"type": "Exact", "name": HEADER_FLOW, "value": flow}
-    return any({"type": "Exact", **header} == wanted for header in headers)
 
 
 def _shadowed_rule(case: Case) -> Iterator[Hit]:
@@ -59,7 +55,7 @@ def _shadowed_rule(case: Case) -> Iterator[Hit]:
             continue
         for rule in rules_of(route):
             for match in matches_of(rule):
-                if any(_is_copy(copy, match, case.flow) for copy in copies):
+                if _carriers_of(case, match, copies).issuperset(case.routing_key.asked):
                     continue
                 yield Hit(
                     case.service_path(service),
@@ -89,54 +85,57 @@ def _missing_routes(case: Case) -> Iterator[Hit]:
 def _could_be_routed(case: Case, service: str, port: int) -> bool:
     """The baseline's routes lead to what is forked, and can be copied; else every plan says what is wrong."""
     forks = {fork.service: fork.name for fork in case.forks}
-    owner, homes = Owner("", case.home(service), case.flow), case.topology.homes
+    owner = Owner("", case.home(service), case.flow)
+    targets = Targets.of(case.topology, owner, service, forks, case.routing_key)
     try:
-        return bool(flow_routes(owner, service, port, case.live.routes, forks, case.topology.services, homes))
+        return bool(flow_routes(targets, port, case.live.routes))
     except ValueError:
         return False
 
 
-def _is_copy(copy: Match, match: Match, flow: str) -> bool:
-    headers = [header for header in copy.get("headers") or () if header["name"] != HEADER_FLOW]
-    return _asks_for_key(copy, flow) and {**copy, "headers": headers} == {
-        **match,
-        "headers": list(match.get("headers") or ()),
-    }
+def _carriers_of(case: Case, match: Match, copies: Iterable[Match]) -> frozenset[Carrier | None]:
+    """The carriers of which a match has a copy with the key."""
+    plain = {**match, "headers": list(match.get("headers") or ())}
+    return frozenset(
+        case.routing_key.carrier_of(copy, case.flow)
+        for copy in copies
+        if case.routing_key.taken_from(copy) == plain
+    )
 
 
 def _wrong_port(case: Case) -> Iterator[Hit]:
     """A port that a Service has not is accepted in silence, as parent and as backend."""
     ports = {
-        (live.namespace, name_of(item)): _ports(item)
+        ServiceRef(live.namespace, name_of(item)): _ports(item)
         for live in case.live.everywhere()
         for item in live.services
     }
     ports |= {
-        (case.home(fork.service), fork.name): _ports(fork.service_manifest)
+        ServiceRef(case.home(fork.service), fork.name): _ports(fork.service_manifest)
         for fork in case.forks
         if fork.service_manifest
     }
     for route in case.routes:
         if _lacks_declared_port(case, _parent(route)):
             continue  # every plan refuses that by itself
-        for namespace, service, port in service_parents(route):
-            if port not in ports.get((namespace, service), {port}):
+        for parent, port in service_parents(route):
+            if port not in ports.get(parent, {port}):
                 yield Hit(
-                    case.service_path(service),
-                    f"{title_of(route)} hangs on port {port}, which Service {service} has not: it is never"
-                    " met",
-                    (title_of(route), f"Service {service}"),
+                    case.service_path(parent.name),
+                    f"{title_of(route)} hangs on port {port}, which Service {parent.name} has not: it is"
+                    " never met",
+                    (title_of(route), f"Service {parent.name}"),
                 )
         for rule in rules_of(route):
             for backend in rule.get("backendRefs") or ():
-                name, port = backend["name"], backend.get("port")
-                home = backend.get("namespace") or namespace_of(route)
-                if port not in ports.get((home, name), {port}):
+                port = backend.get("port")
+                named = ServiceRef(backend.get("namespace") or namespace_of(route), backend["name"])
+                if port not in ports.get(named, {port}):
                     yield Hit(
                         case.service_path(_parent(route)),
-                        f"{title_of(route)} sends to port {port}, which Service {name} has not: every such"
-                        " request is answered with 500",
-                        (title_of(route), f"Service {name}"),
+                        f"{title_of(route)} sends to port {port}, which Service {named.name} has not: every"
+                        " such request is answered with 500",
+                        (title_of(route), f"Service {named.name}"),
                     )
 
 
@@ -150,12 +149,13 @@ def _lacks_declared_port(case: Case, service: str) -> bool:
 
 def _portless_flow_route(case: Case) -> Iterator[Hit]:
     for route in case.routes:
-        for _, service, port in service_parents(route):
+        for parent, port in service_parents(route):
             if port is None:
                 yield Hit(
-                    case.service_path(service),
-                    f"{title_of(route)} hangs on Service {service} without a port: on ports that have routes"
-                    " of their own it is never met, and on all others it takes the requests of every port",
+                    case.service_path(parent.name),
+                    f"{title_of(route)} hangs on Service {parent.name} without a port: on ports that have"
+                    " routes of their own it is never met, and on all others it takes the requests of every"
+                    " port",
                     (title_of(route),),
                 )
 
@@ -175,11 +175,11 @@ def _headless_fork(case: Case) -> Iterator[Hit]:
 def _entry_without_key(case: Case) -> Iterator[Hit]:
     for route in case.entries:
         for rule in _rules(route):
-            if not _answers_itself(rule) and not _sets_key(rule, case.flow):
+            if not _answers_itself(rule) and not _sets_key(rule, case):
                 yield Hit(
                     "topology.entries",
-                    f"{title_of(route)} does not set {HEADER_FLOW}: {case.flow} in every rule: its requests"
-                    " would go on to production, or wherever the client says",
+                    f"{title_of(route)} does not set {case.routing_key}: {case.flow} in every rule: its"
+                    " requests would go on to production, or wherever the client says",
                     (title_of(route),),
                 )
 
@@ -188,14 +188,10 @@ def _answers_itself(rule: Match) -> bool:
     return "redirect" in rule or is_redirect(rule)
 
 
-def _sets_key(rule: Match, flow: str) -> bool:
-    if "route" in rule:  # of a VirtualService
-        changes = (rule.get("headers") or {}).get("request") or {}
-        return bool((changes.get("set") or {}).get(HEADER_FLOW) == flow)
-    return any(
-        {"name": HEADER_FLOW, "value": flow} in ((item.get("requestHeaderModifier") or {}).get("set") or ())
-        for item in rule.get("filters") or ()
-    )
+def _sets_key(rule: Match, case: Case) -> bool:
+    # With `route` it is a VirtualService's.
+    changes = [istio.changes_of(rule)] if "route" in rule else gateway_api.changes_of(rule)
+    return any(case.routing_key.marked_by(item, case.flow) for item in changes)
 
 
 def _expression(case: Case) -> Iterator[Hit]:
@@ -207,6 +203,8 @@ def _expression(case: Case) -> Iterator[Hit]:
         for match in matches_of(rule)
         for item in expressions_of(match)
     }
+    if "baggage" in case.routing_key.asked:
+        known.add(case.routing_key.expression(case.flow))
     for route in (*case.routes, *case.entries):
         for rule in rules_of(route):
             for match in matches_of(rule):
@@ -235,12 +233,12 @@ RULES: tuple[Rule, ...] = (
 
 
 def _attached(route: Object) -> set[tuple[str, int | None]]:
-    return {(name, port) for _, name, port in service_parents(route)}
+    return {(parent.name, port) for parent, port in service_parents(route)}
 
 
 def _parent(route: Object) -> str:
     """The Service that a route is about, or the VirtualService's name."""
-    return next((name for _, name, _ in service_parents(route)), name_of(route))
+    return next((parent.name for parent, _ in service_parents(route)), name_of(route))
 
 
 def _rules(route: Object) -> Any:

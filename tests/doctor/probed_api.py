@@ -101,8 +101,8 @@ class ProbedApi(KubernetesApi):
         [job] = self.objects["jobs"]
         key = job["metadata"]["name"]
         entries = [
-            {"hop": GATEWAY, "key": key, "from": "192.0.2.1"},
-            {"hop": "votes-api", "key": key, "from": PAGE},
+            {"hop": GATEWAY, "header": key, "from": "192.0.2.1"},
+            {"hop": "votes-api", "header": key, "from": PAGE},
         ]
         return 200, "text/plain", "\n".join(map(json.dumps, entries))
 

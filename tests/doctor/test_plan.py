@@ -19,6 +19,7 @@ from kardinal_infra.errors import ConfigError
 from kardinal_infra.live import LiveObjects, flow_of, owner_of
 from kardinal_infra.names import HEADER_FLOW, LABEL_FORK
 from kardinal_infra.routing import Targets, catch_all_routes, entry_route
+from kardinal_infra.routing.key import Key
 from tests.doctor.test_verdict import topology
 from tests.pure.gateway_model import Request, answer
 from tests.pure.random_routes import NAMESPACE, SPREAD, Cluster, asked_clusters
@@ -34,7 +35,7 @@ def probe(cluster: Cluster, live: list[dict[str, Any]], key: str, flow: str | No
     for service, port in cluster.application.places:
         app = cluster.application
         targets = Targets(owner.at(app.home(service)), service, forks, app.services, app.homes)
-        made += probe_routes(targets, port, live, baggage=False)
+        made += probe_routes(targets, port, live)
     return made
 
 
@@ -70,8 +71,9 @@ def test_a_rule_that_a_flow_takes_to_its_forks_alone_leads_the_probe_there_too()
         "spec": {"parentRefs": parents, "rules": [rule]},
     }
     for forks, names in (({"votes": "votes-dev"}, ["votes-dev"]), ({}, ["votes", "cart"])):
-        targets = Targets(probe_owner(NAMESPACE, "doctor-a1"), "votes", forks, ("votes", "cart"))
-        [route] = probe_routes(targets, 80, [live], baggage=True)
+        owner, key = probe_owner(NAMESPACE, "doctor-a1"), Key(asked=("header", "baggage"))
+        targets = Targets(owner, "votes", forks, ("votes", "cart"), key=key)
+        [route] = probe_routes(targets, 80, [live])
         [made] = route["spec"]["rules"]
         assert [backend["name"] for backend in made["backendRefs"]] == names
         assert [match["headers"][0]["name"] for match in made["matches"]] == [HEADER_FLOW, "baggage"]
@@ -137,7 +139,8 @@ def test_what_the_gateway_passes_on_is_mirrored_and_what_it_answers_is_not(kind:
         rules = [{"filters": [redirect]}, {"backendRefs": [{"name": "web", "port": 80}]}]
         production = {"spec": {"rules": rules}}
     production["metadata"] = {"name": "own", "namespace": "shop"}
-    plain = entry_route(owner, gateway, "web", "a.shop.example", 80, None, production=[production])
+    targets = Targets(owner, "web", {}, ("web",))
+    plain = entry_route(targets, gateway, "a.shop.example", 80, production=[production])
     made = watched_entry(plain, "doctor-a1")
     where = "http" if kind == "istio" else "rules"
     [answered, passed] = made["spec"][where]

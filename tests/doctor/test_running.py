@@ -20,6 +20,7 @@ from kardinal_infra.cluster import connect
 from kardinal_infra.doctor import Diagnosis, Question, diagnose, plan_probe
 from kardinal_infra.doctor.making import remove_dead
 from kardinal_infra.doctor.marks import new_key
+from kardinal_infra.routing.key import Key
 from kardinal_infra.snapshot import read_live
 from lab.demo_project import Project, project_environment
 from lab.toolchain import ensure_pulumi
@@ -31,7 +32,7 @@ PRODUCTION = "front middle back"
 
 
 def ask(shop: Shop, path: str, *, seconds: float) -> Diagnosis:
-    question = Question(shop.topology, paths=(path,), seconds=seconds, baggage=True)
+    question = Question(shop.topology, paths=(path,), seconds=seconds, key=Key(asked=("header", "baggage")))
     return diagnose(question, kubeconfig=shop.kubeconfig)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from kardinal_infra import Baseline, Flow
 from kardinal_infra.doctor import plan_probe
 from kardinal_infra.live import pod_template
-from kardinal_infra.routing.virtual_service import inserted
+from kardinal_infra.routing.istio.mesh import inserted
 from kardinal_infra.snapshot import read_live
 from kardinal_infra.topology import Topology
 from tests.components import recorder

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kardinal_infra.names import Owner
-from kardinal_infra.routing import entry_route, production_routes
+from kardinal_infra.routing import Targets, entry_route, production_routes
 from kardinal_infra.topology import Topology
 from tests.mesh.conftest import Manifest, Mesh
 
@@ -59,9 +59,8 @@ def test_the_objects_of_public_hosts_are_accepted(mesh: Mesh, kind: str) -> None
     for production in ([], [own(mesh.namespace, kind)]):
         for fork in (None, f"{SERVICE}-dev"):
             forks = {SERVICE: fork} if fork else {}
-            made = entry_route(
-                owner, app.gateway, SERVICE, f"dev.{HOST}", 80, fork, production=production, forks=forks
-            )
+            targets = Targets.of(app, owner, SERVICE, forks)
+            made = entry_route(targets, app.gateway, f"dev.{HOST}", 80, production=production)
             mesh.apply([made], "--dry-run=server")
             assert fork is None or f'"{fork}"' in str(made).replace("'", '"')
     mesh.apply([*manifests, made], "--dry-run=server")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kardinal_infra.routing.virtual_service import entry_flow
+from kardinal_infra.routing.istio.mesh import entry_flow
 from tests.engine import engine_project
 from tests.mesh.conftest import Manifest, Mesh
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kardinal_infra.names import HEADER_FLOW, Owner, fork_name
-from kardinal_infra.routing import flow_routes
+from kardinal_infra.routing import Targets, flow_routes
 from tests.mesh.conftest import Ask, Manifest, Mesh
 from tests.pure.gateway_model import NOT_FOUND, Request, answer
 from tests.pure.random_routes import GRPC, HEADERS, METHODS, QUERIES, VERSIONS, Application, baseline_of
@@ -119,7 +119,7 @@ def test_flows_beside_random_routes(mesh: Mesh) -> None:
         routes = [
             route
             for service, port in APPLICATION.places
-            for route in flow_routes(owner, service, port, live(), names, SERVICES)
+            for route in flow_routes(Targets(owner, service, names, SERVICES), port, live())
         ]
         mesh.apply(routes, "--dry-run=server")
         mesh.apply(routes)

@@ -17,6 +17,7 @@ import yaml
 from hypothesis import given, settings
 
 from kardinal_infra.names import ANNOTATION_STACK
+from kardinal_infra.routing.key import Key
 from lab.settings import Lab
 from tests.components import recorder
 from tests.mesh.conftest import Manifest, Mesh
@@ -82,7 +83,7 @@ def check_flows(adopted: Adopted, flows: dict[str, dict[str, Any]]) -> list[Mani
         check(adopted.mesh, objects)
         made += objects
     for flow in (None, next(iter(flows))):
-        objects = adopted.doctor(flow, baggage=True)
+        objects = adopted.doctor(flow, routing_key=Key(asked=("header", "baggage")))
         check(adopted.mesh, objects)
     return made
 

@@ -12,7 +12,7 @@ from kardinal_infra.components.virtual_service_entries import VirtualServiceEntr
 from kardinal_infra.mesh_entries import insert_entries, remove_entries
 from kardinal_infra.names import HEADER_FLOW, Owner, fork_name
 from kardinal_infra.routing import Insertion, Targets, flow_entries
-from kardinal_infra.routing.virtual_service import entry_flow
+from kardinal_infra.routing.istio.mesh import entry_flow
 from tests.mesh.conftest import Ask, Manifest, Mesh
 
 pytestmark = pytest.mark.lab

@@ -12,7 +12,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from kardinal_infra.names import Owner, fork_name
-from kardinal_infra.routing import flow_routes
+from kardinal_infra.routing import Targets, flow_routes
 from tests.pure.gateway_model import Request
 
 NAMESPACE = "shop"
@@ -65,8 +65,9 @@ class Cluster:
                 route
                 for service, port in app.places
                 for route in flow_routes(
-                    *(owner.at(app.home(service)), service, port, live, self.flows[flow], app.services),
-                    app.homes,
+                    Targets(owner.at(app.home(service)), service, self.flows[flow], app.services, app.homes),
+                    port,
+                    live,
                 )
             ]
         except ValueError:

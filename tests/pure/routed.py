@@ -9,7 +9,8 @@ from typing import Any
 
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner
-from kardinal_infra.routing import entry_route, flow_routes, production_routes
+from kardinal_infra.routing import Targets, entry_route, flow_routes, production_routes
+from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.safety import REFUSALS, Case, ProposedFork
 from kardinal_infra.safety.routing_rules import RULES
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, service, topology, workload
@@ -28,13 +29,14 @@ def http(*rules: dict[str, Any], name: str = "own", port: int | None = 80, **spe
     }
 
 
-def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None) -> Case:
+def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None, key: Key = DEFAULT_KEY) -> Case:
     """The demonstration with its baseline's routes and `routes`, and a flow that forks the page."""
     app = topology()
     snapshot = snapshot or live()
-    production = production_routes(app, BASELINE_STACK)
+    production = production_routes(app, BASELINE_STACK, key=key)
     snapshot = replace(snapshot, http_routes=[*snapshot.http_routes, *production, *routes])
-    made = flow_routes(OWNER, UI, 80, snapshot.routes, FORKS, app.services)
+    targets = Targets.of(app, OWNER, UI, FORKS, key)
+    made = flow_routes(targets, 80, snapshot.routes)
     fork = ProposedFork(
         service=UI,
         path=f"kardinal:flow.services.{UI}",
@@ -42,7 +44,7 @@ def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None) -> Case:
         workload=workload(FORK),
         service_manifest=service(FORK),
     )
-    entry = entry_route(OWNER, app.gateway, UI, "dev.voting.localhost", 80, FORK)
+    entry = entry_route(targets, app.gateway, "dev.voting.localhost", 80)
     return Case(
         live=snapshot,
         topology=app,
@@ -51,6 +53,7 @@ def case(*routes: dict[str, Any], snapshot: LiveObjects | None = None) -> Case:
         routes=tuple(made),
         entries=(entry,),
         requested=frozenset({UI}),
+        routing_key=key,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from kardinal_infra.config import load_baseline
 from kardinal_infra.errors import ConfigError
 from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import HEADER_FLOW, Owner
+from kardinal_infra.names import HEADER_FLOW, Owner, ServiceRef
 from kardinal_infra.plan import FlowPlan, baseline_problems, make_plan
 from kardinal_infra.routing import Targets, entry_route, flow_entries, production_routes, reference_grants
 from kardinal_infra.topology import Topology
@@ -200,10 +200,10 @@ def test_copies_lead_to_forks_in_other_namespaces() -> None:
         [{**backend, "name": f"{API}-dev"}],
     ]
     targets = Targets(Owner(STACK, NAMESPACE, "dev"), UI, {UI: "u", API: "a"}, (UI, API), topology().homes)
-    assert targets.fork_of(API, BACK) == "a"
-    assert targets.fork_of(same_name["name"], NAMESPACE) == "u"
-    assert targets.fork_of(UI, BACK) is None
-    assert targets.mirror_fork(API, NAMESPACE) is None
+    assert targets.fork_of(ServiceRef(BACK, API)) == "a"
+    assert targets.fork_of(ServiceRef(NAMESPACE, same_name["name"])) == "u"
+    assert targets.fork_of(ServiceRef(BACK, UI)) is None
+    assert targets.mirror_fork(ServiceRef(NAMESPACE, API)) is None
 
 
 def test_a_virtual_service_names_forks_of_other_namespaces_in_full() -> None:
@@ -240,12 +240,8 @@ def test_gateways_get_leave_to_follow_a_flow_s_host_to_another_namespace() -> No
     own = {"metadata": {"name": "own", "namespace": NAMESPACE}, "spec": {"rules": [rule]}}
     owner = Owner(STACK, NAMESPACE, "dev")
     forks = {API: f"{API}-dev"}
-    route = entry_route(
-        *(owner, topology().gateway, UI, "dev.voting.localhost", 80, None),
-        production=[own],
-        forks=forks,
-        homes=topology().homes,
-    )
+    targets = Targets.of(topology(), owner, UI, forks)
+    route = entry_route(targets, topology().gateway, "dev.voting.localhost", 80, production=[own])
     [made] = route["spec"]["rules"]
     assert made["backendRefs"] == [{**rule["backendRefs"][0], "name": f"{API}-dev"}]
     assert any(HEADER_FLOW in str(item) for item in made["filters"])

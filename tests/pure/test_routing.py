@@ -8,6 +8,7 @@ import pytest
 
 from kardinal_infra.names import Owner
 from kardinal_infra.routing import (
+    Targets,
     catch_all_routes,
     entry_route,
     flow_routes,
@@ -32,7 +33,7 @@ def route(rules: list[dict[str, Any]], port: int | None = 80, **metadata: Any) -
 
 
 def derive(*routes: dict[str, Any], port: int = 80) -> list[dict[str, Any]]:
-    return flow_routes(OWNER, "votes-api", port, routes, FORKS, DECLARED)
+    return flow_routes(Targets(OWNER, "votes-api", FORKS, DECLARED), port, routes)
 
 
 def only_rule(item: dict[str, Any], index: int | None = None) -> dict[str, Any]:
@@ -259,7 +260,7 @@ def test_several_routes_on_several_services_and_ports_are_told_apart() -> None:
         {"name": "gateway"},
     ]
     for service, port in (("votes-api", 80), ("votes-api", 9000), ("voting-app-ui", 80)):
-        [manifest] = flow_routes(OWNER, service, port, [item], FORKS, DECLARED)
+        [manifest] = flow_routes(Targets(OWNER, service, FORKS, DECLARED), port, [item])
         assert manifest["spec"]["parentRefs"] == [
             {"group": "", "kind": "Service", "name": service, "port": port}
         ]
@@ -267,9 +268,8 @@ def test_several_routes_on_several_services_and_ports_are_told_apart() -> None:
 
 
 def test_the_flows_host_marks_requests_and_leads_to_the_fork() -> None:
-    manifest = entry_route(
-        OWNER, topology().gateway, "voting-app-ui", "dev.voting.localhost", 80, "voting-app-ui-dev"
-    )
+    targets = Targets(OWNER, "voting-app-ui", {"voting-app-ui": "voting-app-ui-dev"}, DECLARED)
+    manifest = entry_route(targets, topology().gateway, "dev.voting.localhost", 80)
     assert manifest["metadata"]["name"] == "voting-app-ui-dev-entry"
     assert manifest["spec"] == {
         "parentRefs": [
@@ -296,8 +296,8 @@ def test_the_flows_host_marks_requests_and_leads_to_the_fork() -> None:
                         "type": "ResponseHeaderModifier",
                         "responseHeaderModifier": {
                             "set": [
-                                {"name": "x-kardinal-flow", "value": "dev"},
                                 {"name": "x-kardinal-fork", "value": "voting-app-ui-dev"},
+                                {"name": "x-kardinal-flow", "value": "dev"},
                             ]
                         },
                     },
@@ -309,7 +309,8 @@ def test_the_flows_host_marks_requests_and_leads_to_the_fork() -> None:
 
 
 def test_an_entry_whose_service_is_not_forked_leads_to_the_baseline() -> None:
-    manifest = entry_route(OWNER, topology().gateway, "voting-app-ui", "dev.voting.localhost", 80, None)
+    targets = Targets(OWNER, "voting-app-ui", {}, DECLARED)
+    manifest = entry_route(targets, topology().gateway, "dev.voting.localhost", 80)
     [rule] = manifest["spec"]["rules"]
     assert rule["backendRefs"][0]["name"] == "voting-app-ui"
     assert rule["filters"][1]["responseHeaderModifier"] == {

@@ -150,7 +150,7 @@ def test_an_entry_that_uses_the_key_is_refused() -> None:
     item = virtual_service(["voting-app-ui"])
     item["spec"]["http"][0]["match"] = [{"headers": {"X-Kardinal-Flow": {"prefix": "d"}}}]
     assert refusals(snapshot=with_virtual_services(item)) == [
-        f"{UI}: {TITLE} cannot take a flow: one of its entries uses the header x-kardinal-flow, which is the"
+        f"{UI}: {TITLE} cannot take a flow: one of its rules uses the header x-kardinal-flow, which is the"
         " flows' own"
     ]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner
-from kardinal_infra.routing import entry_route, production_routes
+from kardinal_infra.routing import Targets, entry_route, production_routes
 from kardinal_infra.routing.public_hosts import production_host
 from kardinal_infra.topology import Topology
 from tests.pure.istio_model import Call, destinations, entry_for
@@ -16,6 +16,7 @@ from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, plan, top
 UI, FORK = "voting-app-ui", "voting-app-ui-dev"
 HOST, FLOW_HOST = "voting.localhost", "dev.voting.localhost"
 OWNER = Owner(STACK, NAMESPACE, "dev")
+TARGETS = Targets.of(topology(), OWNER, UI, {UI: FORK})
 INGRESS = "istio-system/ingress"
 GATEWAY = {"kind": "istio", "name": "ingress", "namespace": "istio-system", "port": 80}
 SET_KEY = {"name": "x-kardinal-flow", "value": "dev"}
@@ -81,17 +82,8 @@ def test_a_host_that_the_user_routes_gets_no_production_route_of_ours() -> None:
 
 
 def test_a_flows_host_leads_where_the_users_rules_lead_and_to_forks() -> None:
-    forks = {UI: FORK}
-    manifest = entry_route(
-        OWNER,
-        topology().gateway,
-        UI,
-        FLOW_HOST,
-        80,
-        FORK,
-        production=[own_route(REDIRECT, TO_API, TO_UI)],
-        forks=forks,
-    )
+    production = [own_route(REDIRECT, TO_API, TO_UI)]
+    manifest = entry_route(TARGETS, topology().gateway, FLOW_HOST, 80, production=production)
     assert manifest["spec"]["hostnames"] == [FLOW_HOST]
     redirect, api, ui = manifest["spec"]["rules"]
     assert [item["type"] for item in redirect["filters"]] == ["RequestRedirect", "ResponseHeaderModifier"]
@@ -116,24 +108,24 @@ def test_a_backend_that_removes_the_key_does_not_undo_what_a_flows_host_sets() -
         "requestHeaderModifier": {"set": [{"name": "x-a", "value": "1"}]},
     }
     mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "votes-api", "port": 80}}}
+    other = {"name": "x", "namespace": "else", "port": 80, "filters": [set_own]}
     rules = [
-        {"backendRefs": [{"name": name, "port": 80, "filters": [drop]}, {"name": "x", "filters": [set_own]}]}
-        for name in (UI, "votes-api")
+        {"backendRefs": [{"name": name, "port": 80, "filters": [drop]}, other]} for name in (UI, "votes-api")
     ]
     rules[0]["backendRefs"][0]["filters"] = [mirror]
-    where = (OWNER, topology().gateway, UI, FLOW_HOST, 80, FORK)
-    manifest = entry_route(*where, production=[own_route(*rules)], forks={UI: FORK})
+    where = (topology().gateway, FLOW_HOST, 80)
+    manifest = entry_route(TARGETS, *where, production=[own_route(*rules)])
     ui, api = manifest["spec"]["rules"]
     assert ui["backendRefs"] == [{"name": FORK, "port": 80}]
-    assert api["backendRefs"] == [{"name": "votes-api", "port": 80}, {"name": "x", "filters": [set_own]}]
+    assert api["backendRefs"] == [{"name": "votes-api", "port": 80}, other]
 
     gone = {"request": {"remove": ["x-kardinal-flow"]}}
     item = own_virtual_service(
         {"route": [{"destination": {"host": UI}, "headers": gone}]},
         {"route": [{"destination": {"host": "votes-api"}, "headers": gone}]},
     )
-    where = (OWNER, with_istio_gateway().gateway, UI, FLOW_HOST, 80, FORK)
-    entries = entry_route(*where, production=[item], forks={UI: FORK})["spec"]["http"]
+    where = (with_istio_gateway().gateway, FLOW_HOST, 80)
+    entries = entry_route(TARGETS, *where, production=[item])["spec"]["http"]
     assert [entry["route"] for entry in entries] == [
         [{"destination": {"host": FORK}}],
         [{"destination": {"host": "votes-api"}}],
@@ -170,7 +162,7 @@ def test_an_istio_gateway_gets_virtual_services() -> None:
     entry = entry_for(manifest, forged)
     assert entry is not None
     assert entry["headers"] == {"request": {"remove": ["x-kardinal-flow"]}}
-    flow = entry_route(OWNER, with_istio_gateway().gateway, UI, FLOW_HOST, 80, FORK)
+    flow = entry_route(TARGETS, with_istio_gateway().gateway, FLOW_HOST, 80)
     assert flow["spec"] == {
         "hosts": [FLOW_HOST],
         "gateways": [INGRESS],
@@ -210,9 +202,7 @@ def test_a_flows_host_follows_the_users_virtual_service() -> None:
         },
         gateways=["mesh", INGRESS],
     )
-    manifest = entry_route(
-        OWNER, with_istio_gateway().gateway, UI, FLOW_HOST, 80, FORK, production=[item], forks={UI: FORK}
-    )
+    manifest = entry_route(TARGETS, with_istio_gateway().gateway, FLOW_HOST, 80, production=[item])
     api, ui = manifest["spec"]["http"]
     assert api["match"] == [{"uri": {"prefix": "/api"}}]
     assert api["route"] == [{"destination": {"host": "votes-api"}}]

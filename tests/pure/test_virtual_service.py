@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.names import Owner
+from kardinal_infra.names import Owner, ServiceRef
 from kardinal_infra.routing import Targets, flow_entries
+from kardinal_infra.routing.istio.mesh import entry_flow, inserted, removed
 from kardinal_infra.routing.mesh_hosts import claiming, service_named
-from kardinal_infra.routing.virtual_service import entry_flow, inserted, removed
 
 NAMESPACE = "shop"
 DECLARED = ("votes", "web", "cart")
@@ -197,8 +197,8 @@ def test_insertion_and_removal_leave_everybody_elses_entries_alone() -> None:
 @pytest.mark.parametrize(
     ("host", "found"),
     [
-        ("votes", ("votes", "home")),
-        ("votes.shop.svc.cluster.local", ("votes", "shop")),
+        ("votes", ServiceRef("home", "votes")),
+        ("votes.shop.svc.cluster.local", ServiceRef("shop", "votes")),
         ("votes.shop", None),
         ("votes.shop.svc", None),
         ("*.shop.svc.cluster.local", None),
@@ -206,7 +206,7 @@ def test_insertion_and_removal_leave_everybody_elses_entries_alone() -> None:
         ("www.shop.example", None),
     ],
 )
-def test_hosts_are_resolved_as_istio_does(host: str, found: tuple[str, str] | None) -> None:
+def test_hosts_are_resolved_as_istio_does(host: str, found: ServiceRef | None) -> None:
     assert service_named(host, "home") == found
 
 

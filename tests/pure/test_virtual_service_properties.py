@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kardinal_infra.names import HEADER_FLOW, Owner
 from kardinal_infra.routing import Targets, flow_entries
-from kardinal_infra.routing.virtual_service import entry_flow, inserted, removed
+from kardinal_infra.routing.istio.mesh import entry_flow, inserted, removed
 from tests.pure.gateway_model import NOT_FOUND
 from tests.pure.istio_model import Call, destinations
 from tests.pure.random_routes import HEADERS, METHODS, NAMESPACE, PATHS, VERSIONS, flows_of

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import httpx
 
-from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW, HEADER_FORK
+from kardinal_infra.names import ANSWER_FLOW, HEADER_FORK
+from kardinal_infra.routing.key import DEFAULT_KEY
 from tests.e2e.churn.answers import Expected, Heard, with_key, without_key
 from tests.e2e.churn.relay import SERVICE
 from tests.e2e.churn.verdict import Kind, Verdict
@@ -142,7 +143,7 @@ class Load:
             name = self._dice.choice(names)
             headers = key_of(name)
         elif kind == "unknown key":
-            headers = {HEADER_FLOW: "nobody"}
+            headers = {DEFAULT_KEY.header: "nobody"}
         inside = kind in ("untagged, inside", "unknown key")
         url, host = self._way(inside, self._places.domain)
         heard = await self._ask("GET", url, {**host, **headers})
@@ -179,14 +180,14 @@ class Load:
             answer = await self._http.request(method, url, headers=dict(headers), json=body)
         except httpx.HTTPError as error:
             return Heard(None, error=type(error).__name__, cause=repr(error.__cause__ or error))
-        fork, flow = answer.headers.get(HEADER_FORK), answer.headers.get(HEADER_FLOW)
+        fork, flow = answer.headers.get(HEADER_FORK), answer.headers.get(ANSWER_FLOW)
         counts = answer.json()["counts"] if answer.is_success else None
         return Heard(answer.status_code, counts, fork, flow)
 
 
 def key_of(flow: str) -> dict[str, str]:
     """The headers by which a request says that it belongs to a flow."""
-    return {HEADER_FLOW: flow, "baggage": f"{BAGGAGE_KEY}={flow}"}
+    return DEFAULT_KEY.carried(flow)
 
 
 def between(before: Phase, after: Phase) -> Phase:

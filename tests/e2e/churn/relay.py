@@ -7,13 +7,19 @@ from collections.abc import Iterator
 
 import httpx
 
+from kardinal_infra.names import ANSWER_FLOW, HEADER_FORK
+from kardinal_infra.routing.key import DEFAULT_KEY
 from lab.demo_cluster import Cluster
 from tests.e2e.bringup import READY_SECONDS, eventually, remove_namespace
 
 IMAGE = "votes-api:1.0"  # for its Python alone
 SERVICE = "votes-api"
 
-PROGRAM = """
+PROGRAM = (
+    f"""
+KEY, ANSWER = {tuple(DEFAULT_KEY.carried(""))}, {(ANSWER_FLOW, HEADER_FORK)}
+"""
+    + """
 import http.client, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -27,13 +33,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def pass_on(self):
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
-        kept = ("x-kardinal-flow", "baggage", "content-type")
+        kept = (*KEY, "content-type")
         headers = {name: self.headers[name] for name in kept if name in self.headers}
         self.service.request(self.command, self.path, body, headers)
         answer = self.service.getresponse()
         content = answer.read()
         self.send_response(answer.status)
-        for name in ("x-kardinal-flow", "x-kardinal-fork"):
+        for name in ANSWER:
             if name in answer.headers:
                 self.send_header(name, answer.headers[name])
         self.send_header("content-length", str(len(content)))
@@ -51,6 +57,7 @@ class Server(ThreadingHTTPServer):
 
 Server(("", 8000), Handler).serve_forever()
 """
+)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import pulumi
 from kardinal_infra import FlowRoutes
 from kardinal_infra.components.probe import probe_hosts
 from kardinal_infra.names import Owner
-from kardinal_infra.routing import catch_all_routes, flow_routes
+from kardinal_infra.routing import Targets, catch_all_routes, flow_routes
 from kardinal_infra.routing.public_hosts import flow_entry
 from kardinal_infra.snapshot import read_live
 from kardinal_infra.topology import Topology
@@ -26,7 +26,7 @@ app = Topology.from_plain(json.loads(os.environ["TEST_TOPOLOGY"]), "baseline")
 owner = Owner("organization/kardinal/dev", app.namespace, "dev")
 forks = {"till": "FORK"}
 catch_alls = catch_all_routes(app, "organization/kardinal/baseline")
-mesh = flow_routes(owner, "till", 80, catch_alls, forks, app.services)
+mesh = flow_routes(Targets.of(app, owner, "till", forks), 80, catch_alls)
 entry = flow_entry(app, read_live(app.namespace), owner, 0, forks)
 routes = FlowRoutes("dev", {"mesh": mesh, "entries": [entry], "drain_seconds": 0})
 check = {"url": app.gateway.url("dev-page.shop.test"), "headers": {"x-kardinal-fork": "FORK"}}

@@ -7,7 +7,7 @@ import pytest
 from kardinal_infra import doctor
 from kardinal_infra.names import HEADER_FLOW, HEADER_FORK, Owner
 from kardinal_infra.probe import ProbeCheck, run_probe
-from kardinal_infra.routing import catch_all_routes, flow_routes
+from kardinal_infra.routing import Targets, catch_all_routes, flow_routes
 from kardinal_infra.routing.asking import Question, question
 from kardinal_infra.topology import Topology
 from tests.mesh.conftest import Ask
@@ -50,9 +50,9 @@ def production_is_closed(edge: Edge, outside: Outside, url: str) -> None:
 
 
 def mesh_routes(edge: Edge, app: Topology) -> None:
-    owner = Owner(STACK, edge.mesh.namespace, "dev")
+    targets = Targets.of(app, Owner(STACK, edge.mesh.namespace, "dev"), CATALOG, FORKS)
     catch_alls = catch_all_routes(app, BASELINE_STACK)
-    edge.mesh.apply([*catch_alls, *flow_routes(owner, CATALOG, 80, catch_alls, FORKS, app.services)])
+    edge.mesh.apply([*catch_alls, *flow_routes(targets, 80, catch_alls)])
 
 
 @pytest.mark.parametrize("gateway", ["secure", "public"])

@@ -10,15 +10,13 @@ of exactly that entry which it would have met; any other request meets none of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from kardinal_infra.live import Object, name_of, namespace_of
-from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
-from kardinal_infra.routing.derive import Targets
-from kardinal_infra.routing.filters import without_header
-from kardinal_infra.routing.mesh_hosts import MESH, beside, first_label, gateways_of, service_named
+from kardinal_infra.live import Object, name_of, namespace_of, spec_of
+from kardinal_infra.routing.istio.rules import flow_rule
+from kardinal_infra.routing.mesh_hosts import MESH, gateways_of
+from kardinal_infra.routing.retarget import Targets
 
 API_VERSION = "networking.istio.io/v1"
 
@@ -68,9 +66,9 @@ def flow_entries(virtual_service: Object, targets: Targets) -> Insertion | None:
         The entries; None when nothing in the object leads to a fork.
 
     Raises:
-        ValueError: An entry delegates to another VirtualService, or matches the routing header itself.
+        ValueError: An entry delegates to another VirtualService, or matches the key itself.
     """
-    flow = str(targets.owner.flow)
+    flow = targets.flow
     copies: list[dict[str, Any]] = []
     needed = 0
     for entry in baseline_entries(virtual_service):
@@ -79,11 +77,11 @@ def flow_entries(virtual_service: Object, targets: Targets) -> Insertion | None:
             continue
         if "delegate" in entry:
             raise ValueError(f"its entry {_title(entry, len(copies))} delegates to another VirtualService")
-        copy, forked = _copy(entry, namespace_of(virtual_service), targets)
+        copy, forks = flow_rule(entry, targets, None)
         copy["name"] = entry_name(flow, len(copies))
-        copy["match"] = [_with_key(match, flow) for match in matches]
+        copy["match"] = [item for match in matches for item in _asking_for_key(match, targets)]
         copies.append(copy)
-        if forked:
+        if forks:
             needed = len(copies)
         if {} in matches:
             break  # it takes everything that comes this far
@@ -168,7 +166,7 @@ def _lost_at(virtual_service: Object, flow: str, entries: Sequence[Mapping[str, 
 
 
 def _http(virtual_service: Object) -> Sequence[Mapping[str, Any]]:
-    entries: Sequence[Mapping[str, Any]] = virtual_service.get("spec", {}).get("http") or ()
+    entries: Sequence[Mapping[str, Any]] = spec_of(virtual_service).get("http") or ()
     return entries
 
 
@@ -187,116 +185,7 @@ def _mesh_matches(entry: Mapping[str, Any], virtual_service: Object) -> list[dic
     ]
 
 
-def _with_key(match: Mapping[str, Any], flow: str) -> dict[str, Any]:
-    for part in ("headers", "withoutHeaders"):
-        if any(name.lower() == HEADER_FLOW for name in match.get(part) or ()):
-            raise ValueError(f"one of its entries uses the header {HEADER_FLOW}, which is the flows' own")
-    copy = deepcopy(dict(match))
-    copy["headers"] = {**copy.get("headers", {}), HEADER_FLOW: {"exact": flow}}
-    # Also where the object is for sidecars alone: a gateway added later must not let clients choose a fork.
-    copy["gateways"] = [MESH]
-    return copy
-
-
-def _copy(entry: Mapping[str, Any], home: str, targets: Targets) -> tuple[dict[str, Any], bool]:
-    copy = deepcopy({key: value for key, value in entry.items() if key not in {"match", *_MIRRORS}})
-    clean_headers(copy)
-    copy |= _mirrors(entry, home, targets)
-    forked: dict[tuple[str, int | None], dict[str, Any]] = {}
-    routes = copy.get("route") or ()
-    for item in routes:
-        weight = item.get("weight", 0) if len(routes) > 1 else 1
-        target = _fork_destination(item["destination"], home, targets)
-        if target is None or not weight:
-            continue
-        known = forked.setdefault(
-            (target["host"], target.get("port", {}).get("number")),
-            {**clean_headers(item), "destination": target, "weight": 0},
-        )
-        known["weight"] += weight
-    if not forked:
-        for item in routes:
-            clean_headers(item)
-        return copy, False
-    copy["route"] = list(forked.values())
-    if len(forked) == 1:
-        del copy["route"][0]["weight"]
-    headers = copy.setdefault("headers", {})
-    response = _without(headers.get("response") or {}, HEADER_FORK)
-    mark = {HEADER_FORK: first_label(copy["route"][0]["destination"]["host"])}
-    headers["response"] = {**response, "set": {**response.get("set", {}), **mark}}
-    return copy, True
-
-
-_MIRRORS = ("mirror", "mirrors", "mirrorPercent", "mirrorPercentage")
-
-
-def _mirrors(entry: Mapping[str, Any], home: str, targets: Targets) -> dict[str, Any]:
-    """The entry's mirrors that lead to forks; production's services get no copies of a flow's requests."""
-    result: dict[str, Any] = {}
-    if "mirror" in entry and (target := _mirror_destination(entry["mirror"], home, targets)):
-        result["mirror"] = target
-        result |= {key: deepcopy(entry[key]) for key in _MIRRORS[2:] if key in entry}
-    several = [
-        {**deepcopy(item), "destination": target}
-        for item in entry.get("mirrors") or ()
-        if (target := _mirror_destination(item["destination"], home, targets))
-    ]
-    if several:
-        result["mirrors"] = several
-    return result
-
-
-def _mirror_destination(destination: Mapping[str, Any], home: str, targets: Targets) -> dict[str, Any] | None:
-    named = service_named(destination["host"], home)
-    fork = targets.mirror_fork(*named) if named else None
-    if fork is None or named is None:
-        return None
-    return _destination(fork, destination, foreign=named[1] != home, keep_port=True)
-
-
-def _fork_destination(destination: Mapping[str, Any], home: str, targets: Targets) -> dict[str, Any] | None:
-    named = service_named(destination["host"], home)
-    fork = targets.fork_of(*named) if named else None
-    if fork is None or named is None:
-        return None
-    # Without a port the one that was called is used. A version of the service may listen on another.
-    return _destination(fork, destination, foreign=named[1] != home, keep_port=targets.declares(*named))
-
-
-def _destination(
-    fork: str, destination: Mapping[str, Any], *, foreign: bool, keep_port: bool
-) -> dict[str, Any]:
-    """A fork has a Service of its own and no subsets; a name alone is resolved in the object's namespace."""
-    port = {"port": dict(destination["port"])} if keep_port and "port" in destination else {}
-    return {"host": beside(destination["host"], fork) if foreign else fork, **port}
-
-
-def clean_headers(item: dict[str, Any]) -> dict[str, Any]:
-    """Leaves out whatever an entry or a destination does to the routing header of requests.
-
-    Args:
-        item: The entry or the destination; changed in place.
-
-    Returns:
-        The same.
-    """
-    request = (item.get("headers") or {}).get("request")
-    if request:
-        kept = _without(request, HEADER_FLOW)
-        item["headers"] = {**item["headers"], "request": kept}
-        if not kept:
-            del item["headers"]["request"]
-        if not item["headers"]:
-            del item["headers"]
-    return item
-
-
-def _without(changes: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Istio writes `set` and `add` as mappings, and `remove` as a list."""
-    result: dict[str, Any] = without_header({"remove": changes.get("remove") or ()}, name)
-    for action in ("set", "add"):
-        values = changes.get(action) or {}
-        if kept := {key: value for key, value in values.items() if key.lower() != name}:
-            result[action] = kept
-    return result
+def _asking_for_key(match: Mapping[str, Any], targets: Targets) -> Iterator[dict[str, Any]]:
+    for copy in targets.key.added_to_istio(match, targets.flow):
+        # Also where the object is for sidecars alone: no gateway added later may let clients choose a fork.
+        yield {**copy, "gateways": [MESH]}

@@ -13,6 +13,9 @@ MAX_RULES = 16
 MAX_MATCHES = 128
 """Limits of one HTTPRoute or GRPCRoute object (the CRDs' validation)."""
 
+MAX_RULE_MATCHES = 64
+"""Limit of matches in one rule."""
+
 MAX_HEADERS = 16
 """Limit of header matches in one match."""
 

@@ -1,0 +1,1 @@
+"""A flow's routes in VirtualServices, for the mesh and on Istio's Gateways."""
