@@ -74,7 +74,6 @@ def at_gateway(
     host: str,
     call: Call,
     keys: Sequence[str],
-    only_port: Mapping[tuple[str, str], int],
 ) -> Outcome:
     """What becomes of a request to a host.
 
@@ -83,14 +82,12 @@ def at_gateway(
         host: The host.
         call: The request, through a gateway.
         keys: Values of the key that the client sends.
-        only_port: By namespace and name of the Services that have one port: without a port in a destination
-            that is used, and of all others the listener's.
     """
     for item in closest(items, host, call.through):
         entry = entry_for(item, call)
         if entry is None:
             continue
-        return outcome_of(entry, item["metadata"]["namespace"], call, keys, only_port)
+        return outcome_of(entry, item["metadata"]["namespace"], call, keys)
     return Outcome("404")
 
 
@@ -99,7 +96,6 @@ def outcome_of(
     home: str,
     call: Call,
     keys: Sequence[str],
-    only_port: Mapping[tuple[str, str], int],
 ) -> Outcome:
     """What an entry makes of the requests that it is used for.
 
@@ -108,7 +104,6 @@ def outcome_of(
         home: Namespace of its VirtualService.
         call: Such a request.
         keys: What they carry as the key.
-        only_port: As for `at_gateway`.
     """
     own = {key: entry[key] for key in ("redirect", "directResponse", "delegate") if key in entry}
     if own:
@@ -117,11 +112,11 @@ def outcome_of(
     ways = []
     for way in routes:
         if weight := 1 if len(routes) == 1 else way.get("weight", 0):
-            place = _place(way["destination"], home, call.port, only_port)
+            place = _place(way["destination"], home)
             ways.append(Way(place, weight, keys_after(keys, _changes(entry), _changes(way))))
     copies = [copy["destination"] for copy in entry.get("mirrors") or ()]
     copies += [entry["mirror"]] if "mirror" in entry else []
-    mirrors = frozenset(_place(copy, home, call.port, only_port) for copy in copies)
+    mirrors = frozenset(_place(copy, home) for copy in copies)
     response = (entry.get("headers") or {}).get("response") or {}
     mark = (response.get("set") or {}).get("x-kardinal-fork", "")
     return Outcome("" if ways else "503", tuple(ways), mirrors, mark)
@@ -140,13 +135,10 @@ def _changes(item: Mapping[str, Any]) -> Changes:
     }
 
 
-def _place(
-    destination: Mapping[str, Any], home: str, listener: int, only_port: Mapping[tuple[str, str], int]
-) -> Place:
+def _place(destination: Mapping[str, Any], home: str) -> Place:
     name, dot, rest = destination["host"].partition(".")
-    namespace = rest.split(".")[0] if dot else home
-    port = (destination.get("port") or {}).get("number") or only_port.get((namespace, name), listener)
-    return Place(namespace, name, port, destination.get("subset", ""))
+    port = (destination.get("port") or {}).get("number", 0)
+    return Place(rest.split(".")[0] if dot else home, name, port, destination.get("subset", ""))
 
 
 def _holds(match: Mapping[str, Any], gateways: list[str], call: Call) -> bool:

@@ -16,7 +16,7 @@ Changes = Mapping[str, Sequence[tuple[str, str]]]
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """A Service's port, or a subset of it."""
+    """A Service's port, or a subset of it; port 0: its only one, or the one that was called."""
 
     namespace: str
     name: str

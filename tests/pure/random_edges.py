@@ -90,11 +90,13 @@ def _http_route(random: Random, edge: Edge, name: str) -> dict[str, Any]:
 
 
 def _virtual_service(random: Random, edge: Edge, name: str) -> dict[str, Any]:
-    spec = {
+    spec: dict[str, Any] = {
         "hosts": _hosts(random, edge),
         "gateways": random.choice(([INGRESS], ["mesh", INGRESS], ["edge/other", INGRESS])),
         "http": [_entry(random, edge) for _ in range(random.randint(1, 4))],
     }
+    for match in spec["http"][0].get("match", ()):
+        match.pop("gateways", None)  # an object without a word for this gateway leaves the host to nobody
     if "*" in spec["hosts"]:
         spec["gateways"] = [INGRESS]  # or it would be for every Service of the mesh
     return {"metadata": _metadata(random, edge, name), "spec": spec}

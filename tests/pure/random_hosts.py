@@ -139,19 +139,8 @@ class Shop:
             )
         call = Call(asked.request.path, asked.request.method, asked.request.headers, through=INGRESS)
         return istio_model.at_gateway(
-            [route for route in routes if not _is_route(route)], host, call, asked.keys, self.only_port
+            [route for route in routes if not _is_route(route)], host, call, asked.keys
         )
-
-    @cached_property
-    def only_port(self) -> dict[tuple[str, str], int]:
-        """Of the Services that have one port: the application's, and their forks."""
-        app = self.application
-        return {
-            (app.home(name), service): app.ports[name][0]
-            for name in app.services
-            if len(app.ports[name]) == 1
-            for service in (name, *(f"{name}-{flow}" for flow in FLOWS))
-        }
 
 
 @dataclass(frozen=True)

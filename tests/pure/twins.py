@@ -22,8 +22,8 @@ YOUNGEST = "2026-01-01T00:01:00Z"
 def twin_of(flow: Flow, entry: int) -> Flow:
     """The same flow on such an application.
 
-    Behind all rules stands one that takes what the host leaves to nobody; without it the mesh could not say
-    where requests go that no flow concerns.
+    One more rule leads to the Service there, which no request meets before the others: a fork that nothing
+    leads to is refused.
 
     Args:
         flow: A flow.
@@ -33,9 +33,12 @@ def twin_of(flow: Flow, entry: int) -> Flow:
     everything = {"backendRefs": [{"name": edge.service, "port": edge.port}]}
     if flow.shop.dialect == "istio":
         items = istio_model.closest(flow.shop.own, edge.host, INGRESS)
-        last = {"route": [{"destination": {"host": edge.service, "port": {"number": edge.port}}}]}
-        http = [part for item in items for part in _entries(item)]
-        spec = {"hosts": [edge.service], "http": [*http, last]}
+        http = [
+            {"match": [{"uri": {"exact": "/nowhere"}}], "route": [{"destination": {"host": edge.service}}]}
+        ]
+        for item in items:
+            http += _entries(item)
+        spec = {"hosts": [edge.service], "http": http}
         made = [{"metadata": {"name": edge.service, "namespace": edge.home}, "spec": spec}]
     else:
         parent = {"group": "", "kind": "Service", "name": edge.service, "port": edge.port}
@@ -63,7 +66,7 @@ def ask_twin(twin: Flow, asked: Asked) -> Outcome:
     call = Call(asked.request.path, asked.request.method, headers, edge.port)
     part = istio_model.entry_for({**item, "spec": {**item["spec"], "http": http}}, call)
     assert part is not None
-    return istio_model.outcome_of(part, edge.home, call, [twin.id], shop.only_port)
+    return istio_model.outcome_of(part, edge.home, call, [twin.id])
 
 
 def _entries(item: Mapping[str, Any]) -> list[dict[str, Any]]:
