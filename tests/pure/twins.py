@@ -33,11 +33,12 @@ def twin_of(flow: Flow, entry: int) -> Flow:
     everything = {"backendRefs": [{"name": edge.service, "port": edge.port}]}
     if flow.shop.dialect == "istio":
         items = istio_model.closest(flow.shop.own, edge.host, INGRESS)
-        http = [
-            {"match": [{"uri": {"exact": "/nowhere"}}], "route": [{"destination": {"host": edge.service}}]}
-        ]
+        to_service = {"route": [{"destination": {"host": edge.service}}]}
+        http: list[dict[str, Any]] = [{"match": [{"uri": {"exact": "/nowhere"}}], **to_service}]
         for item in items:
             http += _entries(item)
+        if not items:
+            http.append(to_service)
         spec = {"hosts": [edge.service], "http": http}
         made = [{"metadata": {"name": edge.service, "namespace": edge.home}, "spec": spec}]
     else:
