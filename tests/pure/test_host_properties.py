@@ -129,6 +129,27 @@ def test_what_a_flows_host_passes_on_carries_the_flows_key_and_follows_it_in_the
 @BOTH
 @MANY
 @given(data=st.data())
+def test_no_copy_inside_the_mesh_touches_the_flows_key(dialect: str, data: st.DataObject) -> None:
+    flow, _ = data.draw(asked_flows(dialect))
+    for entry, edge in enumerate(flow.shop.edges):
+        twin = twin_of(flow, entry)
+        outcomes = [
+            gateway_model.outcome_of(rule, edge.home, [twin.id])
+            for route in twin.routes
+            for rule in route["spec"]["rules"]
+        ]
+        outcomes += [
+            istio_model.outcome_of(copy, edge.home, Call(), [twin.id])
+            for insertion in twin.insertions
+            for copy in insertion.entries
+        ]
+        for outcome in outcomes:
+            assert all(way.keys == {(twin.id,)} for way in outcome.ways)
+
+
+@BOTH
+@MANY
+@given(data=st.data())
 def test_what_leads_to_no_fork_leads_where_productions_host_does(dialect: str, data: st.DataObject) -> None:
     flow, requests = data.draw(asked_flows(dialect))
     for asked in requests:
