@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from random import Random
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kardinal_infra.names import Owner, fork_name
 from kardinal_infra.routing import Targets, flow_routes
-from tests.pure.gateway_model import Request
+from tests.pure.gateway_model import NOT_FOUND, Request
 
 NAMESPACE = "shop"
 ELSEWHERE = "other"
@@ -253,3 +253,35 @@ def asked_clusters(
 
 def copied(routes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return deepcopy(routes)
+
+
+def led(
+    application: Application, asked: str, before: Mapping[str, int], forks: Mapping[str, str]
+) -> frozenset[str]:
+    """Names the Services that answer a flow's request inside the mesh, as the model writes them.
+
+    Args:
+        application: The application.
+        asked: The Service that is called.
+        before: What the baseline's routes answer to the same request.
+        forks: Fork by service.
+    """
+    targets = {_target(application, asked, name) for name in before} & forks.keys()
+    if before == NOT_FOUND or not targets:
+        return frozenset(before)
+    return frozenset(_shown(application, asked, name, forks[name]) for name in targets)
+
+
+def _target(application: Application, asked: str, answered: str) -> str | None:
+    """Where the baseline sent a request to: a declared service, a version of the asked one, or neither."""
+    namespace, _, name = answered.rpartition("/")
+    namespace = namespace or application.home(asked)
+    if name in application.services and application.home(name) == namespace:
+        return name
+    return asked if namespace == application.home(asked) else None
+
+
+def _shown(application: Application, asked: str, service: str, fork: str) -> str:
+    """How the model names a fork that answers for a service."""
+    home = application.home(service)
+    return fork if home == application.home(asked) else f"{home}/{fork}"

@@ -192,3 +192,24 @@ def test_no_label_is_kept_by_which_another_sidecar_would_take_the_place_of_the_l
         for fork in plan(live=live(policies=[older]), egress=egress).forks:
             labels = fork.workload({"votes": "s"})["spec"]["template"]["metadata"]["labels"]
             assert ("tier" in labels) is kept
+
+
+def test_the_lock_takes_the_place_of_the_baselines_own_sidecar() -> None:
+    older = {
+        "kind": "Sidecar",
+        "metadata": {"name": "theirs", "namespace": NAMESPACE},
+        "spec": {"workloadSelector": {"labels": {"app": "votes-api"}}, "egress": [{"hosts": ["*/*"]}]},
+    }
+
+    def hosts(egress: str) -> list[list[str]]:
+        """What each Sidecar of the API's fork lets it reach."""
+        forks = plan(live=live(policies=[older]), egress=egress).forks
+        [fork] = [fork for fork in forks if fork.service == "votes-api"]
+        sidecars = [policy["spec"] for policy in fork.policies if policy["kind"] == "Sidecar"]
+        assert all(spec["workloadSelector"] == {"labels": fork.spec.selector} for spec in sidecars)
+        return [spec["egress"][0]["hosts"] for spec in sidecars]
+
+    assert hosts("open") == [["*/*"]]
+    # Of two Sidecars for one pod one counts, and nothing says which: it could open the lock.
+    [locked] = hosts("locked")
+    assert "*/*" not in locked

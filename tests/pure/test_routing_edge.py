@@ -231,6 +231,24 @@ def test_a_whole_flow_beside_the_users_own_route() -> None:
     ]
 
 
+def test_a_fork_gets_nothing_where_production_sends_nothing() -> None:
+    backends = [{"name": UI, "port": 80, "weight": 0}, {"name": "votes-api", "port": 80, "weight": 1}]
+    own = own_route({"filters": [REMOVE], "backendRefs": backends})
+    found = plan(live=live(http_routes=[*live().http_routes, own]), isolation="services")
+    [rule] = found.entries[0].route["spec"]["rules"]
+    assert rule["backendRefs"] == backends
+
+    for unused in ({"weight": 0}, {}):  # none of several weights stands for 0
+        routes = [
+            {"destination": {"host": UI}, **unused},
+            {"destination": {"host": "votes-api"}, "weight": 100},
+        ]
+        item = own_virtual_service({"route": routes, "headers": {"request": {"remove": ["x-kardinal-flow"]}}})
+        found = plan(topology=with_istio_gateway(), live=beside_istio(item), isolation="services")
+        [entry] = found.entries[0].route["spec"]["http"]
+        assert entry["route"] == routes
+
+
 def test_a_whole_flow_on_the_users_istio_gateway() -> None:
     headers = {"request": {"remove": ["x-kardinal-flow"]}}
     item = own_virtual_service({"route": [{"destination": {"host": UI}}], "headers": headers})

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kardinal_infra.names import HEADER_FLOW
-from tests.pure.gateway_model import NOT_FOUND, Request, answer
-from tests.pure.random_routes import SPREAD, Application, Cluster, asked_clusters, clusters, copied
+from tests.pure.gateway_model import Request, answer
+from tests.pure.random_routes import SPREAD, Cluster, asked_clusters, clusters, copied, led
 from tests.pure.samples import MANY
 
 Asked = tuple[Cluster, list[Request]]
@@ -39,29 +39,7 @@ def test_requests_with_a_key_reach_exactly_the_forks_of_that_flow(given_: Asked)
     for flow, forks in cluster.flows.items():
         for request in asked:
             before, got = answer(cluster.baseline, request), answer(routes, tagged(request, flow))
-            targets = {target(cluster.application, request.service, name) for name in before}
-            if before == NOT_FOUND or not targets & forks.keys():
-                assert got.keys() == before.keys()
-            else:
-                assert got.keys() == {
-                    shown(cluster.application, request.service, name, forks[name])
-                    for name in targets & forks.keys()
-                }
-
-
-def target(application: Application, asked: str, answered: str) -> str | None:
-    """Where the baseline sent a request to: a declared service, a version of the asked one, or neither."""
-    namespace, _, name = answered.rpartition("/")
-    namespace = namespace or application.home(asked)
-    if name in application.services and application.home(name) == namespace:
-        return name
-    return asked if namespace == application.home(asked) else None
-
-
-def shown(application: Application, asked: str, service: str, fork: str) -> str:
-    """How the model names a fork that answers for a service."""
-    home = application.home(service)
-    return fork if home == application.home(asked) else f"{home}/{fork}"
+            assert got.keys() == led(cluster.application, request.service, before, forks)
 
 
 @MANY
