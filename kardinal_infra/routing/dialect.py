@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of
+from kardinal_infra.names import ServiceRef
 from kardinal_infra.routing.conflict import Conflict
 from kardinal_infra.routing.mesh_hosts import claiming, hosts_in_mesh, service_named, services_of
 from kardinal_infra.routing.parents import service_parents, title_of
@@ -28,22 +29,24 @@ def virtual_service_of(live: LiveObjects, namespace: str, service: str) -> Objec
         The one that takes the Service's requests in the mesh; None when there is none, or when
         `dialect_conflicts` has something to say.
     """
-    found = claiming(live.virtual_services, namespace, service)
+    found = claiming(live.virtual_services_on(ServiceRef(namespace, service)), namespace, service)
     return found[0] if len(found) == 1 and not any(dialect_conflicts(namespace, service, live)) else None
 
 
-def passes_on(namespace: str, service: str, forked: Collection[tuple[str, str]], live: LiveObjects) -> bool:
+def passes_on(namespace: str, service: str, forked: Collection[ServiceRef], live: LiveObjects) -> bool:
     """Says whether a VirtualService on a Service sends requests to a forked one.
 
     Args:
         namespace: Namespace of the Service.
         service: Its name.
-        forked: Name and namespace of the forked services.
+        forked: The forked services.
         live: The snapshot.
     """
+    candidates = live.virtual_services_on(ServiceRef(namespace, service))
     return any(
-        service_named(item["destination"]["host"], namespace_of(virtual_service)) in forked
-        for virtual_service in claiming(live.virtual_services, namespace, service)
+        (named := service_named(item["destination"]["host"], namespace_of(virtual_service))) is not None
+        and ServiceRef(named[1], named[0]) in forked
+        for virtual_service in claiming(candidates, namespace, service)
         for entry in baseline_entries(virtual_service)
         for item in entry.get("route") or ()
     )
@@ -60,7 +63,7 @@ def dialect_conflicts(namespace: str, service: str, live: LiveObjects) -> Iterat
     Yields:
         `mixed-dialects`, `duplicate-virtual-service` and `unusable-virtual-service`.
     """
-    found = claiming(live.virtual_services, namespace, service)
+    found = claiming(live.virtual_services_on(ServiceRef(namespace, service)), namespace, service)
     if not found:
         return
     titles = tuple(sorted(map(virtual_service_title, found)))
@@ -68,7 +71,7 @@ def dialect_conflicts(namespace: str, service: str, live: LiveObjects) -> Iterat
     routes = tuple(
         sorted(
             title_of(route)
-            for route in live.routes
+            for route in live.routes_on(ServiceRef(namespace, service))
             if any((where, name) == (namespace, service) for where, name, _ in service_parents(route))
         )
     )

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kardinal_infra.live import Object, flow_of, name_of, namespace_of, spec_of
+from kardinal_infra.live import Object, flow_of, namespace_of, spec_of
 from kardinal_infra.names import HEADER_FLOW
 from kardinal_infra.routing.derive import is_service
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.edge import is_redirect
 from kardinal_infra.routing.mesh_hosts import MESH, gateways_of, service_named
 from kardinal_infra.routing.parents import rules_of, title_of
-from kardinal_infra.routing.public_hosts import production_host
 from kardinal_infra.routing.virtual_service import baseline_entries
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
@@ -53,7 +52,7 @@ def _hits(
     """Of a production host everything counts that is passed on; of any other what the application gets."""
     if not places:
         return
-    entries = [production_host(case.topology, case.live, entry) for entry in case.topology.entries]
+    entries = case.production_hosts
     production = {entry.host for entry in entries if entry.host in hosts or item in entry.answering}
     homes = case.topology.homes
     services = sorted({place[0] for place in places if place and homes.get(place[0]) == place[1]})
@@ -116,8 +115,8 @@ def _destinations(
         if not overrides_key_of_istio(headers) and not overrides_key_of_istio(target.get("headers")):
             yield service_named(target["destination"]["host"], namespace_of(item))
     if delegate := entry.get("delegate"):
-        wanted = delegate.get("name"), delegate.get("namespace") or namespace_of(item)
-        parts = [one for one in case.live.virtual_services if (name_of(one), namespace_of(one)) == wanted]
+        home = delegate.get("namespace") or namespace_of(item)
+        parts = case.live.virtual_services_named(home, delegate.get("name"))
         if not parts and not overrides_key_of_istio(headers):
             yield None  # nobody knows where it leads
         for part in parts:
