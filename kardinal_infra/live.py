@@ -9,19 +9,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from kardinal_infra.names import ANNOTATION_STACK, LABEL_FLOW
+from kardinal_infra.names import ServiceRef
+from kardinal_infra.observed.index import ROOT_NAMESPACE, Index
+from kardinal_infra.observed.objects import (
+    Object,
+    containers,
+    flow_of,
+    name_of,
+    namespace_of,
+    owner_of,
+    pod_labels,
+    pod_template,
+    policy_selector,
+    spec_of,
+)
 from kardinal_infra.selectors import matches
 
-Object = Mapping[str, Any]
-"""A Kubernetes object as a plain dict."""
+__all__ = [
+    "GATEWAY_API",
+    "ROOT_NAMESPACE",
+    "LiveObjects",
+    "Object",
+    "containers",
+    "flow_of",
+    "name_of",
+    "namespace_of",
+    "owner_of",
+    "pod_labels",
+    "pod_template",
+    "policy_selector",
+    "spec_of",
+]
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 ISTIO_GROUP = "networking.istio.io/"
 INJECT = "sidecar.istio.io/inject"
-ROOT_NAMESPACE = "istio-system"
-"""Istio's default root namespace: policies there apply to the pods of all namespaces."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +126,55 @@ class LiveObjects:
         """HTTPRoutes can be made."""
         return GATEWAY_API in self.api_versions
 
-    @property
+    @cached_property
+    def index(self) -> Index:
+        """The snapshot in the order in which it is asked."""
+        return Index(self)
+
+    @cached_property
     def routes(self) -> tuple[Object, ...]:
         """HTTPRoutes and GRPCRoutes together; those without `kind` are HTTPRoutes."""
         return (*self.http_routes, *self.grpc_routes)
+
+    def routes_on(self, service: ServiceRef) -> Sequence[Object]:
+        """Returns the routes that may hang on a Service, those of flows among them.
+
+        Args:
+            service: What they name as a parent.
+        """
+        return self.index.routes.get(service, ())
+
+    def baseline_routes_on(self, service: ServiceRef) -> Sequence[Object]:
+        """Returns the routes that may hang on a Service, those of flows left out.
+
+        Args:
+            service: What they name as a parent.
+        """
+        return self.index.baseline_routes.get(service, ())
+
+    @property
+    def gateway_routes(self) -> Sequence[Object]:
+        """HTTPRoutes of no flow that may hang on a Gateway."""
+        return self.index.gateway_routes
+
+    def virtual_services_named(self, namespace: str, name: str) -> Sequence[Object]:
+        """Returns the VirtualService of this name, none or one.
+
+        Args:
+            namespace: Its namespace.
+            name: Its name.
+        """
+        return self.index.named_virtual_services.get((namespace, name), ())
+
+    def virtual_services_on(self, service: ServiceRef) -> list[Object]:
+        """Returns the VirtualServices that may take a Service's requests.
+
+        Args:
+            service: What the first label of one of their hosts names, or a wildcard may mean.
+        """
+        filed = self.index.virtual_services
+        places = sorted({*filed.get(service.name, ()), *filed.get("*", ())})
+        return [self.virtual_services[place] for place in places]
 
     @property
     def has_mesh(self) -> bool:
@@ -113,20 +183,23 @@ class LiveObjects:
 
     def service(self, name: str) -> Object | None:
         """Returns the Service of this name."""
-        return next((item for item in self.services if name_of(item) == name), None)
+        return self.index.services.get(name)
+
+    def claim(self, name: str) -> Object | None:
+        """Returns the PersistentVolumeClaim of this name."""
+        return self.index.claims.get(name)
 
     def workloads(self) -> Iterator[Object]:
         """Yields the Deployments and StatefulSets that are not forks."""
-        for kind, objects in (("Deployment", self.deployments), ("StatefulSet", self.statefulsets)):
-            for item in objects:
-                if flow_of(item) is None:
-                    yield {"apiVersion": "apps/v1", **item, "kind": kind}
+        yield from self.index.workloads
+
+    def workloads_named(self, name: str) -> Sequence[Object]:
+        """Returns the Deployments and StatefulSets of this name that are not forks."""
+        return self.index.named_workloads.get(name, ())
 
     def workload(self, kind: str, name: str) -> Object | None:
         """Returns the Deployment or StatefulSet of this name."""
-        return next(
-            (item for item in self.workloads() if item["kind"] == kind and name_of(item) == name), None
-        )
+        return next((item for item in self.workloads_named(name) if item["kind"] == kind), None)
 
     def workloads_behind(self, service: Object) -> list[Object]:
         """Finds the workloads whose pods a Service selects.
@@ -138,9 +211,18 @@ class LiveObjects:
             Deployments and StatefulSets, forks left out.
         """
         selector = spec_of(service).get("selector") or {}
-        if not selector:
-            return []
-        return [item for item in self.workloads() if matches({"matchLabels": selector}, pod_labels(item))]
+        return self.workloads_selected({"matchLabels": selector}) if selector else []
+
+    def workloads_selected(self, selector: Mapping[str, Any]) -> list[Object]:
+        """Finds the workloads whose pods a selector selects.
+
+        Args:
+            selector: A LabelSelector.
+
+        Returns:
+            Deployments and StatefulSets, forks left out.
+        """
+        return self.index.labelled_workloads.selected(selector)
 
     def selectors(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yields who counts or reaches pods of the namespace, and by what label selector.
@@ -151,22 +233,29 @@ class LiveObjects:
         Yields:
             For example `Service web` and a LabelSelector.
         """
-        for service in self.services:
-            selector = spec_of(service).get("selector")
-            if selector and flow_of(service) is None:
-                yield f"Service {name_of(service)}", {"matchLabels": selector}
-        for item in (*self.workloads(), *self.other_workloads):
-            selector = spec_of(item).get("selector")
-            if selector and flow_of(item) is None:
-                yield f"{item.get('kind', 'workload')} {name_of(item)}", selector
-        for item in self.disruption_budgets:
-            selector = spec_of(item).get("selector")
-            if selector is not None and flow_of(item) is None:
-                yield f"PodDisruptionBudget {name_of(item)}", selector
-        for item in self.service_entries:
-            labels = (spec_of(item).get("workloadSelector") or {}).get("labels")
-            if labels and flow_of(item) is None:
-                yield f"ServiceEntry {name_of(item)}", {"matchLabels": labels}
+        yield from self.index.selectors
+
+    def selecting(self, labels: Mapping[str, str]) -> list[str]:
+        """Says who of `selectors` selects pods.
+
+        Args:
+            labels: Labels of the pods.
+
+        Returns:
+            For example `Service web`.
+        """
+        return self.index.selecting.selecting(labels)
+
+    def pods_of(self, selector: Mapping[str, Any]) -> list[Object]:
+        """Finds whatever has pods that a selector selects; what belongs to a flow is left out.
+
+        Args:
+            selector: A LabelSelector.
+
+        Returns:
+            Deployments, StatefulSets and `other_workloads`.
+        """
+        return self.index.labelled_pods.selected(selector)
 
     def policies_for(self, labels: Mapping[str, str]) -> list[Object]:
         """Finds the policies that apply to pods of the namespace.
@@ -177,14 +266,16 @@ class LiveObjects:
         Returns:
             Policies with their kind; those of flows are left out.
         """
-        return [
-            item
-            for item in self.policies
-            if flow_of(item) is None
-            and namespace_of(item) in (self.namespace, ROOT_NAMESPACE)
-            and (namespace_of(item) == self.namespace or item["kind"] != "NetworkPolicy")
-            and matches(policy_selector(item), labels)
-        ]
+        return self.index.policies.selecting(labels)
+
+    def scalers_of(self, kind: str, name: str) -> Sequence[Object]:
+        """Returns the HorizontalPodAutoscalers of a workload.
+
+        Args:
+            kind: Its kind.
+            name: Its name.
+        """
+        return self.index.scaled.get((kind, name), ())
 
     def injected(self, template: Object) -> bool:
         """Says whether pods of a template get a sidecar.
@@ -216,84 +307,4 @@ class LiveObjects:
         Args:
             flow: Flow id.
         """
-        # Items of a list carry no kind.
-        groups = (
-            ("Service", self.services),
-            ("Deployment", self.deployments),
-            ("StatefulSet", self.statefulsets),
-            ("HTTPRoute", self.http_routes),
-            ("GRPCRoute", self.grpc_routes),
-            ("VirtualService", self.virtual_services),
-            ("object", self.policies),
-            ("object", self.flow_objects),
-        )
-        for kind, items in groups:
-            yield from (
-                {"kind": kind, **item}
-                for item in items
-                if flow_of(item) == flow and namespace_of(item) == self.namespace
-            )
-
-
-def name_of(item: Object) -> str:
-    """Returns an object's name."""
-    return str((item.get("metadata") or {}).get("name", ""))
-
-
-def namespace_of(item: Object) -> str:
-    """Returns an object's namespace."""
-    return str((item.get("metadata") or {}).get("namespace", ""))
-
-
-def flow_of(item: Object) -> str | None:
-    """Returns the flow that an object belongs to, None for all others."""
-    value = ((item.get("metadata") or {}).get("labels") or {}).get(LABEL_FLOW)
-    return None if value is None else str(value)
-
-
-def owner_of(item: Object) -> str:
-    """Returns the stack that an object says it belongs to, empty when it says none."""
-    return str(((item.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION_STACK, ""))
-
-
-def spec_of(item: Object) -> Mapping[str, Any]:
-    """Returns what an object or a pod template asks for, empty when it says nothing."""
-    spec: Mapping[str, Any] = item.get("spec") or {}
-    return spec
-
-
-def policy_selector(policy: Object) -> Mapping[str, Any]:
-    """Returns a policy's pod selector; the empty one selects every pod of the namespace.
-
-    Args:
-        policy: A NetworkPolicy or a policy of Istio's, with its kind.
-
-    Returns:
-        A LabelSelector.
-    """
-    spec = spec_of(policy)
-    if policy["kind"] == "NetworkPolicy":
-        selector: Mapping[str, Any] = spec.get("podSelector") or {}
-        return selector
-    if "workloadSelector" in spec:
-        wanted = spec["workloadSelector"] or {}
-        return {"matchLabels": wanted.get("labels") or wanted.get("matchLabels") or {}}
-    return {"matchLabels": (spec.get("selector") or {}).get("matchLabels") or {}}
-
-
-def pod_template(workload: Object) -> Object:
-    """Returns a workload's pod template."""
-    template: Object = spec_of(workload).get("template") or {}
-    return template
-
-
-def pod_labels(workload: Object) -> Mapping[str, str]:
-    """Returns the labels of a workload's pods."""
-    return (pod_template(workload).get("metadata") or {}).get("labels") or {}
-
-
-def containers(template: Object) -> Iterator[Object]:
-    """Yields the init containers, then the containers of a pod template."""
-    spec = spec_of(template)
-    yield from spec.get("initContainers") or ()
-    yield from spec.get("containers") or ()
+        yield from self.index.flows.get(flow, ())

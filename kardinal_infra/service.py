@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field
@@ -63,17 +64,17 @@ class Service(StrictModel):
     propagates: bool = True
     namespace: Text | None = None
 
-    @property
+    @cached_property
     def routed_ports(self) -> tuple[Port, ...]:
         """Ports whose requests carry headers."""
         return tuple(port for port in self.ports if port.protocol != "tcp")
 
-    @property
+    @cached_property
     def databases(self) -> tuple[DatabaseUse, ...]:
         """Databases among what it uses."""
         return tuple(use for use in self.uses if isinstance(use, DatabaseUse))
 
-    @property
+    @cached_property
     def stores(self) -> tuple[StoreUse, ...]:
         """Stores among what it uses."""
         return tuple(use for use in self.uses if isinstance(use, StoreUse))

@@ -6,7 +6,8 @@ changes; a flow refuses a baseline of another version.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError
@@ -16,6 +17,7 @@ from kardinal_infra.egress import Egress
 from kardinal_infra.errors import OutputsError
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import ConnectionField, StrictModel, Text
+from kardinal_infra.names import ServiceRef
 from kardinal_infra.service import Service
 from kardinal_infra.store import Store
 
@@ -186,15 +188,23 @@ class Topology(StrictModel):
                 " run `pulumi up` on it with this version of kardinal-infra"
             ) from None
 
-    @property
-    def homes(self) -> dict[str, str]:
+    @cached_property
+    def homes(self) -> Mapping[str, str]:
         """Namespace by service."""
         return {name: service.namespace or self.namespace for name, service in self.services.items()}
 
-    @property
+    @cached_property
     def namespaces(self) -> tuple[str, ...]:
         """All namespaces of the application, its own first."""
         return tuple(dict.fromkeys((self.namespace, *sorted(self.homes.values()))))
+
+    def ref(self, service: str) -> ServiceRef:
+        """Returns where a service is.
+
+        Args:
+            service: Key in `services`.
+        """
+        return ServiceRef(self.homes[service], service)
 
     def downstream(self, start: Iterable[str]) -> frozenset[str]:
         """Services that requests to some services can reach, themselves included; cycles are allowed.
@@ -205,14 +215,18 @@ class Topology(StrictModel):
         Returns:
             Names of services.
         """
-        seen: set[str] = set()
-        todo = [name for name in start if name in self.services]
-        while todo:
-            name = todo.pop()
-            if name not in seen:
-                seen.add(name)
-                todo.extend(self.services[name].depends_on)
-        return frozenset(seen)
+        return _reached(start, self.services, lambda name: self.services[name].depends_on)
+
+    def upstream(self, start: Iterable[str]) -> frozenset[str]:
+        """Services whose requests can reach some services, themselves included; cycles are allowed.
+
+        Args:
+            start: Names of services.
+
+        Returns:
+            Names of services.
+        """
+        return _reached(start, self.services, self.callers)
 
     def users(self, database: str) -> frozenset[str]:
         """Services that connect to a database.
@@ -220,11 +234,7 @@ class Topology(StrictModel):
         Args:
             database: Key in `databases`.
         """
-        return frozenset(
-            name
-            for name, service in self.services.items()
-            if any(use.database == database for use in service.databases)
-        )
+        return self._users.get(database, frozenset())
 
     def store_users(self, store: str) -> frozenset[str]:
         """Services that connect to a store.
@@ -232,11 +242,7 @@ class Topology(StrictModel):
         Args:
             store: Key in `stores`.
         """
-        return frozenset(
-            name
-            for name, service in self.services.items()
-            if any(use.store == store for use in service.stores)
-        )
+        return self._store_users.get(store, frozenset())
 
     def store_service(self, store: str) -> str:
         """Service behind which a store runs.
@@ -288,4 +294,40 @@ class Topology(StrictModel):
         Args:
             service: Key in `services`.
         """
-        return frozenset(name for name, other in self.services.items() if service in other.depends_on)
+        return self._callers.get(service, frozenset())
+
+    @cached_property
+    def _users(self) -> Mapping[str, frozenset[str]]:
+        uses = self.services.items()
+        return _by_target((name, use.database) for name, service in uses for use in service.databases)
+
+    @cached_property
+    def _store_users(self) -> Mapping[str, frozenset[str]]:
+        uses = self.services.items()
+        return _by_target((name, use.store) for name, service in uses for use in service.stores)
+
+    @cached_property
+    def _callers(self) -> Mapping[str, frozenset[str]]:
+        calls = self.services.items()
+        return _by_target((name, other) for name, service in calls for other in service.depends_on)
+
+
+def _reached(
+    start: Iterable[str], known: Collection[str], following: Callable[[str], Iterable[str]]
+) -> frozenset[str]:
+    seen: set[str] = set()
+    todo = [name for name in start if name in known]
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo.extend(following(name))
+    return frozenset(seen)
+
+
+def _by_target(edges: Iterable[tuple[str, str]]) -> Mapping[str, frozenset[str]]:
+    """Sources by target."""
+    found: dict[str, set[str]] = {}
+    for source, target in edges:
+        found.setdefault(target, set()).add(source)
+    return {target: frozenset(sources) for target, sources in found.items()}

@@ -7,15 +7,18 @@ from kardinal_infra.forking.egress import (
     branch_host,
     branch_ports,
     lock_sidecar,
+    locked_hosts,
 )
-from kardinal_infra.forking.policies import fork_policies, lost_policies
+from kardinal_infra.forking.policies import ForkPeers, fork_policies, lost_policies
 from kardinal_infra.forking.service import fork_service
-from kardinal_infra.forking.spec import DatabaseEnv, ForkSpec, SecretText, StoreEnv
+from kardinal_infra.forking.spec import BranchSecret, DatabaseEnv, ForkSpec, SecretText, StoreEnv
 from kardinal_infra.forking.volumes import own_claims
-from kardinal_infra.forking.workload import fork_template, fork_workload
+from kardinal_infra.forking.workload import fork_template, fork_workload, name_secrets
 
 __all__ = [
+    "BranchSecret",
     "DatabaseEnv",
+    "ForkPeers",
     "ForkSpec",
     "SecretText",
     "StoreEnv",
@@ -30,6 +33,8 @@ __all__ = [
     "fork_warnings",
     "fork_workload",
     "lock_sidecar",
+    "locked_hosts",
     "lost_policies",
+    "name_secrets",
     "own_claims",
 ]

@@ -12,7 +12,7 @@ from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.forking.containers import env_from_names, env_names
 from kardinal_infra.forking.spec import ForkSpec
 from kardinal_infra.forking.volumes import claim_templates, own_claims, volume_names
-from kardinal_infra.live import LiveObjects, containers, name_of, pod_template
+from kardinal_infra.live import LiveObjects, containers, name_of, pod_template, spec_of
 
 _SHARED = frozenset({"ReadOnlyMany", "ReadWriteMany"})
 _MAX_STATEFUL_SET_NAME = 52
@@ -102,14 +102,12 @@ def _replaced(spec: ForkSpec) -> Iterator[tuple[str, str, Mapping[str, str]]]:
 
 
 def _claim_problems(spec: ForkSpec, live: LiveObjects) -> Iterator[str]:
-    modes: dict[str, Sequence[str]] = {
-        name_of(claim): claim.get("spec", {}).get("accessModes") or () for claim in live.claims
-    }
     for volume in pod_template(spec.workload).get("spec", {}).get("volumes") or ():
         name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
         if name is None or spec.volumes.get(volume["name"]) == "empty":
             continue
-        if not _SHARED.intersection(modes.get(name, ())):
+        modes: Sequence[str] = spec_of(live.claim(name) or {}).get("accessModes") or ()
+        if not _SHARED.intersection(modes):
             yield (
                 f'{_title(spec)} mounts PersistentVolumeClaim "{name}", which one node at a time may write'
                 " (ReadWriteOnce) or which cannot be read; a fork must not share it with production: give it"

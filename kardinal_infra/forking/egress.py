@@ -18,12 +18,12 @@ lives on for a while (docs/facts/mesh.md#open-connections-outlive-a-lock).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kardinal_infra.config import Destination
 from kardinal_infra.forking.spec import ForkSpec
-from kardinal_infra.names import Owner, shorten
+from kardinal_infra.names import Owner, ServiceRef, shorten
 
 BRANCH_PORTS = (28200, 28967)
 """Ports from which each branch gets one of its own.
@@ -81,31 +81,37 @@ def branch_host(flow: str, database: str) -> str:
     return f"{database}.{flow}.{_INTERNAL}"
 
 
-def lock_sidecar(
-    spec: ForkSpec,
-    services: Sequence[tuple[str, str]],
-    databases: Sequence[str],
-    allowed: Sequence[Destination],
-) -> dict[str, Any]:
+def locked_hosts(
+    owner: Owner, services: Iterable[ServiceRef], databases: Iterable[str], allowed: Iterable[Destination]
+) -> list[str]:
+    """Lists what locked forks may reach, as a Sidecar names it.
+
+    Args:
+        owner: Stack, flow, and the namespace of what is allowed without one.
+        services: The Services that they may call, their flow's forks included.
+        databases: Branched databases of the flow.
+        allowed: What else they may reach.
+    """
+    hosts = {_service_host(*service) for service in services}
+    hosts |= {f"./{branch_host(str(owner.flow), name)}" for name in databases}
+    for item in allowed:
+        if item.kind == "service":
+            hosts.add(_service_host(item.namespace or owner.namespace, item.host))
+        else:
+            hosts.add(f"./{_entry_host(item)}")
+    return sorted(hosts)
+
+
+def lock_sidecar(spec: ForkSpec, hosts: Sequence[str]) -> dict[str, Any]:
     """Makes the Sidecar that locks a fork.
 
     Args:
         spec: The fork.
-        services: Namespace and name of the Services that it may call, its flow's forks included.
-        databases: Branched databases of the flow.
-        allowed: What else it may reach.
+        hosts: As `locked_hosts` lists them.
 
     Returns:
         The manifest.
     """
-    namespace, flow = spec.owner.namespace, str(spec.owner.flow)
-    hosts = {_service_host(home, name) for home, name in services}
-    hosts |= {f"./{branch_host(flow, name)}" for name in databases}
-    for item in allowed:
-        if item.kind == "service":
-            hosts.add(_service_host(item.namespace or namespace, item.host))
-        else:
-            hosts.add(f"./{_entry_host(item)}")
     return {
         "apiVersion": _API,
         "kind": "Sidecar",
@@ -113,7 +119,7 @@ def lock_sidecar(
         "spec": {
             "workloadSelector": {"labels": spec.selector},
             "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
-            "egress": [{"hosts": sorted(hosts)}],
+            "egress": [{"hosts": hosts}],
         },
     }
 

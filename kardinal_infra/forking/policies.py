@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.forking.spec import ForkSpec
 from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of, pod_labels, policy_selector
 from kardinal_infra.names import shorten
+from kardinal_infra.observed.index import grouped
+from kardinal_infra.observed.labels import ByLabels
 from kardinal_infra.selectors import matches
 
 RECREATED = frozenset(
@@ -23,6 +25,38 @@ _API_VERSIONS = {
     "RequestAuthentication": "security.istio.io/v1",
     "Sidecar": "networking.istio.io/v1",
 }
+
+
+class ForkPeers:
+    """The forks of a flow, to be asked whose baselines a NetworkPolicy lets in or out."""
+
+    def __init__(self, forks: Iterable[ForkSpec], live: LiveObjects) -> None:
+        """Files the forks by the labels of their baselines' pods.
+
+        Args:
+            forks: All forks of the flow.
+            live: The snapshot.
+        """
+        self._forks = list(forks)
+        homes = grouped((fork.owner.namespace, place) for place, fork in enumerate(self._forks))
+        self._homes = [
+            (live.of(home), ByLabels((pod_labels(self._forks[place].workload), place) for place in places))
+            for home, places in homes.items()
+        ]
+
+    def meant(self, peers: Sequence[Mapping[str, Any]], home: str) -> list[ForkSpec]:
+        """Finds the forks whose baselines are meant, in their order.
+
+        Args:
+            peers: Members of `from` or `to`.
+            home: Namespace of the policy.
+        """
+        places: set[int] = set()
+        for peer in peers:
+            for live, forks in self._homes:
+                if peer_means_namespace(peer, live, home):
+                    places.update(forks.selected(peer.get("podSelector") or {}))
+        return [self._forks[place] for place in sorted(places)]
 
 
 def lost_policies(spec: ForkSpec, labels: Mapping[str, str], live: LiveObjects) -> list[Object]:
@@ -44,7 +78,7 @@ def lost_policies(spec: ForkSpec, labels: Mapping[str, str], live: LiveObjects) 
 
 
 def fork_policies(
-    spec: ForkSpec, labels: Mapping[str, str], live: LiveObjects, forks: Sequence[ForkSpec]
+    spec: ForkSpec, labels: Mapping[str, str], live: LiveObjects, forks: ForkPeers
 ) -> list[dict[str, Any]]:
     """Makes the policies that the baseline's pods have and the fork's would lack.
 
@@ -61,13 +95,13 @@ def fork_policies(
         Manifests with the fork's selector.
     """
     return [
-        _recreate(policy, spec, live, forks)
+        _recreate(policy, spec, forks)
         for policy in lost_policies(spec, labels, live)
         if policy["kind"] in RECREATED and not (spec.locked and policy["kind"] == "Sidecar")
     ]
 
 
-def _recreate(policy: Object, spec: ForkSpec, live: LiveObjects, forks: Sequence[ForkSpec]) -> dict[str, Any]:
+def _recreate(policy: Object, spec: ForkSpec, forks: ForkPeers) -> dict[str, Any]:
     kind, home = policy["kind"], namespace_of(policy)
     # Two policies may have one name: the mesh's own namespace holds policies for all pods.
     title = name_of(policy) if home == spec.owner.namespace else f"{home}-{name_of(policy)}"
@@ -77,7 +111,7 @@ def _recreate(policy: Object, spec: ForkSpec, live: LiveObjects, forks: Sequence
         for part, peers in (("ingress", "from"), ("egress", "to")):
             for rule in content.get(part) or ():
                 if peers in rule:
-                    rule[peers] = [*rule[peers], *_fork_peers(rule[peers], spec, live, forks)]
+                    rule[peers] = [*rule[peers], *_fork_peers(rule[peers], spec, forks)]
     elif kind == "Sidecar":
         content["workloadSelector"] = {"labels": spec.selector}
     else:
@@ -90,33 +124,24 @@ def _recreate(policy: Object, spec: ForkSpec, live: LiveObjects, forks: Sequence
     }
 
 
-def _fork_peers(
-    peers: Sequence[Mapping[str, Any]], spec: ForkSpec, live: LiveObjects, forks: Sequence[ForkSpec]
-) -> list[dict[str, Any]]:
+def _fork_peers(peers: Sequence[Mapping[str, Any]], spec: ForkSpec, forks: ForkPeers) -> list[dict[str, Any]]:
     home = spec.owner.namespace
     found = []
-    for fork in forks:
-        there = live.of(fork.owner.namespace)
-        if any(peer_matches(peer, pod_labels(fork.workload), there, home) for peer in peers):
-            pods = {"podSelector": {"matchLabels": fork.selector}}
-            named = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": there.namespace}}}
-            found.append(pods if there.namespace == home else {**named, **pods})
+    for fork in forks.meant(peers, home):
+        pods, there = {"podSelector": {"matchLabels": fork.selector}}, fork.owner.namespace
+        named = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": there}}}
+        found.append(pods if there == home else {**named, **pods})
     return found
 
 
-def peer_matches(peer: Mapping[str, Any], labels: Mapping[str, str], live: LiveObjects, home: str) -> bool:
-    """Says whether a NetworkPolicy's peer means certain pods.
+def peer_means_namespace(peer: Mapping[str, Any], live: LiveObjects, home: str) -> bool:
+    """Says whether a NetworkPolicy's peer means pods of a namespace.
 
     Args:
         peer: A member of `from` or `to`.
-        labels: Labels of the pods.
-        live: The snapshot of the pods' namespace.
+        live: The snapshot of the namespace.
         home: Namespace of the policy.
     """
-    if "podSelector" not in peer and "namespaceSelector" not in peer:
-        return False
     if "namespaceSelector" in peer:
-        there = matches(peer["namespaceSelector"] or {}, live.namespace_labels)
-    else:
-        there = live.namespace == home
-    return there and matches(peer.get("podSelector") or {}, labels)
+        return matches(peer["namespaceSelector"] or {}, live.namespace_labels)
+    return "podSelector" in peer and live.namespace == home

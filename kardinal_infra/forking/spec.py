@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from kardinal_infra.config import ContainerPatch, EnvValue, VolumeChoice
 from kardinal_infra.live import Object
@@ -23,6 +24,29 @@ class SecretText(str):
 
     def __repr__(self) -> str:
         return "SecretText('***')"
+
+
+class BranchSecret(str):
+    """Stands in a fork's manifest for the name of the Secret with a branch's connection.
+
+    Nobody knows the name before the Secret is made; `name_secrets` puts it in. As a text it is no name that a
+    Secret can have.
+
+    Attributes:
+        database: Key in the topology's `databases`.
+    """
+
+    __slots__ = ("database",)
+
+    database: str
+
+    def __new__(cls, database: str) -> Self:  # noqa: D102 - the class says it
+        self = super().__new__(cls, f"(the branch of {database})")
+        self.database = database
+        return self
+
+    def __getnewargs__(self) -> tuple[str]:
+        return (self.database,)  # for copies
 
 
 @dataclass(frozen=True)

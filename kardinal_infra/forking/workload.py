@@ -9,7 +9,7 @@ from typing import Any
 from kardinal_infra.config import ContainerPatch
 from kardinal_infra.forking.containers import INJECTED, INJECTED_STATUS, all_containers, is_injected
 from kardinal_infra.forking.env import hide_values, point_to_branches, point_to_stores, set_requested
-from kardinal_infra.forking.spec import ForkSpec
+from kardinal_infra.forking.spec import BranchSecret, ForkSpec
 from kardinal_infra.forking.volumes import choose_volumes, own_claims
 from kardinal_infra.live import pod_template
 
@@ -77,8 +77,8 @@ def fork_workload(spec: ForkSpec, secrets: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         spec: The fork.
         secrets: Name of the Secret that holds each branched database's connection, by database; its keys are
-            the names of the environment variables. A name may be anything that stands for one (an output).
-            Databases with the hand-over `sidecar` need none.
+            the names of the environment variables. A name may be anything that stands for one (a
+            `BranchSecret`, an output). Databases with the hand-over `sidecar` need none.
 
     Returns:
         The manifest. Literal env values are `SecretText`.
@@ -153,6 +153,25 @@ def fork_template(spec: ForkSpec, secrets: Mapping[str, Any]) -> dict[str, Any]:
         **spec.selector,
     }
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod}
+
+
+def name_secrets(manifest: Any, secrets: Mapping[str, Any]) -> Any:
+    """Puts the names of the branches' Secrets into a fork's manifest.
+
+    Args:
+        manifest: The manifest, or a part of one.
+        secrets: As for `fork_workload`, of every database that a `BranchSecret` in it stands for.
+
+    Returns:
+        A copy; everything else is as it was.
+    """
+    if isinstance(manifest, BranchSecret):
+        return secrets[manifest.database]
+    if isinstance(manifest, Mapping):
+        return {key: name_secrets(item, secrets) for key, item in manifest.items()}
+    if isinstance(manifest, list):
+        return [name_secrets(item, secrets) for item in manifest]
+    return manifest
 
 
 def kept_labels(labels: Mapping[str, str], selected_keys: frozenset[str]) -> dict[str, str]:

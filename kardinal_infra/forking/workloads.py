@@ -29,10 +29,7 @@ def find_workload(live: LiveObjects, name: str, service: Service) -> Object:
             )
         return declared
     item = live.service(name)
-    if item is not None:
-        behind = live.workloads_behind(item)
-    else:
-        behind = [workload for workload in live.workloads() if name_of(workload) == name]
+    behind = live.workloads_named(name) if item is None else live.workloads_behind(item)
     if not behind:
         place = f'Service "{name}"' if item is not None else f'service "{name}"'
         raise ValueError(f"no Deployment or StatefulSet is behind {place} in namespace {live.namespace}")

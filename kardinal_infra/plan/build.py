@@ -138,9 +138,7 @@ def _name_problems(context: Context, forks: Sequence[ForkPlan], routes: Sequence
     path = f"{context.key}.id"
     yield from taken_flow(context.live, context.owner, path)
     manifests = [fork.service_manifest for fork in forks if fork.service_manifest]
-    workloads = [
-        {"kind": fork.workload_kind, "metadata": fork.spec.owner.metadata(fork.name)} for fork in forks
-    ]
+    workloads = [fork.manifest for fork in forks]
     policies = [policy for fork in forks for policy in fork.policies]
     yield from taken_names(context.live, context.owner, [*manifests, *workloads, *policies, *routes], path)
     yield from host_problems(context.live, context.owner, context.topology, path)

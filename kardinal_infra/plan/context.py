@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from kardinal_infra.config import Egress, FlowConfig
 from kardinal_infra.live import LiveObjects
@@ -33,7 +34,7 @@ class Context:
     key: str
     fresh: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def egress(self) -> Egress:
         """Which connections the forks may open: the flow's word, else the baseline's."""
         return self.topology.egress if self.config.egress is None else self.config.egress
@@ -43,7 +44,7 @@ class Context:
         """Where it is said."""
         return f"{'topology' if self.config.egress is None else self.key}.egress"
 
-    @property
+    @cached_property
     def fresh_services(self) -> frozenset[str]:
         """Services behind which the fresh stores run."""
         return frozenset(map(self.topology.store_service, self.fresh))

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from kardinal_infra.config import FlowService, VolumeChoice
 from kardinal_infra.errors import Problem
 from kardinal_infra.forking import (
+    BranchSecret,
     DatabaseEnv,
     ForkSpec,
-    fork_policies,
     fork_problems,
     fork_service,
-    fork_template,
     fork_warnings,
-    lock_sidecar,
+    fork_workload,
 )
 from kardinal_infra.forking.containers import pick_container
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, pod_template, policy_selector
+from kardinal_infra.live import LiveObjects, Object, flow_of, pod_template, policy_selector
 from kardinal_infra.names import fork_name
 from kardinal_infra.plan.context import Context
+from kardinal_infra.plan.guards import guarded
 from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems
 from kardinal_infra.plan.model import ForkPlan, Reason
-from kardinal_infra.plan.parents import parent_services
 from kardinal_infra.plan.poolers import shared_host_problems, unpooled_problems
 from kardinal_infra.plan.stores import emptied_volumes, store_envs
 from kardinal_infra.safety.work import shared_queues
@@ -48,7 +47,7 @@ def plan_forks(
     planned: list[ForkPlan] = []
     problems: list[Problem] = []
     warnings: list[str] = []
-    selected = {live.namespace: selected_keys(live) for live in context.live.everywhere()}
+    selected = {live.namespace: _dropped_keys(context, live) for live in context.live.everywhere()}
     for name, reason in forks.items():
         found: list[str] = []
         fork = _plan_fork(context, name, reason, selected[context.topology.homes[name]], found)
@@ -56,9 +55,12 @@ def plan_forks(
         if fork is not None:
             planned.append(fork)
             warnings += fork_warnings(fork.spec)
-    specs = [fork.spec for fork in planned]
-    guarded = [replace(fork, policies=tuple(_policies(context, fork.spec, specs))) for fork in planned]
-    return guarded, problems, warnings
+    return guarded(context, planned), problems, warnings
+
+
+def _dropped_keys(context: Context, live: LiveObjects) -> frozenset[str]:
+    """Label keys that no fork of the namespace keeps."""
+    return selected_keys(live) | (_sidecar_keys(live) if context.egress.locked else frozenset())
 
 
 def selected_keys(live: LiveObjects) -> frozenset[str]:
@@ -92,10 +94,10 @@ def _plan_fork(
     """Plans one fork; what stands in its way goes to `found`."""
     service, live = context.topology.services[name], context.live.of(context.topology.homes[name])
     request = context.config.services.get(name)
-    found.extend(adoption_problems(live.namespace, name, service, live))
+    found.extend(adoption_problems(live.namespace, name, service, context.live))
     if service.routed_ports or name not in context.fresh_services:
         # Nothing is routed to a fresh store by a header: its users get its address.
-        found.extend(fork_route_problems(live.namespace, name, service, live))
+        found.extend(fork_route_problems(live.namespace, name, service, context.live))
     if service.ports and live.service(name) is None:
         return None  # said already, and without it nothing tells which workload is meant
     try:
@@ -125,13 +127,15 @@ def _plan_fork(
             **dict.fromkeys(emptied_volumes(context, name, workload), _EMPTY),
             **(request.volumes if request else {}),
         },
-        replicas=0,
+        replicas=_replicas(context, service, request),
         databases=databases,
         stores=store_envs(context, service),
-        selected_keys=selected | (_sidecar_keys(live) if context.egress.locked else frozenset()),
+        selected_keys=selected,
         locked=context.egress.locked,
     )
-    spec = replace(spec, replicas=_replicas(context, service, request, spec))
+    manifest = fork_workload(spec, {database: BranchSecret(database) for database in context.handovers})
+    if spec.replicas and _would_share_work(context, service, request, spec, manifest):
+        spec, manifest["spec"]["replicas"] = replace(spec, replicas=0), 0
     found.extend(shared_host_problems(context.topology, service, context.handovers))
     found.extend(unpooled_problems(context.topology, service, context.handovers, workload))
     found.extend(fork_problems(spec, live))
@@ -147,47 +151,27 @@ def _plan_fork(
             for variable in sorted(store.environment.keys() & spec.env.keys())
         )
     image = spec.image or image_of(workload, container, name)
-    return ForkPlan(name, reason, image, spec, fork_service(spec) if spec.live_service else None)
+    return ForkPlan(name, reason, image, spec, manifest, fork_service(spec) if spec.live_service else None)
 
 
-def _title(workload: Object) -> str:
-    return f"{workload['kind']} {name_of(workload)}"
-
-
-def _replicas(context: Context, service: Service, request: FlowService | None, spec: ForkSpec) -> int:
+def _replicas(context: Context, service: Service, request: FlowService | None) -> int:
     if request is not None and request.replicas is not None:
         return request.replicas
-    # A second worker would take production's work from its queue, unless the flow gives it one of its own.
+    return int(bool(service.ports) or _names_queues(service, request) or service.works_on(context.fresh))
+
+
+def _names_queues(service: Service, request: FlowService | None) -> bool:
+    """Whether a flow says where its worker takes work from."""
     queues = set(service.queues or ())
-    own_queues = bool(queues) and request is not None and request.env.keys() >= queues
-    if own_queues:
-        live, made = context.live.of(spec.owner.namespace), fork_template(spec, _unnamed_secrets(context))
-        own_queues = not shared_queues(queues, live, pod_template(spec.workload), made)
-    return int(bool(service.ports) or own_queues or service.works_on(context.fresh))
+    return bool(queues) and request is not None and request.env.keys() >= queues
 
 
-def _unnamed_secrets(context: Context) -> dict[str, str]:
-    """The branches' Secrets, whose names are only known when they are made."""
-    return dict.fromkeys(context.handovers, "")
-
-
-def _policies(context: Context, spec: ForkSpec, forks: Sequence[ForkSpec]) -> list[Mapping[str, object]]:
-    labels = fork_template(spec, _unnamed_secrets(context))["metadata"]["labels"]
-    policies: list[Mapping[str, object]] = [*fork_policies(spec, labels, context.live, forks)]
-    if spec.locked:
-        # Whatever the baseline's may call; the routes there lead on to the flow's other forks.
-        homes = context.topology.homes
-        services = [(homes[name], name) for name, item in context.topology.services.items() if item.ports]
-        closed = parent_services(context.topology, context.handovers)
-        services = [
-            (home, name)
-            for home, name in services
-            if name not in context.fresh_services and (home, name) not in closed
-        ]
-        services += [(fork.owner.namespace, fork.name) for fork in forks if fork.live_service is not None]
-        allowed = [
-            item.model_copy(update={"namespace": item.namespace or context.topology.namespace})
-            for item in context.egress.destinations
-        ]
-        policies.append(lock_sidecar(spec, services, sorted(context.handovers), allowed))
-    return policies
+def _would_share_work(
+    context: Context, service: Service, request: FlowService | None, spec: ForkSpec, manifest: Object
+) -> bool:
+    """Whether a second worker, which nobody asked for, would take production's work from its queue."""
+    asked = request is not None and request.replicas is not None
+    if asked or service.ports or service.works_on(context.fresh):
+        return False
+    live, baseline = context.live.of(spec.owner.namespace), pod_template(spec.workload)
+    return bool(shared_queues(service.queues or (), live, baseline, pod_template(manifest)))

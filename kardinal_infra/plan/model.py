@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from kardinal_infra.branch_options import BranchOptions
 from kardinal_infra.config import Egress, Isolation
-from kardinal_infra.forking import ForkSpec, allowed_entries, branch_ports, fork_workload, own_claims
+from kardinal_infra.forking import ForkSpec, allowed_entries, branch_ports, name_secrets
 from kardinal_infra.hook import Hook
 from kardinal_infra.models import ConnectionField
 from kardinal_infra.names import (
@@ -60,6 +60,7 @@ class ForkPlan:
         reason: Why.
         image: Image that the fork runs, the baseline's when none was requested.
         spec: What the workload is made from.
+        manifest: The fork's Deployment or StatefulSet, with a `BranchSecret` for each branch's Secret.
         service_manifest: The fork's Service; None for a worker without ports.
         policies: Manifests of what guards the fork's pods, in place before them.
     """
@@ -68,6 +69,7 @@ class ForkPlan:
     reason: Reason
     image: str
     spec: ForkSpec
+    manifest: Mapping[str, Any] = field(repr=False)
     service_manifest: Mapping[str, Any] | None = field(repr=False)
     policies: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
@@ -79,15 +81,16 @@ class ForkPlan:
     @property
     def workload_kind(self) -> str:
         """Kind of the fork's workload."""
-        return "StatefulSet" if own_claims(self.spec) else "Deployment"
+        return str(self.manifest["kind"])
 
     def workload(self, secrets: Mapping[str, Any]) -> dict[str, Any]:
-        """Makes the manifest of the fork's Deployment or StatefulSet.
+        """Returns the manifest as it is applied.
 
         Args:
             secrets: As for `kardinal_infra.forking.fork_workload`: the Secret's name by database.
         """
-        return fork_workload(self.spec, secrets)
+        named: dict[str, Any] = name_secrets(self.manifest, secrets)
+        return named
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from kardinal_infra.errors import Problem
 from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, namespace_of, owner_of
 from kardinal_infra.names import Owner, host_problem
+from kardinal_infra.observed.index import grouped
 from kardinal_infra.topology import Topology
 
 _LISTED = 3
@@ -47,34 +48,33 @@ def taken_names(
         manifests: Objects that the flow will make, with kind, and name and namespace in their metadata.
         path: Path of the flow id, for the message.
     """
-    existing = {snapshot.namespace: _by_kind(snapshot) for snapshot in live.everywhere()}
+    existing = {snapshot.namespace: _by_place(snapshot) for snapshot in live.everywhere()}
     for manifest in manifests:
         kind, name, namespace = manifest["kind"], name_of(manifest), namespace_of(manifest)
-        for item in existing[namespace].get(kind, ()):
+        for item in existing[namespace].get((kind, name), ()):
             # The flow's own id under another stack is reported once, as a taken flow.
-            if name_of(item) == name and flow_of(item) != owner.flow:
+            if flow_of(item) != owner.flow:
                 whose = f'flow "{flow_of(item)}"' if flow_of(item) else "something else"
                 where = "" if namespace == owner.namespace else f" in namespace {namespace}"
                 message = f'{kind} "{name}" exists{where} and belongs to {whose}; choose another id'
                 yield Problem(path, message)
 
 
-def _by_kind(live: LiveObjects) -> dict[str, list[Object]]:
-    found: dict[str, list[Object]] = {
-        "Service": [*live.services],
-        "Deployment": [*live.deployments],
-        "StatefulSet": [*live.statefulsets],
-    }
+def _by_place(live: LiveObjects) -> dict[tuple[str, str], list[Object]]:
+    """Objects of the namespace by kind and name."""
+    own = (
+        *(("Service", item) for item in live.services),
+        *(("Deployment", item) for item in live.deployments),
+        *(("StatefulSet", item) for item in live.statefulsets),
+    )
     others = (
         *(("HTTPRoute", item) for item in live.http_routes),
         *(("GRPCRoute", item) for item in live.grpc_routes),
         *(("VirtualService", item) for item in live.virtual_services),
         *((item["kind"], item) for item in live.policies),
     )
-    for kind, item in others:
-        if namespace_of(item) == live.namespace:
-            found.setdefault(kind, []).append(item)
-    return found
+    here = ((kind, item) for kind, item in others if namespace_of(item) == live.namespace)
+    return grouped(((kind, name_of(item)), item) for kind, item in (*own, *here))
 
 
 def host_problems(live: LiveObjects, owner: Owner, topology: Topology, path: str) -> Iterator[Problem]:

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator
 
 from kardinal_infra.config import Destination
 from kardinal_infra.errors import Problem
+from kardinal_infra.names import ServiceRef
 from kardinal_infra.plan.context import Context
 from kardinal_infra.topology import Topology
 
 
-def parent_services(topology: Topology, databases: Collection[str]) -> frozenset[tuple[str, str]]:
+def parent_services(topology: Topology, databases: Collection[str]) -> frozenset[ServiceRef]:
     """Finds the Services of the cluster behind which branched databases run.
 
     Args:
@@ -19,14 +20,14 @@ def parent_services(topology: Topology, databases: Collection[str]) -> frozenset
         databases: Branched databases.
 
     Returns:
-        Namespace and name of each, as far as the topology tells the database's host.
+        Each of them, as far as the topology tells the database's host.
     """
-    found: set[tuple[str, str]] = set()
+    found: set[ServiceRef] = set()
     for database in databases:
         for host in parent_hosts(topology, [database]):
             if "." not in host:
                 homes = {topology.homes[user] for user in topology.users(database)}
-                found |= {(home, host) for home in {topology.namespace, *homes}}
+                found |= {ServiceRef(home, host) for home in {topology.namespace, *homes}}
             elif place := _in_cluster(host):
                 found.add(place)
     return frozenset(found)
@@ -66,9 +67,7 @@ def allow_problems(context: Context) -> Iterator[Problem]:
             )
 
 
-def _leads_to(
-    item: Destination, hosts: Collection[str], services: Collection[tuple[str, str]], home: str
-) -> bool:
+def _leads_to(item: Destination, hosts: Collection[str], services: Collection[ServiceRef], home: str) -> bool:
     if item.kind == "service":
         return (item.namespace or home, item.host) in services
     if item.kind == "tcp":
@@ -77,10 +76,10 @@ def _leads_to(
     return item.host in hosts or _in_cluster(item.host) in services
 
 
-def _in_cluster(host: str) -> tuple[str, str] | None:
-    """Namespace and name of the Service that a host with dots may mean, as a pod's resolver completes it."""
+def _in_cluster(host: str) -> ServiceRef | None:
+    """The Service that a host with dots may mean, as a pod's resolver completes it."""
     name, *rest = host.split(".")
-    return (rest[0], name) if rest and rest[1:2] in ([], ["svc"]) else None
+    return ServiceRef(rest[0], name) if rest and rest[1:2] in ([], ["svc"]) else None
 
 
 def _addresses(hosts: Collection[str]) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:

@@ -11,8 +11,6 @@ from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import ForkPlan
 from kardinal_infra.safety import RULE_NAMES, Case, Finding, ProposedFork, prove, refused
 
-_BRANCH_SECRET = "(the branch's)"  # noqa: S105 - stands for a name that is not known before the update
-
 
 def prove_plan(
     context: Context,
@@ -35,7 +33,8 @@ def prove_plan(
     findings = prove(make_case(context, forks, routes, entries))
     stopping = refused(findings, context.config.acknowledge)
     problems = [Problem(finding.path, str(finding)) for finding in stopping]
-    return problems, [finding for finding in findings if finding not in stopping]
+    stopped = set(stopping)
+    return problems, [finding for finding in findings if finding not in stopped]
 
 
 def make_case(
@@ -52,7 +51,6 @@ def make_case(
         routes: Manifests of the mesh routes.
         entries: Manifests of the routes of the public hosts.
     """
-    secrets = dict.fromkeys(context.handovers, _BRANCH_SECRET)
     return Case(
         live=context.live,
         topology=context.topology,
@@ -62,7 +60,7 @@ def make_case(
                 service=fork.service,
                 path=context.service_path(fork.service),
                 baseline=fork.spec.workload,
-                workload=fork.workload(secrets),
+                workload=fork.manifest,
                 service_manifest=fork.service_manifest,
                 databases=fork.spec.databases,
                 stores=fork.spec.stores,

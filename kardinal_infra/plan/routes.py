@@ -47,11 +47,12 @@ def plan_routes(context: Context, forks: Mapping[str, str]) -> PlannedRoutes:
     """
     planned = PlannedRoutes()
     live, homes = context.live, context.topology.homes
+    forked = {context.topology.ref(name) for name in forks}
     # Every service, not only the forked ones: routes of the others may send requests on to a forked one.
     for name, service in sorted(context.topology.services.items()):
-        path, namespace = context.service_path(name), homes[name]
+        path, namespace, before = context.service_path(name), homes[name], len(planned.problems)
         if name not in forks:
-            found = passing_conflicts(namespace, name, forks, live, homes)
+            found = passing_conflicts(namespace, name, forked, live)
             planned.problems += [Problem(path, conflict.message) for conflict in found]
         targets = Targets.of(context.topology, context.owner, name, forks)
         if (virtual_service := virtual_service_of(live, namespace, name)) is not None:
@@ -61,17 +62,15 @@ def plan_routes(context: Context, forks: Mapping[str, str]) -> PlannedRoutes:
                 title = virtual_service_title(virtual_service)
                 planned.problems.append(Problem(path, f"{title} cannot take a flow: {error}"))
                 continue
-            planned.insertions += [insertion] if insertion else []
-            reached = insertion is not None and _leads_to(insertion.manifest(), forks.get(name))
+            made = [insertion] if insertion else []
+            planned.insertions += made
+            reached = any(_leads_to(item.manifest(), forks.get(name)) for item in made)
         else:
             routes = _routes(context, service, targets, planned.problems)
             planned.routes += routes
-            reached = any(_leads_to(route, forks.get(name)) for route in routes)
-            # Where there is nothing to derive routes from, or nothing unambiguous, that has been said.
-            reached = reached or not all(
-                has_baseline_route(live.routes, namespace, name, port.port) for port in service.routed_ports
-            )
-        if name in forks and service.routed_ports and not reached and not _said(planned.problems, path):
+            reached = name not in forks or _reaches(context, name, service, routes, forks[name])
+        # Every problem of this path has been found in this round.
+        if name in forks and service.routed_ports and not reached and len(planned.problems) == before:
             message = (
                 f'no route on Service "{name}" leads to it or to a version of it in namespace {namespace}: a'
                 " flow's requests would never reach its fork"
@@ -80,21 +79,29 @@ def plan_routes(context: Context, forks: Mapping[str, str]) -> PlannedRoutes:
     return planned
 
 
+def _reaches(
+    context: Context, name: str, service: Service, routes: Iterable[Mapping[str, Any]], fork: str
+) -> bool:
+    if any(_leads_to(route, fork) for route in routes):
+        return True
+    ref = context.topology.ref(name)
+    candidates = context.live.baseline_routes_on(ref)
+    # Where there is nothing to derive routes from, or nothing unambiguous, that has been said.
+    return not all(has_baseline_route(candidates, *ref, port.port) for port in service.routed_ports)
+
+
 def _routes(
     context: Context, service: Service, targets: Targets, problems: list[Problem]
 ) -> list[dict[str, Any]]:
     routes: list[dict[str, Any]] = []
     for port in service.routed_ports:
         try:
-            routes += flow_routes(targets, port.port, context.live.routes)
+            candidates = context.live.baseline_routes_on(context.topology.ref(targets.service))
+            routes += flow_routes(targets, port.port, candidates)
         except ValueError as error:
             message = f"port {port.port} cannot be routed: {error}"
             problems.append(Problem(context.service_path(targets.service), message))
     return routes
-
-
-def _said(problems: Iterable[Problem], path: str) -> bool:
-    return any(problem.path == path for problem in problems)
 
 
 def _leads_to(manifest: Mapping[str, Any], fork: str | None) -> bool:

@@ -42,16 +42,19 @@ def catch_all_routes(
     Returns:
         Manifests.
     """
-    routes, others = list(existing), list(virtual_services)
+    live = LiveObjects(
+        topology.namespace, http_routes=list(existing), virtual_services=list(virtual_services)
+    )
     result = []
     for service, port in _routed_ports(topology):
         namespace = topology.homes[service]
-        if claiming(others, namespace, service):
+        ref = topology.ref(service)
+        if claiming(live.virtual_services_on(ref), namespace, service):
             continue
         own = catch_all_name(service, port)
         found = [
             route
-            for route in routes_of(routes, namespace, service)
+            for route in routes_of(live.routes_on(ref), namespace, service)
             if {port, None} & parent_ports(route, namespace, service)
         ]
         users = [route for route in found if name_of(route) != own]

@@ -6,7 +6,7 @@ docs/facts/mesh.md#http-and-grpc-routes-do-not-mix, docs/facts/mesh.md#routes-of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from kardinal_infra.live import LiveObjects, Object, namespace_of
 from kardinal_infra.names import ServiceRef
@@ -37,13 +37,14 @@ def fork_conflicts(namespace: str, name: str, service: Service, live: LiveObject
     Yields:
         `consumer-route`, `portless-route`, `mixed-route-kinds` and `missing-catch-all`.
     """
-    for route in routes_of(live.routes, namespace, name):
+    ref = ServiceRef(namespace, name)
+    for route in routes_of(live.baseline_routes_on(ref), namespace, name):
         yield from _attachment(route, namespace, name)
     yield from _mixed_kinds(namespace, name, live)
-    if claiming(live.virtual_services, namespace, name):
+    if claiming(live.virtual_services_on(ref), namespace, name):
         return  # requests without a flow are the VirtualService's business
     for port in service.routed_ports:
-        if not has_baseline_route(live.routes, namespace, name, port.port):
+        if not has_baseline_route(live.baseline_routes_on(ref), namespace, name, port.port):
             yield Conflict(
                 "missing-catch-all",
                 f'no HTTPRoute takes the requests without a flow on port {port.port} of Service "{name}"; the'
@@ -53,28 +54,22 @@ def fork_conflicts(namespace: str, name: str, service: Service, live: LiveObject
 
 
 def passing_conflicts(
-    namespace: str,
-    name: str,
-    forks: Collection[str],
-    live: LiveObjects,
-    homes: Mapping[str, str] | None = None,
+    namespace: str, name: str, forked: Collection[ServiceRef], live: LiveObjects
 ) -> Iterator[Conflict]:
     """Checks a Service that is not forked itself but whose routes may send requests on to a forked one.
 
     Args:
         namespace: Namespace of the service.
         name: Name of the service.
-        forks: Forked services.
+        forked: The forked services.
         live: The snapshot.
-        homes: Namespace by service; those that are not in it are in `namespace`.
 
     Yields:
         As `fork_conflicts` and `dialect_conflicts`; nothing when no route leads to a forked service.
     """
-    forked = {ServiceRef((homes or {}).get(fork, namespace), fork) for fork in forks}
     passing = [
         route
-        for route in routes_of(live.routes, namespace, name)
+        for route in routes_of(live.baseline_routes_on(ServiceRef(namespace, name)), namespace, name)
         if any(
             service_of(backend, namespace_of(route)) in forked
             for rule in rules_of(route)
@@ -108,7 +103,7 @@ def _attachment(route: Object, namespace: str, service: str) -> Iterator[Conflic
 
 def _mixed_kinds(namespace: str, name: str, live: LiveObjects) -> Iterator[Conflict]:
     by_port: dict[int | None, dict[str, Object]] = {}
-    for route in routes_of(live.routes, namespace, name):
+    for route in routes_of(live.baseline_routes_on(ServiceRef(namespace, name)), namespace, name):
         for port in parent_ports(route, namespace, name):
             by_port.setdefault(port, {}).setdefault(kind_of(route), route)
     for port, kinds in sorted(by_port.items(), key=str):

@@ -32,7 +32,7 @@ def virtual_service_of(live: LiveObjects, namespace: str, service: str) -> Objec
         The one that takes the Service's requests in the mesh; None when there is none, or when
         `dialect_conflicts` has something to say.
     """
-    found = claiming(live.virtual_services, namespace, service)
+    found = claiming(live.virtual_services_on(ServiceRef(namespace, service)), namespace, service)
     return found[0] if len(found) == 1 and not any(dialect_conflicts(namespace, service, live)) else None
 
 
@@ -45,9 +45,10 @@ def passes_on(namespace: str, service: str, forked: Collection[ServiceRef], live
         forked: The forked services.
         live: The snapshot.
     """
+    candidates = live.virtual_services_on(ServiceRef(namespace, service))
     return any(
         service_named(item["destination"]["host"], namespace_of(virtual_service)) in forked
-        for virtual_service in claiming(live.virtual_services, namespace, service)
+        for virtual_service in claiming(candidates, namespace, service)
         for entry in baseline_entries(virtual_service)
         for item in entry.get("route") or ()
     )
@@ -64,12 +65,13 @@ def dialect_conflicts(namespace: str, service: str, live: LiveObjects) -> Iterat
     Yields:
         `mixed-dialects`, `duplicate-virtual-service` and `unusable-virtual-service`.
     """
-    found = claiming(live.virtual_services, namespace, service)
+    found = claiming(live.virtual_services_on(ServiceRef(namespace, service)), namespace, service)
     if not found:
         return
     titles = tuple(sorted(map(virtual_service_title, found)))
     # Those of flows too: another flow's routes switch a VirtualService off just the same.
-    routes = tuple(sorted(title_of(route) for route in live.routes if is_attached(route, namespace, service)))
+    attached = live.routes_on(ServiceRef(namespace, service))
+    routes = tuple(sorted(title_of(route) for route in attached if is_attached(route, namespace, service)))
     if routes:
         yield Conflict(
             "mixed-dialects",

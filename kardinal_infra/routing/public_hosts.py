@@ -108,7 +108,7 @@ class PublicHost:
 
     @cached_property
     def _users(self) -> list[Object]:
-        items = self.live.virtual_services if self.gateway.kind == "istio" else self.live.http_routes
+        items = self.live.virtual_services if self.gateway.kind == "istio" else self.live.gateway_routes
         return [
             item
             for item in items

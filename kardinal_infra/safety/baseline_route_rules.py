@@ -16,7 +16,7 @@ from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.headers import named_in
 from kardinal_infra.routing.key import BAGGAGE
 from kardinal_infra.routing.mesh_hosts import claiming
-from kardinal_infra.routing.parents import matches_of, meets_everything, rules_of, title_of
+from kardinal_infra.routing.parents import matches_of, rules_of, takes_everything, title_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import BROKEN_EXPRESSION
 from kardinal_infra.safety.findings import Hit, Rule
@@ -31,8 +31,9 @@ def baseline_of(case: Case) -> Iterator[tuple[str, int, Object]]:
         case: The cluster, and what a flow would add to it.
     """
     for service in sorted(case.forked()):
+        candidates = case.live.baseline_routes_on(case.topology.ref(service))
         for port in case.topology.services[service].routed_ports:
-            for route in baseline_routes(case.live.routes, case.home(service), service, port.port):
+            for route in baseline_routes(candidates, case.home(service), service, port.port):
                 yield service, port.port, route
 
 
@@ -119,21 +120,16 @@ def _outside_backend(case: Case) -> Iterator[Hit]:
 
 def _dead_expression(case: Case) -> Iterator[Hit]:
     """Istio puts expressions behind all prefixes and cuts off what follows a rule that takes everything."""
-    for service, port, route in baseline_of(case):
+    routes = list(baseline_of(case))
+    everything = {(service, port) for service, port, route in routes if takes_everything(route)}
+    for service, port, route in routes:
         expressions = [
             match["path"]["value"]
             for rule in rules_of(route)
             for match in matches_of(rule)
             if (match.get("path") or {}).get("type") == "RegularExpression"
         ]
-        everything = any(
-            meets_everything(match)
-            for other_service, other_port, other in baseline_of(case)
-            if (other_service, other_port) == (service, port)
-            for rule in rules_of(other)
-            for match in matches_of(rule)
-        )
-        for expression in expressions if everything else ():
+        for expression in expressions if (service, port) in everything else ():
             yield Hit(
                 case.service_path(service),
                 f"the path expression {expression} of {title_of(route)} is never met: another rule takes"
@@ -143,22 +139,19 @@ def _dead_expression(case: Case) -> Iterator[Hit]:
 
 
 def _private_virtual_service(case: Case) -> Iterator[Hit]:
+    written = {(namespace_of(route), name_of(route)) for route in case.routes}
     for service, namespace in case.topology.homes.items():
-        for item in claiming(case.live.virtual_services, namespace, service):
+        candidates = case.live.virtual_services_on(case.topology.ref(service))
+        for item in claiming(candidates, namespace, service):
             exported = spec_of(item).get("exportTo") or ["*"]
-            if "*" not in exported and _written(item, case):
+            # Only into which the flow's entries go.
+            if "*" not in exported and (namespace_of(item), name_of(item)) in written:
                 yield Hit(
                     case.service_path(service),
                     f"{virtual_service_title(item)} is exported to {', '.join(exported)} only: callers in"
                     " other namespaces reach production with any key",
                     (virtual_service_title(item),),
                 )
-
-
-def _written(virtual_service: Object, case: Case) -> bool:
-    """The flow's entries go into it."""
-    own = (namespace_of(virtual_service), name_of(virtual_service))
-    return any((namespace_of(route), name_of(route)) == own for route in case.routes)
 
 
 BASELINE_RULES: tuple[Rule, ...] = (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from kardinal_infra.forking import DatabaseEnv, StoreEnv
 from kardinal_infra.live import LiveObjects, Object, containers, name_of, pod_template
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
+from kardinal_infra.routing.public_hosts import PublicHost, production_host
 from kardinal_infra.topology import Topology
 
 
@@ -117,13 +119,36 @@ class Case:
 
     def forked(self) -> frozenset[str]:
         """Returns the names of the forked services."""
-        return frozenset(fork.service for fork in self.forks)
+        return self._forked
 
     def fresh(self) -> frozenset[str]:
         """Returns the stores of which the flow has a fresh one: those whose own service is forked."""
-        forked = self.forked()
-        return frozenset(name for name in self.topology.stores if self.topology.store_service(name) in forked)
+        return self._fresh
 
     def fresh_services(self) -> frozenset[str]:
         """Returns the services of the fresh stores: nothing is routed to their forks."""
-        return frozenset(map(self.topology.store_service, self.fresh()))
+        return self._fresh_services
+
+    @cached_property
+    def production_hosts(self) -> tuple[PublicHost, ...]:
+        """The production hosts of the application's entries."""
+        return tuple(production_host(self.topology, self.live, entry) for entry in self.topology.entries)
+
+    @cached_property
+    def routed_ports(self) -> frozenset[int]:
+        """Ports of forked services that are routed."""
+        services = (self.topology.services[name] for name in self._forked)
+        return frozenset(port.port for service in services for port in service.routed_ports)
+
+    @cached_property
+    def _forked(self) -> frozenset[str]:
+        return frozenset(fork.service for fork in self.forks)
+
+    @cached_property
+    def _fresh(self) -> frozenset[str]:
+        stores = self.topology.stores
+        return frozenset(name for name in stores if self.topology.store_service(name) in self._forked)
+
+    @cached_property
+    def _fresh_services(self) -> frozenset[str]:
+        return frozenset(map(self.topology.store_service, self._fresh))

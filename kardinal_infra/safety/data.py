@@ -8,7 +8,7 @@ from kardinal_infra.forking.workloads import find_workload
 from kardinal_infra.live import LiveObjects, Object, containers, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
-from kardinal_infra.safety.parents import Parents, naming_hosts, parents_of
+from kardinal_infra.safety.parents import BranchedParents, Parents, naming_hosts
 from kardinal_infra.safety.references import Key, references, taken_whole
 
 _PARENT = "the parent of a branched database"
@@ -16,8 +16,9 @@ _PARENT = "the parent of a branched database"
 
 def parent_secret(case: Case) -> Iterator[Hit]:
     """A fork of a flow with branches still gets a credential or the host of a branch's parent."""
+    every = BranchedParents(case)
     for fork in case.forks:
-        parents, live = parents_of(case, fork), case.live_of(fork.service)
+        parents, live = every.of(fork), case.live_of(fork.service)
         where = f"in the fork of {fork.title}"
         for container in fork.containers():
             owner = f'of container "{container["name"]}" {where}'
@@ -69,7 +70,7 @@ def _mounted(case: Case, fork: ProposedFork) -> Iterator[tuple[str, Key]]:
 
 def undeclared_database_user(case: Case) -> Iterator[Hit]:
     """A service that the flow's requests reach uses a branched database, and does not declare it."""
-    parents = parents_of(case)
+    parents = BranchedParents(case).of()
     entered = {entry.service for entry in case.topology.entries} | case.forked()
     for name in sorted(case.topology.downstream(entered) - case.forked()):
         try:

@@ -12,7 +12,6 @@ from typing import Any
 
 from kardinal_infra.live import Object, flow_of, namespace_of
 from kardinal_infra.routing.parents import matches_of, rules_of, service_parents, title_of
-from kardinal_infra.routing.public_hosts import production_host
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 from kardinal_infra.safety.re2 import expression_problem
@@ -53,17 +52,14 @@ def _broken_expression(case: Case) -> Iterator[Hit]:
 
 def _is_seen(route: Object, case: Case) -> bool:
     """Proxies have one list of routes per port number, whatever the Service; a Gateway's have their own."""
-    ports = {port.port for service in case.forked() for port in case.topology.services[service].routed_ports}
     home = namespace_of(route)
     in_mesh = any(
-        (port is None or port in ports)
+        (port is None or port in case.routed_ports)
         # In another namespace than its Service's it is for callers there.
         and (home == parent.namespace or home in case.topology.namespaces)
         for parent, port in service_parents(route)
     )
-    return in_mesh or any(
-        route in production_host(case.topology, case.live, entry).answering for entry in case.topology.entries
-    )
+    return in_mesh or any(route in host.answering for host in case.production_hosts)
 
 
 BROKEN_EXPRESSION = Rule("broken-expression", "error", _broken_expression)

@@ -19,10 +19,11 @@ from kardinal_infra.live import (
     pod_template,
     spec_of,
 )
-from kardinal_infra.names import LABEL_SERVICE
+from kardinal_infra.names import LABEL_SERVICE, ServiceRef
+from kardinal_infra.observed.index import grouped
+from kardinal_infra.observed.labels import BySelector
 from kardinal_infra.routing.mesh_hosts import MESH, claiming, gateways_of
 from kardinal_infra.safety.case import Case, ProposedFork
-from kardinal_infra.selectors import matches
 from kardinal_infra.service import Service
 from kardinal_infra.topology import Topology
 
@@ -48,12 +49,16 @@ def case_of_manifests(manifests: Iterable[Object], live: LiveObjects, topology: 
     forks = tuple(_forks(own, live, topology))
     routes = [item for item in own if item.get("kind") in _ROUTES]
     virtual_services = [item for item in own if item.get("kind") == "VirtualService"]
-    in_mesh = [
+    made = LiveObjects(topology.namespace, virtual_services=virtual_services)
+    claims = (
         item
-        for item in virtual_services
-        if any(claiming([item], home, name) for name, home in topology.homes.items())
-    ]
+        for name, home in topology.homes.items()
+        for item in claiming(made.virtual_services_on(ServiceRef(home, name)), home, name)
+    )
+    claimed = {id(item) for item in claims}
+    in_mesh = [item for item in virtual_services if id(item) in claimed]
     at_gateways = [item for item in virtual_services if set(gateways_of(item)) - {MESH}]
+    locks = BySelector((selector, item) for item in own if (selector := _locked_by(item)) is not None)
     kept = [item for item in live.virtual_services if flow_of(item) != flow]
     return Case(
         live=replace(live, virtual_services=kept),
@@ -63,14 +68,16 @@ def case_of_manifests(manifests: Iterable[Object], live: LiveObjects, topology: 
         routes=(*(item for item in routes if _parent_kinds(item) == {"Service"}), *in_mesh),
         entries=(*(item for item in routes if "Gateway" in _parent_kinds(item)), *at_gateways),
         key="stack",
-        locked=frozenset(fork.service for fork in forks if any(_locks(item, fork) for item in own)),
+        locked=frozenset(fork.service for fork in forks if locks.selecting(fork.labels)),
     )
 
 
 def _forks(own: Sequence[Object], live: LiveObjects, topology: Topology) -> Iterator[ProposedFork]:
+    services = grouped((_place(item), item) for item in own if item.get("kind") == "Service")
+    policies = grouped((_service_of(item), item) for item in own if item.get("kind") in RECREATED)
     for item in own:
-        name = ((item.get("metadata") or {}).get("labels") or {}).get(LABEL_SERVICE)
-        if item.get("kind") not in _WORKLOADS or name not in topology.services:
+        name = _service_of(item)
+        if item.get("kind") not in _WORKLOADS or name is None or name not in topology.services:
             continue
         service = topology.services[name]
         try:
@@ -83,9 +90,7 @@ def _forks(own: Sequence[Object], live: LiveObjects, topology: Topology) -> Iter
             path=f"stack.{item['kind']}.{name_of(item)}",
             baseline=baseline,
             workload=item,
-            service_manifest=next(
-                (one for one in own if one.get("kind") == "Service" and _place(one) == _place(item)), None
-            ),
+            service_manifest=next(iter(services.get(_place(item), ())), None),
             databases=tuple(_branched(service, item, changed)),
             stores=tuple(
                 StoreEnv(use.store, use.environment)
@@ -93,12 +98,14 @@ def _forks(own: Sequence[Object], live: LiveObjects, topology: Topology) -> Iter
                 if changed.intersection(use.environment)
             ),
             requested_env=changed,
-            policies=tuple(
-                one
-                for one in own
-                if one.get("kind") in RECREATED and one["metadata"]["labels"].get(LABEL_SERVICE) == name
-            ),
+            policies=tuple(policies.get(name, ())),
         )
+
+
+def _service_of(item: Object) -> str | None:
+    """The service that an object of a flow is about."""
+    name = ((item.get("metadata") or {}).get("labels") or {}).get(LABEL_SERVICE)
+    return None if name is None else str(name)
 
 
 def _place(item: Object) -> tuple[str, str]:
@@ -132,10 +139,11 @@ def _parent_kinds(route: Object) -> set[Any]:
     return {parent.get("kind", "Gateway") for parent in parents}
 
 
-def _locks(item: Object, fork: ProposedFork) -> bool:
+def _locked_by(item: Object) -> dict[str, Any] | None:
+    """Which pods an object locks, None when it is no lock."""
     spec = spec_of(item)
     if item.get("kind") != "Sidecar":
-        return False
+        return None
     closed = (spec.get("outboundTrafficPolicy") or {}).get("mode") == "REGISTRY_ONLY"
     selected = (spec.get("workloadSelector") or {}).get("labels") or {}
-    return closed and bool(selected) and matches({"matchLabels": selected}, fork.labels)
+    return {"matchLabels": selected} if closed and selected else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kardinal_infra.live import Object, flow_of, name_of, namespace_of, spec_of
+from kardinal_infra.live import Object, flow_of, namespace_of, spec_of
 from kardinal_infra.names import ServiceRef
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.gateway_api import filters as gateway_api
@@ -19,7 +19,6 @@ from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.istio.mesh import baseline_entries
 from kardinal_infra.routing.mesh_hosts import MESH, gateways_of, service_named
 from kardinal_infra.routing.parents import rules_of, title_of
-from kardinal_infra.routing.public_hosts import production_host
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 
@@ -52,7 +51,7 @@ def _hits(
     """Of a production host everything counts that is passed on; of any other what the application gets."""
     if not places:
         return
-    entries = [production_host(case.topology, case.live, entry) for entry in case.topology.entries]
+    entries = case.production_hosts
     production = {entry.host for entry in entries if entry.host in hosts or item in entry.answering}
     homes = case.topology.homes
     services = sorted({place.name for place in places if place and homes.get(place.name) == place.namespace})
@@ -100,8 +99,8 @@ def _destinations(case: Case, item: Object, rule: Mapping[str, Any]) -> Iterator
         if not case.routing_key.closed_by(changes, istio.changes_of(target)):
             yield service_named(target["destination"]["host"], namespace_of(item))
     if delegate := rule.get("delegate"):
-        wanted = delegate.get("name"), delegate.get("namespace") or namespace_of(item)
-        parts = [one for one in case.live.virtual_services if (name_of(one), namespace_of(one)) == wanted]
+        home = delegate.get("namespace") or namespace_of(item)
+        parts = case.live.virtual_services_named(home, delegate.get("name"))
         if not parts and not case.routing_key.closed_by(changes):
             yield None  # nobody knows where it leads
         for part in parts:

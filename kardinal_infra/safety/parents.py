@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from kardinal_infra.forking import DatabaseEnv
@@ -35,32 +36,70 @@ class Parents:
 
     def accuse(self, key: Key) -> bool:
         """Says whether a key leads to a parent."""
-        whole = key[1] == "Secret" and any(key[:3] == other[:3] for other in self.keys)
-        return whole or key in self.keys
+        return key in self.keys or (key[1] == "Secret" and key[:3] in self._secrets)
+
+    @cached_property
+    def _secrets(self) -> frozenset[tuple[str, str, str]]:
+        return frozenset(key[:3] for key in self.keys)
+
+    def named_in(self, home: str) -> tuple[re.Pattern[str] | None, frozenset[str]]:
+        """Tells the hosts as pods of a namespace may write them.
+
+        Args:
+            home: The namespace.
+
+        Returns:
+            An expression that finds one in a text, None when there is no host, and the words that are one.
+        """
+        if home not in self._named:
+            forms = [form for host, namespace in self.hosts for form in _spellings(host, namespace, home)]
+            leads = re.compile("|".join(forms), re.IGNORECASE) if forms else None
+            bare = frozenset(host for host, namespace in self.hosts if namespace == home)
+            self._named[home] = leads, bare
+        return self._named[home]
+
+    @cached_property
+    def _named(self) -> dict[str, tuple[re.Pattern[str] | None, frozenset[str]]]:
+        return {}
 
 
-def parents_of(case: Case, fork: ProposedFork | None = None) -> Parents:
-    """Collects what leads to the parents of a flow's branches.
+class BranchedParents:
+    """What leads to the parents of all of a flow's branches."""
 
-    Args:
-        case: The cluster and the flow.
-        fork: Leaves those databases out that a sidecar in this fork leads to the branch.
-    """
-    used = fork.databases if fork else ()
-    kept = {use.database: use for use in used if use.handover == "sidecar"}
-    keys: set[Key] = set()
-    hosts: set[tuple[str, str]] = set()
-    kept_hosts: set[tuple[str, str]] = set()
-    for other in case.forks:
-        for use in other.databases:
-            found = {(host, case.home(other.service)) for host in _hosts(case, other, use)}
-            if use.database in kept:
-                kept_hosts |= found
-            else:
-                keys.update(_gave(case, other, use))
-                hosts |= found
-    variables = frozenset(name for use in kept.values() for name in use.environment)
-    return Parents(frozenset(keys), frozenset(hosts - kept_hosts), variables)
+    def __init__(self, case: Case) -> None:
+        """Collects it from the baselines of the forks.
+
+        Args:
+            case: The cluster and the flow.
+        """
+        self._keys: dict[str, set[Key]] = {}
+        self._hosts: dict[str, set[tuple[str, str]]] = {}
+        self._made: dict[tuple[frozenset[str], frozenset[str]], Parents] = {}
+        for fork in case.forks:
+            for use in fork.databases:
+                self._keys.setdefault(use.database, set()).update(_gave(case, fork, use))
+                found = {(host, case.home(fork.service)) for host in _hosts(case, fork, use)}
+                self._hosts.setdefault(use.database, set()).update(found)
+
+    def of(self, fork: ProposedFork | None = None) -> Parents:
+        """Returns what no fork may hold.
+
+        Args:
+            fork: Leaves those databases out that a sidecar in this fork leads to the branch.
+        """
+        used = fork.databases if fork else ()
+        kept = {use.database: use for use in used if use.handover == "sidecar"}
+        variables = frozenset(name for use in kept.values() for name in use.environment)
+        return self._but(frozenset(kept), variables)
+
+    def _but(self, kept: frozenset[str], variables: frozenset[str]) -> Parents:
+        place = kept, variables
+        if place not in self._made:
+            keys = (key for name, found in self._keys.items() if name not in kept for key in found)
+            hosts = {host for name, found in self._hosts.items() if name not in kept for host in found}
+            spared = {host for name in kept for host in self._hosts.get(name, ())}
+            self._made[place] = Parents(frozenset(keys), frozenset(hosts - spared), variables)
+        return self._made[place]
 
 
 def _gave(case: Case, fork: ProposedFork, use: DatabaseEnv) -> Iterator[Key]:
@@ -112,11 +151,9 @@ def naming_hosts(home: str, container: Object, parents: Parents) -> list[str]:
         container: Of a pod template.
         parents: What is looked for.
     """
-    forms = [form for host, namespace in parents.hosts for form in _spellings(host, namespace, home)]
-    if not forms:
+    leads, bare = parents.named_in(home)
+    if leads is None:
         return []
-    leads = re.compile("|".join(forms), re.IGNORECASE)
-    bare = {host for host, namespace in parents.hosts if namespace == home}
     found = {
         name
         for name, text in texts(container)

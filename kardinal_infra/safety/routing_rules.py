@@ -11,6 +11,7 @@ from typing import Any
 
 from kardinal_infra.live import Object, name_of, namespace_of, spec_of
 from kardinal_infra.names import Owner, ServiceRef
+from kardinal_infra.observed.index import grouped
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.gateway_api.host import is_redirect
 from kardinal_infra.routing.gateway_api.mesh import flow_routes
@@ -43,12 +44,13 @@ def _open_route(case: Case) -> Iterator[Hit]:
 
 def _shadowed_rule(case: Case) -> Iterator[Hit]:
     """Precedence: exact path, longest prefix, method, then the number of headers."""
+    made = grouped((place, route) for route in case.routes for place in _attached(route))
     for service, port, route in baseline_of(case):
         copies = [
             match
-            for made in case.routes
-            if kind_of(made) == kind_of(route) and (service, port) in _attached(made)
-            for rule in rules_of(made)
+            for copy in made.get((service, port), ())
+            if kind_of(copy) == kind_of(route)
+            for rule in rules_of(copy)
             for match in matches_of(rule)
         ]
         if not copies:
@@ -67,13 +69,13 @@ def _shadowed_rule(case: Case) -> Iterator[Hit]:
 
 def _missing_routes(case: Case) -> Iterator[Hit]:
     """A routed port of a forked service on which the flow has no route at all."""
+    made = {place for route in case.routes for place in _attached(route)}
     for service in sorted(case.forked() - case.fresh_services()):
         home = case.home(service)
-        if claiming(case.live.virtual_services, home, service):
+        if claiming(case.live.virtual_services_on(case.topology.ref(service)), home, service):
             continue  # the flow's entries are in the VirtualService
         for port in case.topology.services[service].routed_ports:
-            made = any((service, port.port) in _attached(route) for route in case.routes)
-            if not made and _could_be_routed(case, service, port.port):
+            if (service, port.port) not in made and _could_be_routed(case, service, port.port):
                 yield Hit(
                     case.service_path(service),
                     f"the flow has no route on port {port.port} of Service {service}: its requests there"
@@ -88,7 +90,8 @@ def _could_be_routed(case: Case, service: str, port: int) -> bool:
     owner = Owner("", case.home(service), case.flow)
     targets = Targets.of(case.topology, owner, service, forks, case.routing_key)
     try:
-        return bool(flow_routes(targets, port, case.live.routes))
+        candidates = case.live.baseline_routes_on(case.topology.ref(service))
+        return bool(flow_routes(targets, port, candidates))
     except ValueError:
         return False
 

@@ -5,11 +5,11 @@ Fact: docs/facts/mesh.md#labels-that-services-select-by.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from kardinal_infra.forking.policies import RECREATED, peer_matches
+from kardinal_infra.forking.policies import RECREATED, peer_means_namespace
 from kardinal_infra.live import (
-    LiveObjects,
     Object,
     flow_of,
     name_of,
@@ -18,7 +18,9 @@ from kardinal_infra.live import (
     policy_selector,
     spec_of,
 )
-from kardinal_infra.safety.case import Case
+from kardinal_infra.observed.index import grouped
+from kardinal_infra.observed.labels import ByLabels
+from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
 from kardinal_infra.selectors import matches
 
@@ -26,16 +28,14 @@ from kardinal_infra.selectors import matches
 def fork_selected(case: Case) -> Iterator[Hit]:
     """A Service, workload or PodDisruptionBudget would count or reach the fork's pods."""
     for fork in case.forks:
-        for who, selector in case.live_of(fork.service).selectors():
-            # Dropping labels is enough for matchLabels; NotIn and DoesNotExist select what lacks a label.
-            if matches(selector, fork.labels):
-                message = f'{who} selects pods in a way that would also select the fork of "{fork.service}"'
-                yield Hit(fork.path, message, (who,))
-        for scaler in case.live_of(fork.service).autoscalers:
-            target = spec_of(scaler).get("scaleTargetRef") or {}
-            if (target.get("kind"), target.get("name")) == (fork.workload["kind"], fork.name):
-                who = f"HorizontalPodAutoscaler {name_of(scaler)}"
-                yield Hit(fork.path, f'{who} would scale the fork of "{fork.service}"', (who,))
+        live = case.live_of(fork.service)
+        # Dropping labels is enough for matchLabels; NotIn and DoesNotExist select what lacks a label.
+        for who in live.selecting(fork.labels):
+            message = f'{who} selects pods in a way that would also select the fork of "{fork.service}"'
+            yield Hit(fork.path, message, (who,))
+        for scaler in live.scalers_of(str(fork.workload.get("kind")), fork.name):
+            who = f"HorizontalPodAutoscaler {name_of(scaler)}"
+            yield Hit(fork.path, f'{who} would scale the fork of "{fork.service}"', (who,))
 
 
 def baseline_selected(case: Case) -> Iterator[Hit]:
@@ -44,16 +44,14 @@ def baseline_selected(case: Case) -> Iterator[Hit]:
         selector = spec_of(fork.service_manifest or {}).get("selector")
         if not selector:
             continue
-        live = case.live_of(fork.service)
-        for item in (*live.workloads(), *live.other_workloads):
-            if flow_of(item) is None and matches({"matchLabels": selector}, pod_labels(item)):
-                who = f"{item.get('kind', 'workload')} {name_of(item)}"
-                yield Hit(
-                    fork.path,
-                    f"the fork's Service {fork.name} selects pods of {who}: select by the label"
-                    " kardinal.dev/fork alone",
-                    (f"Service {fork.name}", who),
-                )
+        for item in case.live_of(fork.service).pods_of({"matchLabels": selector}):
+            who = f"{item.get('kind', 'workload')} {name_of(item)}"
+            yield Hit(
+                fork.path,
+                f"the fork's Service {fork.name} selects pods of {who}: select by the label"
+                " kardinal.dev/fork alone",
+                (f"Service {fork.name}", who),
+            )
 
 
 def policy_lost(case: Case) -> Iterator[Hit]:
@@ -80,30 +78,54 @@ def policy_gained(case: Case) -> Iterator[Hit]:
 def policy_shuts_out(case: Case) -> Iterator[Hit]:
     """A NetworkPolicy of pods that are not forked lets the baseline's pods through, and the fork's not."""
     forked = {(case.home(fork.service), *_identity(fork.baseline)) for fork in case.forks}
+    peers = _Peers(case)
     placed = [(live, policy) for live in case.live.everywhere() for policy in live.policies]
     for live, policy in placed:
         if policy["kind"] != "NetworkPolicy" or flow_of(policy) is not None:
             continue
-        guarded = [item for item in live.workloads() if matches(policy_selector(policy), pod_labels(item))]
+        guarded = live.workloads_selected(policy_selector(policy))
         if all((live.namespace, *_identity(item)) in forked for item in guarded):
             continue  # made again for their forks, with the other forks let in
-        for fork in case.forks:
-            there = case.live_of(fork.service)
-            before = _admits(policy, pod_labels(fork.baseline), there, live.namespace)
-            if before and not _admits(policy, fork.labels, there, live.namespace):
-                who = _title(policy)
-                message = (
-                    f"{who} lets the pods of {fork.title} through by labels that the fork does not have:"
-                    f" allow kardinal.dev/service={fork.service} there"
-                )
-                yield Hit(fork.path, message, (who,))
+        who = _title(policy)
+        for fork in peers.shut_out(list(_peers_of(policy)), live.namespace):
+            message = (
+                f"{who} lets the pods of {fork.title} through by labels that the fork does not have:"
+                f" allow kardinal.dev/service={fork.service} there"
+            )
+            yield Hit(fork.path, message, (who,))
 
 
-def _admits(policy: Object, labels: Mapping[str, str], live: LiveObjects, home: str) -> bool:
+class _Peers:
+    """The forks, to be asked whose baselines a policy lets through without them."""
+
+    def __init__(self, case: Case) -> None:
+        self._forks = case.forks
+        homes = grouped((case.home(fork.service), place) for place, fork in enumerate(case.forks))
+        self._homes = [
+            (
+                case.live.of(home),
+                ByLabels((pod_labels(case.forks[place].baseline), place) for place in places),
+            )
+            for home, places in homes.items()
+        ]
+
+    def shut_out(self, peers: Sequence[Mapping[str, Any]], home: str) -> Iterator[ProposedFork]:
+        for live, forks in self._homes:
+            selectors = [
+                peer.get("podSelector") or {} for peer in peers if peer_means_namespace(peer, live, home)
+            ]
+            if {} in selectors:
+                continue  # all pods of the namespace are let through, the forks' too
+            admitted = {place for selector in selectors for place in forks.selected(selector)}
+            for fork in (self._forks[place] for place in sorted(admitted)):
+                if not any(matches(selector, fork.labels) for selector in selectors):
+                    yield fork
+
+
+def _peers_of(policy: Object) -> Iterator[Mapping[str, Any]]:
     spec = spec_of(policy)
-    rules = [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]
-    peers = [peer for rule in rules for peer in (*(rule.get("from") or ()), *(rule.get("to") or ()))]
-    return any(peer_matches(peer, labels, live, home) for peer in peers)
+    for rule in (*(spec.get("ingress") or ()), *(spec.get("egress") or ())):
+        yield from (*(rule.get("from") or ()), *(rule.get("to") or ()))
 
 
 def _identity(workload: Object) -> tuple[str, str]:

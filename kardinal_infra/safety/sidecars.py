@@ -68,8 +68,10 @@ def _uninjected(live: LiveObjects, title: str, template: Object, why: str) -> st
 
 def key_lost(case: Case) -> Iterator[Hit]:
     """A service that is known not to pass the key on stands before a forked one."""
-    for name, service in sorted(case.topology.services.items()):
-        if service.propagates:
+    silent = [item for item in sorted(case.topology.services.items()) if not item[1].propagates]
+    before = case.topology.upstream(case.forked()) if silent else frozenset()
+    for name, service in silent:
+        if name not in before:
             continue
         reached = case.topology.downstream(service.depends_on) - {name} - case.fresh_services()
         behind = sorted(reached & case.forked())

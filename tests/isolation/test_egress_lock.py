@@ -15,6 +15,7 @@ import yaml
 
 from kardinal_infra.config import parse_destination
 from kardinal_infra.forking import (
+    ForkPeers,
     allowed_entries,
     branch_entry,
     fork_policies,
@@ -22,8 +23,9 @@ from kardinal_infra.forking import (
     fork_template,
     fork_workload,
     lock_sidecar,
+    locked_hosts,
 )
-from kardinal_infra.names import Owner
+from kardinal_infra.names import Owner, ServiceRef
 from lab.settings import Lab
 from tests.isolation.conftest import IMAGE, Kubectl, apply, ask
 from tests.pure.forked import spec
@@ -109,7 +111,8 @@ def place(running: Lab, kubectl: Kubectl, namespace: str) -> Iterator[Place]:
     written = ["extra", f"{other}/cache", f"tcp://{address}:7002"]
     written += [f"api.{outside}.svc.cluster.local", f"http://plain.{outside}.svc.cluster.local"]
     allowed = [parse_destination(text) for text in written]
-    lock = lock_sidecar(made, [(namespace, "allowed")], ["votes"], allowed)
+    hosts = locked_hosts(made.owner, [ServiceRef(namespace, "allowed")], ["votes"], allowed)
+    lock = lock_sidecar(made, hosts)
     branch = branch_entry(owner, "votes", BRANCH_PORT, address, 7001)
     apply(kubectl, lock, branch, *allowed_entries(owner, allowed))
     # The annotation is the fork's own: init containers must not run before the lock holds.
@@ -265,12 +268,13 @@ def test_everything_that_is_rendered_is_valid_to_the_cluster_and_nothing_to_anal
     snapshot = replace(live(policies=policies), namespace=place.namespace)
     labels = fork_template(made, {})["metadata"]["labels"]
     allowed = [parse_destination(text) for text in ("api.example.com", "http://a.example.com", "cache/redis")]
+    hosts = locked_hosts(owner, [ServiceRef(place.namespace, "allowed")], ["votes"], allowed)
     objects = [
         fork_workload(made, {}),
         fork_service(made),
-        *fork_policies(made, labels, snapshot, [made]),
+        *fork_policies(made, labels, snapshot, ForkPeers([made], snapshot)),
         fork_workload(locked, {}),
-        lock_sidecar(locked, [(place.namespace, "allowed")], ["votes"], allowed),
+        lock_sidecar(locked, hosts),
         branch_entry(owner, "orders", BRANCH_PORT + 1, "ep-x.neon.tech", 5432),
         *allowed_entries(owner, allowed),
     ]

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from kardinal_infra.databases.sidecar import CONTAINER_NAME, add_pooler
-from kardinal_infra.forking import branch_entry, branch_ports, fork_workload, lock_sidecar
+from kardinal_infra.forking import branch_entry, branch_ports, fork_workload, lock_sidecar, locked_hosts
 from kardinal_infra.names import Owner
 from lab.demo_images import load_demo_images
 from lab.settings import Lab
@@ -116,7 +116,7 @@ def pooled(running: Lab, kubectl: Kubectl, namespace: str) -> Iterator[Pooled]:
             *parent_service(parent.hostname or "", parent.port or 0),
             secret("branch", {**connection, "host": "ep-branch.neon.test"}),
             secret("misnamed", {**connection, "host": "ep-other.neon.test"}),
-            lock_sidecar(made, [], ["votes"], []),
+            lock_sidecar(made, locked_hosts(owner, [], ["votes"], [])),
             branch_entry(owner, "votes", port, branch.hostname or "", branch.port or 0),
             deployment("web", IMAGE),
             with_poolers(fork_workload(made, {})),

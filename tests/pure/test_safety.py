@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.forking import fork_policies, fork_template
+from kardinal_infra.forking import ForkPeers, fork_policies, fork_template
 from kardinal_infra.plan.forks import selected_keys
 from kardinal_infra.safety import RULES, prove, refused
 from tests.pure.forked import VOTES, case, pod, spec
@@ -120,7 +120,7 @@ def test_a_policy_of_the_baseline_is_made_again_for_the_fork(kind: str) -> None:
     assert found(case(snapshot, made), "policy-lost") == [
         f"{kind} {NAMESPACE}/guard applies to Deployment web and not to its fork"
     ]
-    [again] = fork_policies(made, labels, snapshot, [made])
+    [again] = fork_policies(made, labels, snapshot, ForkPeers([made], snapshot))
     assert again["metadata"]["name"] == "guard-web-dev"
     assert again["metadata"]["labels"]["kardinal.dev/flow"] == "dev"
     own = {"kardinal.dev/fork": "web-dev"}
@@ -139,7 +139,8 @@ def test_policies_of_istios_root_namespace_count_and_those_of_others_do_not() ->
     elsewhere["metadata"]["namespace"] = "elsewhere"
     made = spec()
     labels = fork_template(made, {})["metadata"]["labels"]
-    [again] = fork_policies(made, labels, cluster(policies=[root, elsewhere]), [made])
+    snapshot = cluster(policies=[root, elsewhere])
+    [again] = fork_policies(made, labels, snapshot, ForkPeers([made], snapshot))
     assert again["metadata"]["namespace"] == NAMESPACE
 
 
@@ -147,7 +148,8 @@ def test_policies_of_one_name_in_two_namespaces_are_made_again_by_two_names() ->
     own, root = by_label("AuthorizationPolicy", app="web"), by_label("AuthorizationPolicy", app="web")
     root["metadata"]["namespace"] = "istio-system"
     labels = fork_template(spec(), {})["metadata"]["labels"]
-    made = fork_policies(spec(), labels, cluster(policies=[own, root]), [spec()])
+    snapshot = cluster(policies=[own, root])
+    made = fork_policies(spec(), labels, snapshot, ForkPeers([spec()], snapshot))
     assert [item["metadata"]["name"] for item in made] == ["guard-web-dev", "istio-system-guard-web-dev"]
 
 
@@ -177,7 +179,7 @@ def test_a_network_policy_made_again_lets_the_other_forks_in() -> None:
     web = spec()
     api = replace(spec(workload("api")), service="api", name="api-dev")
     labels = fork_template(replace(api, container="api"), {})["metadata"]["labels"]
-    [again] = fork_policies(api, labels, snapshot, [web, api])
+    [again] = fork_policies(api, labels, snapshot, ForkPeers([web, api], snapshot))
     assert again["spec"]["ingress"] == [
         {
             "from": [

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kardinal_infra.routing.virtual_service import inserted
+from kardinal_infra.routing.istio.mesh import inserted
 from tests.pure import gateway_model, istio_model
 from tests.pure.istio_model import Call
 from tests.pure.outcomes import KEY, Outcome

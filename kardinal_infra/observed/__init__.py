@@ -1,0 +1,1 @@
+"""What is on the cluster, as plain data, and pure questions about it."""
