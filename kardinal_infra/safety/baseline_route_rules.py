@@ -153,7 +153,7 @@ def _private_virtual_service(case: Case) -> Iterator[Hit]:
 
 
 def _written(virtual_service: Object, case: Case) -> bool:
-    """The flow's entries go into it."""
+    """The flow's rules go into it."""
     own = (namespace_of(virtual_service), name_of(virtual_service))
     return any((namespace_of(route), name_of(route)) == own for route in case.routes)
 

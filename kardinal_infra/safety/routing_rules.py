@@ -69,7 +69,7 @@ def _missing_routes(case: Case) -> Iterator[Hit]:
     for service in sorted(case.forked() - case.fresh_services()):
         home = case.home(service)
         if claiming(case.live.virtual_services, home, service):
-            continue  # the flow's entries are in the VirtualService
+            continue  # the flow's rules are in the VirtualService
         for port in case.topology.services[service].routed_ports:
             made = any((service, port.port) in _attached(route) for route in case.routes)
             if not made and _could_be_routed(case, service, port.port):
