@@ -22,6 +22,7 @@ from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import expressions_of
 from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.outside_host import OUTSIDE_HOST
 
 Match = Mapping[str, Any]
 
@@ -226,6 +227,7 @@ RULES: tuple[Rule, ...] = (
     Rule("headless-fork", "error", _headless_fork),
     Rule("entry-without-key", "error", _entry_without_key),
     Rule("foreign-expression", "error", _expression),
+    OUTSIDE_HOST,
     *BASELINE_RULES,
 )
 """Rules whose findings a flow may acknowledge by name."""
