@@ -32,8 +32,8 @@ from kardinal_infra.kinds import (
     VIRTUAL_SERVICES,
 )
 from kardinal_infra.live import owner_of
-from kardinal_infra.mesh_entries import sweep_entries
 from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY
+from kardinal_infra.virtual_services import sweep_rules
 
 POLICIES: tuple[type[Any], ...] = (
     NETWORK_POLICIES,
@@ -102,7 +102,7 @@ def sweep(
     deleted = [
         f"{text}{where[namespace]}"
         for namespace in namespaces
-        for text in sweep_entries(client, namespace, flow)
+        for text in sweep_rules(client, namespace, flow)
     ]
     deadline = clock() + DEADLINE_SECONDS
     for kind in kinds:

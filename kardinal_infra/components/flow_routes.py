@@ -12,14 +12,14 @@ from pulumi_command import local
 
 from kardinal_infra.components.acceptance import accepted
 from kardinal_infra.components.manifests import custom_resource
-from kardinal_infra.components.virtual_service_entries import VirtualServiceEntries
+from kardinal_infra.components.virtual_service_rules import VirtualServiceRules
 from kardinal_infra.routing import Insertion
 
 # To Pulumi's schema analyser an insertion is any data: it reads no annotations of the pure core.
 if TYPE_CHECKING:
-    Entries = Insertion
+    Rules = Insertion
 else:
-    Entries = Any
+    Rules = Any
 
 DEFAULT_DRAIN_SECONDS = 2
 """Pause after routes were removed and before what they pointed at goes.
@@ -38,8 +38,8 @@ class FlowRoutesArgs(TypedDict):
     entries: Sequence[Mapping[str, Any]]
     """Manifests of the flow's own public hosts: HTTPRoutes, or VirtualServices of an Istio Gateway."""
 
-    insertions: NotRequired[Sequence[Entries]]
-    """The flow's entries in VirtualServices that take a Service's requests in the mesh."""
+    insertions: NotRequired[Sequence[Rules]]
+    """The flow's rules in VirtualServices that take a Service's requests in the mesh."""
 
     drain_seconds: NotRequired[int]
     """Seconds of pause on destroy, after the entries went and again after the mesh routes went. Default 2."""
@@ -73,7 +73,7 @@ class FlowRoutes(pulumi.ComponentResource):
         mesh_drain = self._drain(f"{name}-mesh-drain", seconds, opts.depends_on if opts else None)
         mesh: list[pulumi.Resource] = [self._route(manifest, [mesh_drain]) for manifest in args["mesh"]]
         settled = self._accepted(f"{name}-mesh", args, args["mesh"], mesh)
-        mesh += [self._entries(insertion, args, mesh_drain) for insertion in args.get("insertions", ())]
+        mesh += [self._rules(insertion, args, mesh_drain) for insertion in args.get("insertions", ())]
         entry_drain = self._drain(f"{name}-entry-drain", seconds, [*mesh, *settled, mesh_drain])
         # Not declared on the class: what is declared there counts as an output of the component's schema.
         self.entry_routes: list[k8s.apiextensions.CustomResource] = [
@@ -108,16 +108,16 @@ class FlowRoutes(pulumi.ComponentResource):
         cluster = {"kubeconfig": args.get("kubeconfig"), "context": args.get("context")}
         return accepted(f"{prefix}-accepted", manifests, resources, self, **cluster)
 
-    def _entries(
+    def _rules(
         self, insertion: Insertion, args: FlowRoutesArgs, after: pulumi.Resource
-    ) -> VirtualServiceEntries:
-        return VirtualServiceEntries(
-            f"{insertion.service}-{insertion.flow}-entries",
+    ) -> VirtualServiceRules:
+        return VirtualServiceRules(
+            f"{insertion.service}-{insertion.flow}-rules",
             {
                 "namespace": insertion.namespace,
                 "virtual_service": insertion.virtual_service,
                 "flow": insertion.flow,
-                "entries": insertion.entries,
+                "rules": insertion.rules,
                 "lost_at": insertion.lost_at,
                 "kubeconfig": args.get("kubeconfig"),
                 "context": args.get("context"),

@@ -34,13 +34,13 @@ def watched_entry(manifest: Mapping[str, Any], key: str) -> dict[str, Any]:
     for rule in copy["spec"].get("rules") or ():
         if not is_redirect(rule):
             rule["filters"] = mirrored(rule.get("filters") or (), GATEWAY, key)
-    for entry in copy["spec"].get("http") or ():
-        if entry.get("route"):
-            entry["headers"]["request"]["set"][HEADER_HOP] = GATEWAY
+    for rule in copy["spec"].get("http") or ():
+        if rule.get("route"):
+            rule["headers"]["request"]["set"][HEADER_HOP] = GATEWAY
             # Mirrors of a flow's would take a share, or a place.
             for name in MIRRORS:
-                entry.pop(name, None)
-            entry["mirror"] = {"host": key, "port": {"number": PORT}}
+                rule.pop(name, None)
+            rule["mirror"] = {"host": key, "port": {"number": PORT}}
     return copy
 
 

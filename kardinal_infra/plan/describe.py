@@ -43,7 +43,7 @@ def describe(plan: FlowPlan) -> str:
             lines.append(f"    {_describe_route(route)}")
         for insertion in plan.insertions:
             lines.append(
-                f"    {insertion.service}: {len(insertion.entries)} entries in front of VirtualService"
+                f"    {insertion.service}: {len(insertion.rules)} rules in front of VirtualService"
                 f" {insertion.namespace}/{insertion.virtual_service}"
             )
     for entry in plan.entries:

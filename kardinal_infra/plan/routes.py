@@ -8,7 +8,7 @@ from typing import Any
 
 from kardinal_infra.errors import Problem
 from kardinal_infra.plan.context import Context
-from kardinal_infra.routing import Insertion, Targets, flow_entries, flow_routes, has_baseline_route
+from kardinal_infra.routing import Insertion, Targets, flow_insertion, flow_routes, has_baseline_route
 from kardinal_infra.routing.conflicts import passing_conflicts
 from kardinal_infra.routing.dialect import virtual_service_of, virtual_service_title
 from kardinal_infra.routing.mesh_hosts import first_label
@@ -21,7 +21,7 @@ class PlannedRoutes:
 
     Attributes:
         routes: HTTPRoute and GRPCRoute manifests.
-        insertions: Entries for VirtualServices.
+        insertions: Rules for VirtualServices.
         problems: What stands in their way.
     """
 
@@ -57,7 +57,7 @@ def plan_routes(context: Context, forks: Mapping[str, str]) -> PlannedRoutes:
         targets = Targets.of(context.topology, context.owner, name, forks)
         if (virtual_service := virtual_service_of(live, namespace, name)) is not None:
             try:
-                insertion = flow_entries(virtual_service, targets)
+                insertion = flow_insertion(virtual_service, targets)
             except ValueError as error:
                 title = virtual_service_title(virtual_service)
                 planned.problems.append(Problem(path, f"{title} cannot take a flow: {error}"))
@@ -105,9 +105,7 @@ def _routes(
 
 
 def _leads_to(manifest: Mapping[str, Any], fork: str | None) -> bool:
-    rules, entries = manifest["spec"].get("rules", ()), manifest["spec"].get("http", ())
+    rules, http = manifest["spec"].get("rules", ()), manifest["spec"].get("http", ())
     names = {backend["name"] for rule in rules for backend in rule.get("backendRefs") or ()}
-    names |= {
-        first_label(item["destination"]["host"]) for entry in entries for item in entry.get("route") or ()
-    }
+    names |= {first_label(item["destination"]["host"]) for rule in http for item in rule.get("route") or ()}
     return fork in names

@@ -4,7 +4,7 @@ from kardinal_infra.routing.baseline import catch_all_routes, production_routes
 from kardinal_infra.routing.entries import entry_route
 from kardinal_infra.routing.gateway_api.mesh import baseline_routes, flow_routes
 from kardinal_infra.routing.grants import reference_grants
-from kardinal_infra.routing.istio.mesh import Insertion, flow_entries
+from kardinal_infra.routing.istio.mesh import Insertion, flow_insertion
 from kardinal_infra.routing.parents import has_baseline_route, parent_ports, routes_of
 from kardinal_infra.routing.retarget import Targets
 
@@ -14,7 +14,7 @@ __all__ = [
     "baseline_routes",
     "catch_all_routes",
     "entry_route",
-    "flow_entries",
+    "flow_insertion",
     "flow_routes",
     "has_baseline_route",
     "parent_ports",

@@ -59,7 +59,7 @@ def question(route: Object) -> Question | None:
         more than a path, so that nobody can tell from outside which request they would take.
     """
     istio = route["kind"] == "VirtualService"
-    ways = [*(_entries(route) if istio else _rules(route))]
+    ways = [*(_http(route) if istio else _rules(route))]
     # Below a prefix whose own path is redirected: a 404 of the application's says as well who answers.
     below = (way.path.rstrip("/") + BELOW for way in ways if not way.exact)
     for path in ("/", *(way.path for way in ways), *below):
@@ -82,15 +82,15 @@ def _rules(route: Object) -> Iterator[_Way]:
                 yield _Way(exact, path["value"], "method" in match, not is_redirect(rule), _fork_of(rule))
 
 
-def _entries(route: Object) -> Iterator[_Way]:
-    for entry in route["spec"]["http"]:
-        fork = entry.get("headers", {}).get("response", {}).get("set", {}).get(HEADER_FORK)
-        matches: list[dict[str, Any]] = list(entry.get("match") or ({},))
+def _http(route: Object) -> Iterator[_Way]:
+    for rule in route["spec"]["http"]:
+        fork = rule.get("headers", {}).get("response", {}).get("set", {}).get(HEADER_FORK)
+        matches: list[dict[str, Any]] = list(rule.get("match") or ({},))
         for match in matches:
             uri = match.get("uri") or {"prefix": "/"}
             if match.keys() <= {"uri", "name"} and "regex" not in uri:
                 [(kind, path)] = uri.items()
-                yield _Way(kind == "exact", path, False, bool(entry.get("route")), fork)
+                yield _Way(kind == "exact", path, False, bool(rule.get("route")), fork)
 
 
 def _fork_of(rule: Mapping[str, Any]) -> str | None:

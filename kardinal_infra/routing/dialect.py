@@ -15,13 +15,13 @@ from collections.abc import Collection, Iterator
 from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of, spec_of
 from kardinal_infra.names import ServiceRef
 from kardinal_infra.routing.conflict import Conflict
-from kardinal_infra.routing.istio.mesh import baseline_entries
+from kardinal_infra.routing.istio.mesh import baseline_rules
 from kardinal_infra.routing.mesh_hosts import claiming, hosts_in_mesh, service_named, services_of
 from kardinal_infra.routing.parents import is_attached, title_of
 
 
 def virtual_service_of(live: LiveObjects, namespace: str, service: str) -> Object | None:
-    """Finds the VirtualService that a flow's entries for a Service go into.
+    """Finds the VirtualService that a flow's rules for a Service go into.
 
     Args:
         live: The snapshot.
@@ -49,8 +49,8 @@ def passes_on(namespace: str, service: str, forked: Collection[ServiceRef], live
     return any(
         service_named(item["destination"]["host"], namespace_of(virtual_service)) in forked
         for virtual_service in claiming(candidates, namespace, service)
-        for entry in baseline_entries(virtual_service)
-        for item in entry.get("route") or ()
+        for rule in baseline_rules(virtual_service)
+        for item in rule.get("route") or ()
     )
 
 
@@ -109,16 +109,16 @@ def _unusable(virtual_service: Object, namespace: str, service: str) -> Iterator
     elif len(named) > 1:
         others = ", ".join(sorted(other.name for other in named))
         yield (
-            f"{title} routes several Services ({others}) by one list, where a flow's entries for one would"
+            f"{title} routes several Services ({others}) by one list, where a flow's rules for one would"
             " take the requests of the others too: give each Service a VirtualService of its own"
         )
     if not spec.get("http"):
-        yield f'{title} is on Service "{service}" but has no http entries that a flow\'s could be made from'
-    for entry in baseline_entries(virtual_service):
-        if "delegate" in entry:
+        yield f'{title} is on Service "{service}" but has no http rules that a flow\'s could be made from'
+    for rule in baseline_rules(virtual_service):
+        if "delegate" in rule:
             yield (
-                f"{title} delegates to another VirtualService ({entry['delegate'].get('name', '')}), where a"
-                " flow's entries cannot stand: write the routes into it"
+                f"{title} delegates to another VirtualService ({rule['delegate'].get('name', '')}), where a"
+                " flow's rules cannot stand: write the routes into it"
             )
 
 

@@ -16,7 +16,7 @@ from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.gateway_api.host import is_redirect
 from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.istio import rules as istio
-from kardinal_infra.routing.istio.mesh import baseline_entries
+from kardinal_infra.routing.istio.mesh import baseline_rules
 from kardinal_infra.routing.mesh_hosts import MESH, gateways_of, service_named
 from kardinal_infra.routing.parents import rules_of, title_of
 from kardinal_infra.safety.case import Case
@@ -32,7 +32,7 @@ def _open_edge(case: Case) -> Iterator[Hit]:
 
 
 def _open_edge_of_istio(case: Case) -> Iterator[Hit]:
-    way_out = "put it into headers.request.remove of every entry"
+    way_out = "put it into headers.request.remove of every rule"
     for item in case.live.virtual_services:
         if flow_of(item) is None and set(gateways_of(item)) - {MESH}:
             hosts = spec_of(item).get("hosts") or ()
@@ -84,7 +84,7 @@ def _open_backends(case: Case, route: Object) -> Iterator[ServiceRef | None]:
 
 def _open_destinations(case: Case, item: Object) -> Iterator[ServiceRef | None]:
     """The same of a VirtualService, with what it delegates to."""
-    for rule in baseline_entries(item):
+    for rule in baseline_rules(item):
         matches: list[Mapping[str, Any]] = list(rule.get("match") or ({},))
         gateways = {name for match in matches for name in match.get("gateways") or gateways_of(item)}
         if gateways - {MESH}:
@@ -104,7 +104,7 @@ def _destinations(case: Case, item: Object, rule: Mapping[str, Any]) -> Iterator
         if not parts and not case.routing_key.closed_by(changes):
             yield None  # nobody knows where it leads
         for part in parts:
-            for own in baseline_entries(part):
+            for own in baseline_rules(part):
                 # Headers of its own take the place of those above it; it cannot delegate once more.
                 inherited = own.get("headers") or rule.get("headers")
                 yield from _destinations(case, part, {**own, "delegate": None, "headers": inherited})

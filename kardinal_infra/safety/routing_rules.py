@@ -24,6 +24,7 @@ from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import expressions_of
 from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.outside_host import OUTSIDE_HOST
 
 Match = Mapping[str, Any]
 
@@ -73,7 +74,7 @@ def _missing_routes(case: Case) -> Iterator[Hit]:
     for service in sorted(case.forked() - case.fresh_services()):
         home = case.home(service)
         if claiming(case.live.virtual_services_on(case.topology.ref(service)), home, service):
-            continue  # the flow's entries are in the VirtualService
+            continue  # the flow's rules are in the VirtualService
         for port in case.topology.services[service].routed_ports:
             if (service, port.port) not in made and _could_be_routed(case, service, port.port):
                 yield Hit(
@@ -230,6 +231,7 @@ RULES: tuple[Rule, ...] = (
     Rule("headless-fork", "error", _headless_fork),
     Rule("entry-without-key", "error", _entry_without_key),
     Rule("foreign-expression", "error", _expression),
+    OUTSIDE_HOST,
     *BASELINE_RULES,
 )
 """Rules whose findings a flow may acknowledge by name."""

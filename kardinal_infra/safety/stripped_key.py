@@ -8,7 +8,7 @@ from kardinal_infra.live import Object, name_of, namespace_of
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.istio import rules as istio
-from kardinal_infra.routing.istio.mesh import baseline_entries
+from kardinal_infra.routing.istio.mesh import baseline_rules
 from kardinal_infra.routing.key import Key
 from kardinal_infra.routing.mesh_hosts import MESH, claiming, gateways_of
 from kardinal_infra.routing.parents import routes_of, rules_of, service_parents, title_of
@@ -19,7 +19,7 @@ from kardinal_infra.safety.findings import Hit, Rule
 def _stripped_key(case: Case) -> Iterator[Hit]:
     """A service that is not forked gets the flow's requests without the key, and stands before a fork."""
     forked, key = case.forked(), case.routing_key
-    # The flow's own routes and entries there are copies without this.
+    # The flow's own routes and rules there are copies without this.
     routed = {parent for route in case.routes for parent, _ in service_parents(route)}
     entered = {(namespace_of(item), name_of(item)) for item in case.routes}
     for name in sorted(case.topology.services.keys() - forked):
@@ -55,7 +55,7 @@ def _strips(route: Object, key: Key) -> bool:
 
 
 def _strips_in_mesh(item: Object, key: Key) -> bool:
-    for rule in baseline_entries(item):
+    for rule in baseline_rules(item):
         matches: list[Object] = list(rule.get("match") or ({},))
         if any(MESH in (match.get("gateways") or gateways_of(item)) for match in matches):
             own = istio.changes_of(rule)

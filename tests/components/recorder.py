@@ -19,7 +19,7 @@ BRANCH = "pulumi-python:dynamic/neon:Branch"
 PROBE = "pulumi-python:dynamic/probe:Probe"
 LEFTOVERS = "pulumi-python:dynamic/leftovers:Leftovers"
 ACCEPTANCE = "pulumi-python:dynamic/routing:Acceptance"
-ENTRIES = "pulumi-python:dynamic/routing:VirtualServiceEntries"
+RULES = "pulumi-python:dynamic/routing:VirtualServiceRules"
 SECRET = "kubernetes:core/v1:Secret"
 JOB = "kubernetes:batch/v1:Job"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -147,7 +147,7 @@ class Cloud(mocks.Mocks):
             return None, args.inputs
         if args.typ == BRANCH:
             return f"project-1/{args.name}", branch_outputs(args.name, args.inputs)
-        if args.typ == ENTRIES:
+        if args.typ == RULES:
             return args.name, {**args.inputs, "metadata": {"uid": f"uid-{args.name}", "generation": 1}}
         if args.typ.startswith("kubernetes:"):
             metadata = {

@@ -108,7 +108,7 @@ def test_the_caller_chooses_the_cluster(preview: bool) -> None:
     assert all(item.provider.startswith(f"{provider.urn}::") for item in objects)
 
 
-def test_entries_of_a_virtual_service_stand_where_routes_do(preview: bool) -> None:
+def test_rules_of_a_virtual_service_stand_where_routes_do(preview: bool) -> None:
     def route(name: str) -> dict[str, Any]:
         return {
             "apiVersion": "gateway.networking.k8s.io/v1",
@@ -125,22 +125,22 @@ def test_entries_of_a_virtual_service_stand_where_routes_do(preview: bool) -> No
         "drain_seconds": 7,
     }
     stack = run(lambda: FlowRoutes("dev", {**args, "kubeconfig": "text", "context": "lab"}), preview=preview)
-    entries = stack.one(recorder.ENTRIES)
+    rules = stack.one(recorder.RULES)
     mesh_drain, entry_drain = (stack.one(recorder.DRAIN, f"dev-{kind}-drain") for kind in ("mesh", "entry"))
     host = stack.one(recorder.HTTP_ROUTE, "host")
-    assert stack.waits_for(entries, mesh_drain)
-    assert stack.waits_for(entry_drain, entries)
-    assert stack.waits_for(host, entries)
-    asked = {key: value for key, value in entries.inputs.items() if key not in {"__provider", "kubeconfig"}}
+    assert stack.waits_for(rules, mesh_drain)
+    assert stack.waits_for(entry_drain, rules)
+    assert stack.waits_for(host, rules)
+    asked = {key: value for key, value in rules.inputs.items() if key not in {"__provider", "kubeconfig"}}
     assert asked == {
         "namespace": "ns",
         "virtual_service": "canary",
         "flow": "dev",
-        "entries": [{"name": "kardinal.dev.0"}],
+        "rules": [{"name": "kardinal.dev.0"}],
         "lost_at": "7",
         "context": "lab",
     }
-    assert isinstance(entries.inputs["kubeconfig"], recorder.Hidden)
+    assert isinstance(rules.inputs["kubeconfig"], recorder.Hidden)
     assert {item.inputs["delete"] for item in stack.all(recorder.DRAIN)} == {"sleep 7"}
 
 

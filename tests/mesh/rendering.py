@@ -97,13 +97,13 @@ def _without_pods(item: Manifest) -> Manifest:
 def rendered(mesh: Mesh, stack: Stack) -> list[Manifest]:
     """The objects of a program as the providers would send them; those that it changes as they would be."""
     objects = [_revealed(item.inputs) for item in stack.declared if item.type.startswith("kubernetes:")]
-    for item in stack.all(recorder.ENTRIES):
+    for item in stack.all(recorder.RULES):
         [changed] = [
             found
             for found in mesh.objects("virtualservices", item.inputs["namespace"])
             if found["metadata"]["name"] == item.inputs["virtual_service"]
         ]
-        http = inserted(changed["spec"]["http"], item.inputs["flow"], item.inputs["entries"])
+        http = inserted(changed["spec"]["http"], item.inputs["flow"], item.inputs["rules"])
         metadata = {key: changed["metadata"][key] for key in ("name", "namespace")}
         kind = {key: changed[key] for key in ("apiVersion", "kind")}
         objects.append({**kind, "metadata": metadata, "spec": {**changed["spec"], "http": http}})

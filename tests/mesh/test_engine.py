@@ -1,4 +1,4 @@
-"""A flow's entries in somebody else's VirtualService, made and removed by the real engine."""
+"""A flow's rules in somebody else's VirtualService, made and removed by the real engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kardinal_infra.routing.istio.mesh import entry_flow
+from kardinal_infra.routing.istio.mesh import rule_flow
 from tests.engine import engine_project
 from tests.mesh.conftest import Manifest, Mesh
 
@@ -17,13 +17,13 @@ import os
 from kardinal_infra import FlowRoutes
 from kardinal_infra.snapshot import read_live
 from kardinal_infra.names import Owner
-from kardinal_infra.routing import Targets, flow_entries
+from kardinal_infra.routing import Targets, flow_insertion
 
 namespace = os.environ["TEST_NAMESPACE"]
 owner = Owner("organization/kardinal/dev", namespace, "dev")
 targets = Targets(owner, "desk", {"desk": "desk-dev"}, ("desk",))
 [item] = [item for item in read_live(namespace).virtual_services if item["metadata"]["name"] == "desk"]
-insertions = [flow_entries(item, targets)]
+insertions = [flow_insertion(item, targets)]
 FlowRoutes("dev", {"mesh": [], "insertions": insertions, "entries": [], "drain_seconds": 0})
 """
 
@@ -40,10 +40,10 @@ def flows(mesh: Mesh) -> list[str | None]:
     found: Manifest = next(
         item for item in mesh.objects("virtualservices") if item["metadata"]["name"] == "desk"
     )
-    return [entry_flow(entry) for entry in found["spec"]["http"]]
+    return [rule_flow(rule) for rule in found["spec"]["http"]]
 
 
-def test_entries_come_stay_return_and_go(mesh: Mesh, tmp_path: Path) -> None:
+def test_rules_come_stay_return_and_go(mesh: Mesh, tmp_path: Path) -> None:
     mesh.apply([OWNERS])
     project = engine_project(
         tmp_path, PROGRAM, plugins=True, KUBECONFIG=mesh.kubeconfig, TEST_NAMESPACE=mesh.namespace

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from kardinal_infra.cluster import connect
-from kardinal_infra.components.virtual_service_entries import VirtualServiceEntriesProvider
-from kardinal_infra.mesh_entries import insert_entries, remove_entries
+from kardinal_infra.components.virtual_service_rules import VirtualServiceRulesProvider
 from kardinal_infra.names import HEADER_FLOW, Owner, fork_name
-from kardinal_infra.routing import Insertion, Targets, flow_entries
-from kardinal_infra.routing.istio.mesh import entry_flow
+from kardinal_infra.routing import Insertion, Targets, flow_insertion
+from kardinal_infra.routing.istio.mesh import rule_flow
+from kardinal_infra.virtual_services import insert_rules, remove_rules
 from tests.mesh.conftest import Ask, Manifest, Mesh
 
 pytestmark = pytest.mark.lab
@@ -60,15 +60,17 @@ def owners(mesh: Mesh) -> Manifest:
 def derived(mesh: Mesh, flow: str) -> Insertion:
     owner = Owner(f"organization/mesh/{flow}", mesh.namespace, flow)
     [item] = mesh.objects("virtualservices")
-    found = flow_entries(item, Targets(owner, SERVICE, {SERVICE: fork_name(SERVICE, flow)}, (SERVICE, OTHER)))
+    found = flow_insertion(
+        item, Targets(owner, SERVICE, {SERVICE: fork_name(SERVICE, flow)}, (SERVICE, OTHER))
+    )
     assert found is not None
     return found
 
 
 def http(mesh: Mesh) -> list[dict[str, Any]]:
     [item] = mesh.objects("virtualservices")
-    entries: list[dict[str, Any]] = item["spec"]["http"]
-    return entries
+    rules: list[dict[str, Any]] = item["spec"]["http"]
+    return rules
 
 
 def test_ten_flows_write_one_object_at_the_same_time(mesh: Mesh, owners: Manifest) -> None:
@@ -76,15 +78,15 @@ def test_ten_flows_write_one_object_at_the_same_time(mesh: Mesh, owners: Manifes
 
     def insert(flow: str) -> None:
         with connect(mesh.namespace, kubeconfig=mesh.kubeconfig) as client:
-            insert_entries(client, mesh.namespace, SERVICE, flow, insertions[flow].entries)
+            insert_rules(client, mesh.namespace, SERVICE, flow, insertions[flow].rules)
 
     def remove(flow: str) -> bool:
         with connect(mesh.namespace, kubeconfig=mesh.kubeconfig) as client:
-            return remove_entries(client, mesh.namespace, SERVICE, flow)
+            return remove_rules(client, mesh.namespace, SERVICE, flow)
 
     with ThreadPoolExecutor(len(WRITERS)) as pool:
         list(pool.map(insert, WRITERS))
-        flows = [entry_flow(entry) for entry in http(mesh)]
+        flows = [rule_flow(rule) for rule in http(mesh)]
         assert flows[-3:] == [None] * 3
         assert {flow: flows.count(flow) for flow in WRITERS} == dict.fromkeys(WRITERS, 3)
         mesh.comes_to(
@@ -102,23 +104,23 @@ def test_ten_flows_write_one_object_at_the_same_time(mesh: Mesh, owners: Manifes
         assert "No validation issues found" in mesh.analyze()
         half = WRITERS[::2]
         assert all(pool.map(remove, half))
-        assert {entry_flow(entry) for entry in http(mesh)} == {None, *WRITERS[1::2]}
+        assert {rule_flow(rule) for rule in http(mesh)} == {None, *WRITERS[1::2]}
         assert all(pool.map(remove, WRITERS[1::2]))
     assert http(mesh) == owners["spec"]["http"]
 
 
-def test_entries_that_the_owner_wiped_are_noticed_and_written_again(
+def test_rules_that_the_owner_wiped_are_noticed_and_written_again(
     mesh: Mesh, owners: Manifest, capfd: pytest.CaptureFixture[str]
 ) -> None:
     [flow, *_] = WRITERS
-    provider = VirtualServiceEntriesProvider()
+    provider = VirtualServiceRulesProvider()
 
     def inputs(insertion: Insertion) -> dict[str, Any]:
         return {
             "namespace": insertion.namespace,
             "virtual_service": insertion.virtual_service,
             "flow": flow,
-            "entries": [dict(entry) for entry in insertion.entries],
+            "rules": [dict(rule) for rule in insertion.rules],
             "lost_at": insertion.lost_at,
             "kubeconfig": mesh.kubeconfig,
             "context": None,
@@ -133,9 +135,9 @@ def test_entries_that_the_owner_wiped_are_noticed_and_written_again(
     assert (read.id, read.outs) == (first.id, first.outs)
 
     mesh.apply([owners])
-    assert [entry_flow(entry) for entry in http(mesh)] == [None] * 3
+    assert [rule_flow(rule) for rule in http(mesh)] == [None] * 3
     assert provider.read(first.id, first.outs).id is None
-    assert f"somebody removed the entries of flow {flow} from VirtualService" in capfd.readouterr().out
+    assert f"somebody removed the rules of flow {flow} from VirtualService" in capfd.readouterr().out
     wiped = derived(mesh, flow)
     assert wiped.lost_at
     assert provider.diff(first.id, first.outs, inputs(wiped)).changes

@@ -73,7 +73,7 @@ def test_the_path_of_a_dynamic_provider_never_changes() -> None:
         "kardinal_infra.components.acceptance.AcceptanceProvider",
         "kardinal_infra.components.leftovers.LeftoversProvider",
         "kardinal_infra.components.probe.ProbeProvider",
-        "kardinal_infra.components.virtual_service_entries.VirtualServiceEntriesProvider",
+        "kardinal_infra.components.virtual_service_rules.VirtualServiceRulesProvider",
         "kardinal_infra.databases.neon.provider.NeonBranchProvider",
         "kardinal_infra.databases.postgres.provider.PostgresBranchProvider",
     }

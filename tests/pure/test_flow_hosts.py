@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.pure.samples import live, plan, topology
+from kardinal_infra.plan import FlowPlan
+from tests.pure.samples import NAMESPACE, live, plan, topology
 from tests.pure.test_routing_edge import (
     FORK,
     REMOVE,
@@ -37,13 +38,21 @@ def rule(dialect: str, *backends: Backend, canary: bool = False) -> dict[str, An
     return {**match, "filters": [REMOVE], "backendRefs": refs}
 
 
-def led(dialect: str, *rules: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """Where the rules of the flow's host lead when production's host has these."""
+def planned(dialect: str, *rules: dict[str, Any], **changes: Any) -> FlowPlan:
+    """The flow beside a production host with these rules."""
     if dialect == "istio":
-        made = plan(topology=with_istio_gateway(), live=beside_istio(own_virtual_service(*rules)))
-        return [item["route"] for item in made.entries[0].route["spec"]["http"]]
-    made = plan(topology=topology(), live=live(http_routes=[*live().http_routes, own_route(*rules)]))
-    return [item["backendRefs"] for item in made.entries[0].route["spec"]["rules"]]
+        snapshot = beside_istio(own_virtual_service(*rules))
+        return plan(topology=with_istio_gateway(), live=snapshot, **changes)
+    snapshot = live(http_routes=[*live().http_routes, own_route(*rules)])
+    return plan(topology=topology(), live=snapshot, **changes)
+
+
+def led(dialect: str, *rules: dict[str, Any], **changes: Any) -> list[list[dict[str, Any]]]:
+    """Where the rules of the flow's host lead when production's host has these."""
+    spec = planned(dialect, *rules, **changes).entries[0].route["spec"]
+    if dialect == "istio":
+        return [item["route"] for item in spec["http"]]
+    return [item["backendRefs"] for item in spec["rules"]]
 
 
 def to(dialect: str, name: str, port: int) -> dict[str, Any]:
@@ -77,3 +86,21 @@ def test_forks_share_what_their_services_shared(dialect: str) -> None:
     shared = rule(dialect, (UI, 80, 60), (CANARY, 80, 15), ("votes-api", 80, 25))
     fork, other = to(dialect, FORK, 80), to(dialect, "votes-api-dev", 80)
     assert led(dialect, shared) == [[{**fork, "weight": 75}, {**other, "weight": 25}]]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_canary_of_a_service_that_is_not_forked_stays_and_is_said(dialect: str) -> None:
+    changes: dict[str, Any] = {"services": {"votes-api": {"image": "votes-api-dev"}}}
+    canary = rule(dialect, (CANARY, 8080, 1), canary=True)
+    [way] = led(dialect, canary, **changes)
+    assert CANARY in str(way)
+    found = planned(dialect, canary, **changes).findings
+    kind = "VirtualService" if dialect == "istio" else "HTTPRoute"
+    assert [(finding.rule, finding.message) for finding in found] == [
+        (
+            "outside-backend",
+            f"{kind} {NAMESPACE}/{FORK}-entry sends requests to Service {NAMESPACE}/{CANARY}, which the"
+            " topology does not declare: requests of the flow's host go there as production's do",
+        )
+    ]
+    assert planned(dialect, rule(dialect, (UI, 80, 1)), **changes).findings == ()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import kardinal_infra
 from kardinal_infra import names
 from kardinal_infra.names import Owner
-from kardinal_infra.routing import Targets, entry_route, flow_entries, flow_routes, production_routes
+from kardinal_infra.routing import Targets, entry_route, flow_insertion, flow_routes, production_routes
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.safety.re2 import expression_problem
 from tests.pure.samples import BASELINE_STACK, MANY, NAMESPACE, STACK, topology
@@ -198,9 +198,9 @@ def test_rules_of_virtual_services_ask_for_the_key(key: Key, conditions: list[di
             "http": [{"match": [match], **removed, "route": [{"destination": {"host": UI}}]}],
         },
     }
-    insertion = flow_entries(own, targets(key))
+    insertion = flow_insertion(own, targets(key))
     assert insertion is not None
-    [rule] = insertion.entries
+    [rule] = insertion.rules
     assert rule["match"] == [
         {**match, "headers": {**match["headers"], **condition}, "gateways": ["mesh"]}
         for condition in conditions

@@ -12,7 +12,7 @@ from kardinal_infra.errors import ConfigError
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import HEADER_FLOW, Owner, ServiceRef
 from kardinal_infra.plan import FlowPlan, baseline_problems, make_plan
-from kardinal_infra.routing import Targets, entry_route, flow_entries, production_routes, reference_grants
+from kardinal_infra.routing import Targets, entry_route, flow_insertion, production_routes, reference_grants
 from kardinal_infra.topology import Topology
 from tests.pure import samples
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, TOPOLOGY, service, workload
@@ -222,13 +222,13 @@ def test_a_virtual_service_names_forks_of_other_namespaces_in_full() -> None:
     }
     forks = {UI: f"{UI}-dev", API: f"{API}-dev"}
     targets = Targets(Owner(STACK, NAMESPACE, "dev"), UI, forks, (UI, API), topology().homes)
-    made = flow_entries(item, targets)
+    made = flow_insertion(item, targets)
     assert made is not None
-    assert [entry["route"][0]["destination"]["host"] for entry in made.entries] == [
+    assert [rule["route"][0]["destination"]["host"] for rule in made.rules] == [
         f"{API}-dev.{BACK}.svc.cluster.local",
         f"{UI}-dev",
     ]
-    assert made.entries[0]["headers"]["response"]["set"] == {"x-kardinal-fork": f"{API}-dev"}
+    assert made.rules[0]["headers"]["response"]["set"] == {"x-kardinal-fork": f"{API}-dev"}
     cluster = replace(live(), virtual_services=[item])
     cluster = replace_routes(cluster, [route for route in live().http_routes if home(route)[0] == BACK])
     found = plan(cluster)

@@ -15,7 +15,8 @@ from kardinal_infra.routing import (
     has_baseline_route,
     production_routes,
 )
-from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, topology
+from kardinal_infra.routing.mesh_hosts import claiming
+from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, topology
 
 OWNER = Owner(STACK, NAMESPACE, "dev")
 FORKS = {"votes-api": "votes-api-dev"}
@@ -396,3 +397,15 @@ def test_only_an_accepted_route_of_exactly_that_port_keeps_requests_without_a_ke
         assert guarded(refused)
     assert not guarded(route([{}], port=None))
     assert not guarded(route([{}], labels={"kardinal.dev/flow": "dev"}))
+
+
+def test_objects_without_a_spec_are_nobodys_routes() -> None:
+    empty: dict[str, Any] = {"metadata": {"name": "empty", "namespace": NAMESPACE}, "spec": None}
+    item = route([{"backendRefs": [BACKEND]}])
+    assert derive(empty, item) == derive(item)
+    for app in (topology(), topology(gateway={"kind": "istio", "name": "empty", "namespace": NAMESPACE})):
+        snapshot = live(
+            http_routes=[empty], virtual_services=[empty], gateways=[empty], istio_gateways=[empty]
+        )
+        assert production_routes(app, BASELINE_STACK, snapshot) == production_routes(app, BASELINE_STACK)
+        assert claiming(snapshot.virtual_services, NAMESPACE, "votes-api") == []

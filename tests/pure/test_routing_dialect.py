@@ -33,19 +33,19 @@ def with_virtual_services(*items: dict[str, Any], without_route: str = "voting-a
     return live(virtual_services=items, http_routes=routes)
 
 
-def test_a_service_with_a_virtual_service_gets_entries_and_no_route() -> None:
+def test_a_service_with_a_virtual_service_gets_rules_and_no_route() -> None:
     planned = plan(live=with_virtual_services(virtual_service(["voting-app-ui"])))
     assert [route["metadata"]["labels"]["kardinal.dev/service"] for route in planned.routes] == ["votes-api"]
     [insertion] = planned.insertions
     assert (insertion.namespace, insertion.virtual_service, insertion.lost_at) == (NAMESPACE, "canary", "7")
-    [entry] = insertion.entries
-    assert entry == {
+    [rule] = insertion.rules
+    assert rule == {
         "name": "kardinal.dev.0",
         "match": [{"headers": {"x-kardinal-flow": {"exact": "dev"}}, "gateways": ["mesh"]}],
         "route": [{"destination": {"host": "voting-app-ui-dev"}}],
         "headers": {"response": {"set": {"x-kardinal-fork": "voting-app-ui-dev"}}},
     }
-    assert "voting-app-ui: 1 entries in front of VirtualService voting-app/canary" in planned.describe()
+    assert "voting-app-ui: 1 rules in front of VirtualService voting-app/canary" in planned.describe()
 
 
 def test_the_baseline_leaves_such_a_service_alone() -> None:
@@ -55,18 +55,18 @@ def test_the_baseline_leaves_such_a_service_alone() -> None:
     assert [item["metadata"]["name"] for item in made] == ["votes-api-80-kardinal-baseline"]
 
 
-def test_entries_that_are_there_are_not_lost() -> None:
+def test_rules_that_are_there_are_not_lost() -> None:
     item = virtual_service(["voting-app-ui"])
     [insertion] = plan(live=with_virtual_services(item)).insertions
-    item["spec"]["http"] = [*insertion.entries, *item["spec"]["http"]]
+    item["spec"]["http"] = [*insertion.rules, *item["spec"]["http"]]
     [again] = plan(live=with_virtual_services(item)).insertions
     assert again == replace(insertion, lost_at="")
 
 
-def test_entries_behind_one_of_the_owners_are_lost() -> None:
+def test_rules_behind_one_of_the_owners_are_lost() -> None:
     item = virtual_service(["voting-app-ui"])
     [insertion] = plan(live=with_virtual_services(item)).insertions
-    item["spec"]["http"] = [*item["spec"]["http"], *insertion.entries]
+    item["spec"]["http"] = [*item["spec"]["http"], *insertion.rules]
     [again] = plan(live=with_virtual_services(item)).insertions
     assert again == insertion
 
@@ -112,18 +112,17 @@ def test_two_virtual_services_are_refused() -> None:
         ),
         (
             virtual_service(["voting-app-ui", "votes-api"]),
-            f"{TITLE} routes several Services (votes-api, voting-app-ui) by one list, where a flow's entries"
+            f"{TITLE} routes several Services (votes-api, voting-app-ui) by one list, where a flow's rules"
             " for one would take the requests of the others too: give each Service a VirtualService of its"
             " own",
         ),
         (
             virtual_service(["voting-app-ui"], http=[]),
-            f'{TITLE} is on Service "voting-app-ui" but has no http entries that a flow\'s could be'
-            " made from",
+            f'{TITLE} is on Service "voting-app-ui" but has no http rules that a flow\'s could be made from',
         ),
         (
             virtual_service(["voting-app-ui"], http=[{"delegate": {"name": "routes"}}]),
-            f"{TITLE} delegates to another VirtualService (routes), where a flow's entries cannot stand:"
+            f"{TITLE} delegates to another VirtualService (routes), where a flow's rules cannot stand:"
             " write the routes into it",
         ),
     ],
@@ -146,7 +145,7 @@ def test_a_virtual_service_that_leads_elsewhere_is_refused_for_a_fork() -> None:
     ]
 
 
-def test_an_entry_that_uses_the_key_is_refused() -> None:
+def test_a_rule_that_uses_the_key_is_refused() -> None:
     item = virtual_service(["voting-app-ui"])
     item["spec"]["http"][0]["match"] = [{"headers": {"X-Kardinal-Flow": {"prefix": "d"}}}]
     assert refusals(snapshot=with_virtual_services(item)) == [
@@ -164,16 +163,16 @@ def test_a_conflict_on_a_service_that_is_not_forked_matters_only_when_it_leads_t
     assert line.startswith(f"topology.services.voting-app-ui: {TITLE} and HTTPRoute")
 
 
-def test_a_service_that_passes_requests_on_to_a_fork_gets_entries_too() -> None:
+def test_a_service_that_passes_requests_on_to_a_fork_gets_rules_too() -> None:
     http = [
         {"match": [{"uri": {"prefix": "/api"}}], "route": [{"destination": {"host": "votes-api"}}]},
         {"route": [{"destination": {"host": "voting-app-ui"}}]},
     ]
     snapshot = with_virtual_services(virtual_service(["voting-app-ui"], http=http))
     [insertion] = plan(live=snapshot, services={"votes-api": {"image": "x"}}).insertions
-    [entry] = insertion.entries
-    assert entry["route"] == [{"destination": {"host": "votes-api-dev"}}]
-    assert entry["match"] == [
+    [rule] = insertion.rules
+    assert rule["route"] == [{"destination": {"host": "votes-api-dev"}}]
+    assert rule["match"] == [
         {"uri": {"prefix": "/api"}, "headers": {"x-kardinal-flow": {"exact": "dev"}}, "gateways": ["mesh"]}
     ]
 

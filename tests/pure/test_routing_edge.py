@@ -259,7 +259,7 @@ def test_a_whole_flow_on_the_users_istio_gateway() -> None:
     [line] = refusals(app=with_istio_gateway(), snapshot=beside_istio(item))
     assert line == (
         f"topology.entries: VirtualService {NAMESPACE}/edge lets clients of {HOST} send x-kardinal-flow"
-        " themselves and so choose a fork: put it into headers.request.remove of every entry"
+        " themselves and so choose a fork: put it into headers.request.remove of every rule"
         " [docs/safety.md#open-edge]"
     )
 

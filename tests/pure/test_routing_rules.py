@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.routing import Targets, catch_all_routes, flow_entries
+from kardinal_infra.routing import Targets, catch_all_routes, flow_insertion
 from kardinal_infra.safety import Case
 from kardinal_infra.safety.stripped_key import STRIPPED_KEY
 from tests.pure.routed import FORK, FORKS, OWNER, UI, Change, case, changed, found, http
@@ -218,7 +218,7 @@ def istio_case(**spec: Any) -> Case:
         route for route in catch_all_routes(topology(), BASELINE_STACK) if UI not in route["metadata"]["name"]
     ]
     judged = case(snapshot=live(virtual_services=[item], http_routes=routes))
-    insertion = flow_entries(item, Targets(OWNER, UI, FORKS, topology().services))
+    insertion = flow_insertion(item, Targets(OWNER, UI, FORKS, topology().services))
     assert insertion is not None
     return replace(judged, routes=(insertion.manifest(),))
 

@@ -103,7 +103,7 @@ REMOVED = {"request": {"remove": ["X-Kardinal-Flow"]}}
         ({"match": [{"gateways": ["mesh"]}, {"gateways": ["gateways/internal"]}]}, True),
     ],
 )
-def test_an_entry_of_a_gateways_virtual_service_that_lets_the_key_in_is_found(
+def test_a_rule_of_a_gateways_virtual_service_that_lets_the_key_in_is_found(
     entry: dict[str, Any], is_open: bool
 ) -> None:
     http = [{"route": [{"destination": {"host": "votes-api"}}], **entry}]
@@ -116,7 +116,7 @@ def test_an_entry_of_a_gateways_virtual_service_that_lets_the_key_in_is_found(
         {
             "open-edge": f"cluster: VirtualService {NAMESPACE}/edge lets clients of api.example.com send"
             " x-kardinal-flow themselves and so choose a fork through Service votes-api: put it into"
-            " headers.request.remove of every entry"
+            " headers.request.remove of every rule"
         }
         if is_open
         else {}

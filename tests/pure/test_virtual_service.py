@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kardinal_infra.names import Owner, ServiceRef
-from kardinal_infra.routing import Targets, flow_entries
-from kardinal_infra.routing.istio.mesh import entry_flow, inserted, removed
+from kardinal_infra.routing import Targets, flow_insertion
+from kardinal_infra.routing.istio.mesh import inserted, removed, rule_flow
 from kardinal_infra.routing.mesh_hosts import claiming, service_named
 
 NAMESPACE = "shop"
@@ -26,17 +26,17 @@ def object_of(*http: dict[str, Any], **spec: Any) -> dict[str, Any]:
 
 
 def derive(item: dict[str, Any], service: str = "votes") -> list[dict[str, Any]]:
-    found = flow_entries(item, Targets(Owner("o/p/dev", NAMESPACE, "dev"), service, FORKS, DECLARED))
-    return [dict(entry) for entry in found.entries] if found else []
+    found = flow_insertion(item, Targets(Owner("o/p/dev", NAMESPACE, "dev"), service, FORKS, DECLARED))
+    return [dict(rule) for rule in found.rules] if found else []
 
 
-def only(entry: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    [made] = derive(object_of(entry, **spec))
+def only(rule: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    [made] = derive(object_of(rule, **spec))
     return made
 
 
-def test_everything_an_entry_says_is_kept_beside_the_key() -> None:
-    entry = {
+def test_everything_a_rule_says_is_kept_beside_the_key() -> None:
+    rule = {
         "name": "api",
         "match": [
             {"uri": {"prefix": "/api"}, "headers": {"x-a": {"regex": "1+"}}, "sourceLabels": {"app": "web"}},
@@ -49,8 +49,8 @@ def test_everything_an_entry_says_is_kept_beside_the_key() -> None:
         "rewrite": {"uri": "/v1"},
         "corsPolicy": {"allowOrigins": [{"exact": "https://shop.example"}]},
     }
-    kept = {key: entry[key] for key in ("timeout", "retries", "fault", "rewrite", "corsPolicy")}
-    assert only(entry) == {
+    kept = {key: rule[key] for key in ("timeout", "retries", "fault", "rewrite", "corsPolicy")}
+    assert only(rule) == {
         **kept,
         "name": "kardinal.dev.0",
         "match": [
@@ -109,19 +109,19 @@ def test_weights_among_forks_stay() -> None:
     ]
 
 
-def test_entries_before_the_forks_are_copied_and_those_after_it_are_not() -> None:
+def test_rules_before_the_forks_are_copied_and_those_after_it_are_not() -> None:
     first = {"match": [{"uri": {"exact": "/old"}}], "redirect": {"uri": "/"}}
     web = {"match": [{"uri": {"prefix": "/web"}}], "route": [{"destination": {"host": "web"}}]}
     votes = {"match": [{"uri": {"prefix": "/votes"}}], "route": [VOTES]}
     made = derive(object_of(first, web, votes, web))
-    assert [entry["name"] for entry in made] == ["kardinal.dev.0", "kardinal.dev.1", "kardinal.dev.2"]
+    assert [rule["name"] for rule in made] == ["kardinal.dev.0", "kardinal.dev.1", "kardinal.dev.2"]
     assert made[0]["redirect"] == {"uri": "/"}
     assert made[1]["route"] == web["route"]
     assert "headers" not in made[1]
     assert made[2]["route"] == [{"destination": {"host": "votes-dev"}}]
 
 
-def test_what_follows_an_entry_that_takes_everything_is_not_copied() -> None:
+def test_what_follows_a_rule_that_takes_everything_is_not_copied() -> None:
     assert len(derive(object_of({"route": [VOTES]}, {"route": [VOTES]}))) == 1
 
 
@@ -132,14 +132,14 @@ def test_matches_for_gateways_alone_are_left_out() -> None:
     }
     edge = {"match": [{"gateways": ["edge"]}], "route": [VOTES]}
     made = derive(object_of(edge, mixed, gateways=["mesh", "edge"]))
-    assert [entry["match"] for entry in made] == [
+    assert [rule["match"] for rule in made] == [
         [{"uri": {"prefix": "/a"}, "headers": KEY, "gateways": ["mesh"]}]
     ]
 
 
 def test_mirrors_go_to_forks_or_nowhere() -> None:
     to_cart, to_web = {"host": "cart", "subset": "v2"}, {"host": "web"}
-    entry = {
+    rule = {
         "route": [VOTES],
         "mirror": to_web,
         "mirrorPercentage": {"value": 5},
@@ -148,7 +148,7 @@ def test_mirrors_go_to_forks_or_nowhere() -> None:
             {"destination": {"host": "shadow"}},
         ],
     }
-    made = only(entry)
+    made = only(rule)
     assert made["mirrors"] == [{"destination": {"host": "cart-dev"}, "percentage": {"value": 50}}]
     assert not {"mirror", "mirrorPercentage"} & made.keys()
     kept = only({"route": [VOTES], "mirror": to_cart, "mirrorPercentage": {"value": 5}})
@@ -180,12 +180,12 @@ def test_a_match_on_the_key_is_refused(part: str) -> None:
         derive(object_of({"match": [{part: {"x-kardinal-flow": {"exact": "x"}}}], "route": [VOTES]}))
 
 
-def test_entries_of_flows_are_known_by_name_alone() -> None:
+def test_rules_of_flows_are_known_by_name_alone() -> None:
     names = ("kardinal.dev.0", "kardinal.a-1.12", "kardinal.dev", "kardinal.dev.x", "other.dev.0", None)
-    assert [entry_flow({"name": name}) for name in names] == ["dev", "a-1", None, None, None, None]
+    assert [rule_flow({"name": name}) for name in names] == ["dev", "a-1", None, None, None, None]
 
 
-def test_insertion_and_removal_leave_everybody_elses_entries_alone() -> None:
+def test_insertion_and_removal_leave_everybody_elses_rules_alone() -> None:
     own, other = {"name": "api", "route": [VOTES]}, {"name": "kardinal.other.0"}
     mine = {"name": "kardinal.dev.0", "timeout": "1s"}
     http = [other, {"name": "kardinal.dev.0"}, own, {"name": "kardinal.dev.1"}]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kardinal_infra.names import HEADER_FLOW, Owner
-from kardinal_infra.routing import Targets, flow_entries
-from kardinal_infra.routing.istio.mesh import entry_flow, inserted, removed
+from kardinal_infra.routing import Targets, flow_insertion
+from kardinal_infra.routing.istio.mesh import inserted, removed, rule_flow
 from tests.pure.gateway_model import NOT_FOUND
 from tests.pure.istio_model import Call, destinations
 from tests.pure.random_routes import HEADERS, METHODS, NAMESPACE, PATHS, VERSIONS, flows_of
@@ -39,14 +39,14 @@ def _match(random: Random) -> dict[str, Any]:
     return match
 
 
-def _entry(random: Random) -> dict[str, Any]:
-    entry: dict[str, Any] = {}
+def _rule(random: Random) -> dict[str, Any]:
+    rule: dict[str, Any] = {}
     if count := random.choice((0, 1, 1, 1, 2)):
-        entry["match"] = [_match(random) for _ in range(count)]
+        rule["match"] = [_match(random) for _ in range(count)]
     if random.random() < 0.1:
-        return {**entry, "redirect": {"uri": "/"}}
+        return {**rule, "redirect": {"uri": "/"}}
     hosts = random.sample((*SERVICES, *VERSIONS), k=random.choice((1, 1, 2)))
-    entry["route"] = [
+    rule["route"] = [
         {
             "destination": {
                 "host": random.choice((host, f"{host}.{NAMESPACE}.svc.cluster.local")),
@@ -56,7 +56,7 @@ def _entry(random: Random) -> dict[str, Any]:
         }
         for host in hosts
     ]
-    return entry
+    return rule
 
 
 @st.composite
@@ -66,7 +66,7 @@ def samples(draw: st.DrawFn) -> Sample:
     spec = {
         "hosts": ["votes"],
         "gateways": random.choice((["mesh"], ["mesh", INGRESS])),
-        "http": [_entry(random) for _ in range(draw(st.integers(1, 6)))],
+        "http": [_rule(random) for _ in range(draw(st.integers(1, 6)))],
     }
     calls = [
         Call(
@@ -83,10 +83,10 @@ def samples(draw: st.DrawFn) -> Sample:
 
 def with_flow(item: dict[str, Any], flow: str, forks: dict[str, str]) -> dict[str, Any]:
     owner = Owner(f"organization/shop/{flow}", NAMESPACE, flow)
-    insertion = flow_entries(item, Targets(owner, "votes", forks, SERVICES))
+    insertion = flow_insertion(item, Targets(owner, "votes", forks, SERVICES))
     if insertion is None:
         return item
-    return {**item, "spec": {**item["spec"], "http": inserted(item["spec"]["http"], flow, insertion.entries)}}
+    return {**item, "spec": {**item["spec"], "http": inserted(item["spec"]["http"], flow, insertion.rules)}}
 
 
 def with_all(item: dict[str, Any], flows: dict[str, dict[str, str]]) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def test_removing_a_flow_gives_back_the_table_without_it(sample: Sample, data: s
     left = removed(with_all(item, flows)["spec"]["http"], gone)
     others = {flow: forks for flow, forks in flows.items() if flow != gone}
     assert left == with_all(item, others)["spec"]["http"]
-    assert [entry for entry in left if entry_flow(entry) is None] == item["spec"]["http"]
+    assert [rule for rule in left if rule_flow(rule) is None] == item["spec"]["http"]
 
 
 @MANY
@@ -153,7 +153,7 @@ def test_writing_a_flow_again_changes_nothing_and_is_noticed_as_there(sample: Sa
     item, flows, _ = sample
     after = with_all(item, flows)
     for flow, forks in flows.items():
-        again = flow_entries(after, Targets(Owner("o/s/f", NAMESPACE, flow), "votes", forks, SERVICES))
-        before = [entry for entry in after["spec"]["http"] if entry_flow(entry) == flow]
+        again = flow_insertion(after, Targets(Owner("o/s/f", NAMESPACE, flow), "votes", forks, SERVICES))
+        before = [rule for rule in after["spec"]["http"] if rule_flow(rule) == flow]
         assert (again.lost_at if again else "") == ""
-        assert list(again.entries if again else ()) == before
+        assert list(again.rules if again else ()) == before

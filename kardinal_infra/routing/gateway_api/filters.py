@@ -52,7 +52,7 @@ def for_flow(filters: Iterable[Mapping[str, Any]], key: Key, mirrored: Retarget)
 
 
 def merge_filter(
-    filters: Sequence[Mapping[str, Any]], kind: str, action: str, entry: Any
+    filters: Sequence[Mapping[str, Any]], kind: str, action: str, change: Any
 ) -> list[dict[str, Any]]:
     """Adds a header change to a rule's filters; each kind of filter may be in a rule only once.
 
@@ -60,13 +60,13 @@ def merge_filter(
         filters: The rule's filters.
         kind: `RequestHeaderModifier` or `ResponseHeaderModifier`.
         action: `set`, `add` or `remove`.
-        entry: `{name, value}`, for `remove` the name.
+        change: `{name, value}`, for `remove` the name.
 
     Returns:
         New filters. Whatever they did with this header before is dropped.
     """
     field = kind[0].lower() + kind[1:]
-    header = str(entry["name"] if isinstance(entry, Mapping) else entry).lower()
+    header = str(change["name"] if isinstance(change, Mapping) else change).lower()
     result: list[dict[str, Any]] = []
     merged: dict[str, Any] = {}
     for item in filters:
@@ -74,7 +74,7 @@ def merge_filter(
             merged = without(item.get(field) or {}, header)
         else:
             result.append(dict(item))
-    merged[action] = [*merged.get(action, ()), entry]
+    merged[action] = [*merged.get(action, ()), change]
     return [*result, {"type": kind, field: merged}]
 
 
@@ -84,6 +84,6 @@ def changes_of(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     Args:
         item: The rule or the backend.
     """
-    for entry in item.get("filters") or ():
-        if entry.get("type") == REQUEST_HEADERS:
-            yield entry.get("requestHeaderModifier") or {}
+    for found in item.get("filters") or ():
+        if found.get("type") == REQUEST_HEADERS:
+            yield found.get("requestHeaderModifier") or {}

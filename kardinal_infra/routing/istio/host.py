@@ -8,7 +8,7 @@ from typing import Any
 
 from kardinal_infra.live import Object, namespace_of
 from kardinal_infra.names import ANSWER_FLOW, Owner
-from kardinal_infra.routing.istio.mesh import API_VERSION, baseline_entries
+from kardinal_infra.routing.istio.mesh import API_VERSION, baseline_rules
 from kardinal_infra.routing.istio.rules import flow_rule, with_change
 from kardinal_infra.routing.key import Change, Key
 from kardinal_infra.routing.mesh_hosts import gateways_named, gateways_of
@@ -88,7 +88,7 @@ def host_rules(
 
 def _rules_of_gateway(item: Object, gateway: Gateway) -> Iterator[dict[str, Any]]:
     """Rules that a Gateway looks at, with the matches that it looks at, which need not name it any more."""
-    for rule in baseline_entries(item):
+    for rule in baseline_rules(item):
         written: list[Mapping[str, Any]] = list(rule.get("match") or ({},))
         matches = [
             {key: value for key, value in match.items() if key != "gateways"}

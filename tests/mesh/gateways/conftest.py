@@ -34,6 +34,9 @@ from tests.mesh.gateways.edges import (
 )
 
 TILL, CATALOG = "till", "catalog"
+CANARY, CANARY_PORT = "till-canary", 8080
+"""A version of `till` that no topology declares."""
+
 FORKS = {TILL: "till-dev", CATALOG: "catalog-dev"}
 STACK = "organization/mesh/dev"
 BASELINE_STACK = "organization/mesh/baseline"
@@ -126,6 +129,7 @@ def gateways(mesh: Mesh) -> Iterator[Edge]:
             ]
         )
         mesh.services([TILL, CATALOG, *FORKS.values()])
+        mesh.services([CANARY], [CANARY_PORT])
         own.kubectl("rollout", "status", f"deployment/{INGRESS}", "--timeout=120s")
         programmed = ("--for=condition=Programmed", "gateways.gateway.networking.k8s.io/public")
         own.kubectl("wait", *programmed, "--timeout=120s")
@@ -176,3 +180,20 @@ def own_route(edge: Edge, name: str, section: str | None, *hosts: str, path: str
             "rules": [rule],
         },
     }
+
+
+def with_canary(edge: Edge, gateway: str, host: str) -> Manifest:
+    """The owner's route of a host that leads requests with a header to the canary."""
+    if gateway == "public":
+        route = own_route(edge, "own", "https", host)
+        [rule] = route["spec"]["rules"]
+        asked = [{"headers": [{"name": "x-canary", "value": "1"}]}]
+        backends = [{"name": CANARY, "port": CANARY_PORT}]
+        route["spec"]["rules"] = [{**rule, "matches": asked, "backendRefs": backends}, rule]
+        return route
+    item = own_virtual_service(edge, gateway, host)
+    rule = item["spec"]["http"][-1]
+    asked = [{"headers": {"x-canary": {"exact": "1"}}}]
+    target = {"destination": {"host": CANARY, "port": {"number": CANARY_PORT}}}
+    item["spec"]["http"] = [{**rule, "match": asked, "route": [target]}, rule]
+    return item

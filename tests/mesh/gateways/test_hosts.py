@@ -13,6 +13,7 @@ from kardinal_infra.topology import Topology
 from tests.mesh.conftest import Ask
 from tests.mesh.gateways.conftest import (
     BASELINE_STACK,
+    CANARY,
     CATALOG,
     FORKS,
     STACK,
@@ -20,6 +21,7 @@ from tests.mesh.gateways.conftest import (
     Edge,
     own_route,
     own_virtual_service,
+    with_canary,
 )
 from tests.mesh.gateways.edges import Outside
 
@@ -98,6 +100,19 @@ def test_a_virtual_service_of_the_users_on_an_istio_gateway(edge: Edge) -> None:
         "own",
         "till-dev-entry",
     ]
+
+
+@pytest.mark.parametrize("gateway", ["public", "secure"])
+def test_what_production_sends_to_its_canary_a_flows_host_sends_to_the_fork(edge: Edge, gateway: str) -> None:
+    host, asking = "page.shop.test", {"x-canary": "1"}
+    edge.mesh.apply([with_canary(edge, gateway, host)])
+    outside = edge.outside(gateway)
+    edge.route(edge.app(gateway, host))
+    answers(outside, {f"https://{host}/": TILL, f"https://dev-{host}/": FORKS[TILL]})
+    assert outside.ask(f"https://{host}/", asking).by == CANARY
+    page = outside.ask(f"https://dev-{host}/", asking)
+    assert (page.by, page.headers[HEADER_FORK]) == (FORKS[TILL], FORKS[TILL])
+    assert (page.received["x-canary"], page.received[HEADER_FLOW]) == ("1", "dev")
 
 
 def test_without_tls_on_an_istio_gateway(edge: Edge) -> None:

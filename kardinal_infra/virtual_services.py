@@ -1,4 +1,4 @@
-"""Writes a flow's entries into VirtualServices of somebody else, many flows at a time.
+"""Writes a flow's rules into VirtualServices of somebody else, many flows at a time.
 
 The `http` list is one field to Kubernetes: neither server-side apply nor a merge patch can share it (a merge
 patch loses updates). So the object is read, changed and written back under its `resourceVersion`; whoever is
@@ -22,7 +22,8 @@ from tenacity import (
 from kardinal_infra.cluster import ask
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import VIRTUAL_SERVICES
-from kardinal_infra.routing.istio.mesh import entry_flow, inserted, removed
+from kardinal_infra.live import spec_of
+from kardinal_infra.routing.istio.mesh import inserted, removed, rule_flow
 
 _FORBIDDEN = 403
 _NOT_FOUND = 404
@@ -34,7 +35,7 @@ DEADLINE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
-Entries = Sequence[Mapping[str, Any]]
+Rules = Sequence[Mapping[str, Any]]
 
 
 class _ConflictError(Exception):
@@ -64,34 +65,34 @@ def read_virtual_service(client: Client, namespace: str, name: str) -> dict[str,
     return None if item is None else _plain(item)
 
 
-def entries_of(virtual_service: Mapping[str, Any], flow: str) -> list[dict[str, Any]]:
-    """Returns a flow's entries as they are.
+def flow_rules_of(virtual_service: Mapping[str, Any], flow: str) -> list[dict[str, Any]]:
+    """Returns a flow's rules as they are.
 
     Args:
         virtual_service: The object.
         flow: Flow id.
     """
-    http = virtual_service.get("spec", {}).get("http") or ()
-    return [dict(entry) for entry in http if entry_flow(entry) == flow]
+    http = spec_of(virtual_service).get("http") or ()
+    return [dict(rule) for rule in http if rule_flow(rule) == flow]
 
 
-def insert_entries(client: Client, namespace: str, name: str, flow: str, entries: Entries) -> dict[str, Any]:
-    """Puts a flow's entries in front of all others, in place of those that it has there already.
+def insert_rules(client: Client, namespace: str, name: str, flow: str, rules: Rules) -> dict[str, Any]:
+    """Puts a flow's rules in front of all others, in place of those that it has there already.
 
     Args:
         client: The cluster.
         namespace: Namespace of the VirtualService.
         name: Its name.
         flow: Flow id.
-        entries: Items of `spec.http`.
+        rules: Items of `spec.http`.
 
     Returns:
-        The object as written; as it was when it held exactly these entries.
+        The object as written; as it was when it held exactly these rules.
 
     Raises:
         ClusterError: It does not exist, the cluster refuses, or others write all the time.
     """
-    written = _rewrite(client, namespace, name, lambda http: inserted(http, flow, entries))
+    written = _rewrite(client, namespace, name, lambda http: inserted(http, flow, rules))
     if written is None:
         raise ClusterError(
             f"VirtualService {namespace}/{name}, which the flow's routes go into, does not exist any more;"
@@ -100,8 +101,8 @@ def insert_entries(client: Client, namespace: str, name: str, flow: str, entries
     return written
 
 
-def remove_entries(client: Client, namespace: str, name: str, flow: str) -> bool:
-    """Takes exactly a flow's entries out; everything else stays as it is.
+def remove_rules(client: Client, namespace: str, name: str, flow: str) -> bool:
+    """Takes exactly a flow's rules out; everything else stays as it is.
 
     Args:
         client: The cluster.
@@ -116,13 +117,13 @@ def remove_entries(client: Client, namespace: str, name: str, flow: str) -> bool
         ClusterError: The cluster refuses, or others write all the time.
     """
     there = read_virtual_service(client, namespace, name)
-    if there is None or not entries_of(there, flow):
+    if there is None or not flow_rules_of(there, flow):
         return False
     return _rewrite(client, namespace, name, lambda http: removed(http, flow)) is not None
 
 
-def sweep_entries(client: Client, namespace: str, flow: str) -> list[str]:
-    """Takes a flow's entries out of every VirtualService of a namespace.
+def sweep_rules(client: Client, namespace: str, flow: str) -> list[str]:
+    """Takes a flow's rules out of every VirtualService of a namespace.
 
     Args:
         client: The cluster.
@@ -130,7 +131,7 @@ def sweep_entries(client: Client, namespace: str, flow: str) -> list[str]:
         flow: Flow id.
 
     Returns:
-        What was changed, as `entries of VirtualService name`.
+        What was changed, as `rules of VirtualService name`.
 
     Raises:
         ClusterError: The cluster cannot be reached or refuses.
@@ -142,11 +143,9 @@ def sweep_entries(client: Client, namespace: str, flow: str) -> list[str]:
         # Not served, or not for this user: then it cannot have written there either.
         tolerate={_FORBIDDEN, _NOT_FOUND},
     )
-    holding = [item["metadata"]["name"] for item in items or () if entries_of(item, flow)]
+    holding = [item["metadata"]["name"] for item in items or () if flow_rules_of(item, flow)]
     return [
-        f"entries of VirtualService {name}"
-        for name in holding
-        if remove_entries(client, namespace, name, flow)
+        f"rules of VirtualService {name}" for name in holding if remove_rules(client, namespace, name, flow)
     ]
 
 
@@ -174,12 +173,12 @@ def _rewrite(
     there = read_virtual_service(client, namespace, name)
     if there is None:
         return None
-    http = list(there.get("spec", {}).get("http") or ())
+    http = list(spec_of(there).get("http") or ())
     wanted = change(http)
     if wanted == http:
         return there
     # Written with the resourceVersion that was read: Kubernetes refuses when it is not the newest.
-    there["spec"] = {**there["spec"], "http": wanted}
+    there["spec"] = {**spec_of(there), "http": wanted}
     written = ask(
         client,
         f"write VirtualService {namespace}/{name}",

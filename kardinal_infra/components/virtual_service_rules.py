@@ -1,4 +1,4 @@
-"""The Pulumi resource of a flow's entries in a VirtualService that belongs to somebody else."""
+"""The Pulumi resource of a flow's rules in a VirtualService that belongs to somebody else."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
@@ -9,11 +9,11 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Updat
 from kardinal_infra.cluster import connect
 from kardinal_infra.components.leftovers import cluster_is_gone
 from kardinal_infra.dynamic import Provider, one_line_errors
-from kardinal_infra.mesh_entries import entries_of, insert_entries, read_virtual_service, remove_entries
+from kardinal_infra.virtual_services import flow_rules_of, insert_rules, read_virtual_service, remove_rules
 
 
-class VirtualServiceEntriesArgs(TypedDict):
-    """Arguments of `VirtualServiceEntries`."""
+class VirtualServiceRulesArgs(TypedDict):
+    """Arguments of `VirtualServiceRules`."""
 
     namespace: str
     """Namespace of the VirtualService."""
@@ -22,13 +22,13 @@ class VirtualServiceEntriesArgs(TypedDict):
     """Its name."""
 
     flow: str
-    """Flow id; the entries are named after it."""
+    """Flow id; the rules are named after it."""
 
-    entries: Sequence[Mapping[str, Any]]
-    """Items of `spec.http`, as `kardinal_infra.routing.flow_entries` makes them."""
+    rules: Sequence[Mapping[str, Any]]
+    """Items of `spec.http`, as `kardinal_infra.routing.flow_insertion` makes them."""
 
     lost_at: NotRequired[str]
-    """The object's resourceVersion when it was seen without the entries; each new one writes them again."""
+    """The object's resourceVersion when it was seen without the rules; each new one writes them again."""
 
     kubeconfig: NotRequired[str | None]
     """Content or path; default: the environment's. Kept secret."""
@@ -37,15 +37,15 @@ class VirtualServiceEntriesArgs(TypedDict):
     """Context of the kubeconfig; default: its current one."""
 
 
-class VirtualServiceEntriesProvider(Provider):
-    """Inserts the entries, writes them again when somebody removed them, and takes exactly them out.
+class VirtualServiceRulesProvider(Provider):
+    """Inserts the rules, writes them again when somebody removed them, and takes exactly them out.
 
     The import path of this class is part of every stack's state: do not move it.
     """
 
     @one_line_errors
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Inserts the entries; those that a killed run left are replaced.
+        """Inserts the rules; those that a killed run left are replaced.
 
         Raises:
             ClusterError: The VirtualService is gone, or the cluster refuses.
@@ -60,17 +60,17 @@ class VirtualServiceEntriesProvider(Provider):
             key for key in ("namespace", "virtual_service", "flow") if _olds.get(key) != _news.get(key)
         ]
         lost = bool(_news.get("lost_at")) and _news["lost_at"] != _olds.get("lost_at")
-        changed = any(_olds.get(key) != _news.get(key) for key in ("entries", "kubeconfig", "context"))
+        changed = any(_olds.get(key) != _news.get(key) for key in ("rules", "kubeconfig", "context"))
         return DiffResult(
             changes=bool(replaces) or lost or changed,
             replaces=replaces,
-            # Both may be the same object under another key, and the old entries must not outlive the new.
+            # Both may be the same object under another key, and the old rules must not outlive the new.
             delete_before_replace=bool(replaces),
         )
 
     @one_line_errors
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Reads the entries as they are, and says so when somebody removed or changed them.
+        """Reads the rules as they are, and says so when somebody removed or changed them.
 
         Raises:
             ClusterError: The cluster cannot be read.
@@ -81,20 +81,20 @@ class VirtualServiceEntriesProvider(Provider):
         if item is None:
             _notice(f"VirtualService {namespace}/{name} is gone, and with it the routes of flow {flow}")
             return ReadResult(None, {})
-        there = entries_of(item, flow)
+        there = flow_rules_of(item, flow)
         if not there:
             _notice(
-                f"somebody removed the entries of flow {flow} from VirtualService {namespace}/{name} (kubectl"
+                f"somebody removed the rules of flow {flow} from VirtualService {namespace}/{name} (kubectl"
                 " apply, Helm and Argo CD do that); its requests reach production until the next pulumi up"
             )
             return ReadResult(None, {})
-        if there != props["entries"]:
-            _notice(f"somebody changed the entries of flow {flow} in VirtualService {namespace}/{name}")
-        return ReadResult(id_, {**props, "entries": there})
+        if there != props["rules"]:
+            _notice(f"somebody changed the rules of flow {flow} in VirtualService {namespace}/{name}")
+        return ReadResult(id_, {**props, "rules": there})
 
     @one_line_errors
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Writes the entries anew.
+        """Writes the rules anew.
 
         Raises:
             ClusterError: The VirtualService is gone, or the cluster refuses.
@@ -103,7 +103,7 @@ class VirtualServiceEntriesProvider(Provider):
 
     @one_line_errors
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Takes the entries out; a VirtualService that is gone is a success.
+        """Takes the rules out; a VirtualService that is gone is a success.
 
         Raises:
             ClusterError: The cluster cannot be reached or refuses.
@@ -111,12 +111,12 @@ class VirtualServiceEntriesProvider(Provider):
         if cluster_is_gone():
             return
         with self._client(_props) as client:
-            remove_entries(client, _props["namespace"], _props["virtual_service"], _props["flow"])
+            remove_rules(client, _props["namespace"], _props["virtual_service"], _props["flow"])
 
     def _write(self, props: dict[str, Any]) -> dict[str, Any]:
         with self._client(props) as client:
-            written = insert_entries(
-                client, props["namespace"], props["virtual_service"], props["flow"], props["entries"]
+            written = insert_rules(
+                client, props["namespace"], props["virtual_service"], props["flow"], props["rules"]
             )
         # As of an object of the Kubernetes provider, so that a probe runs again after every write.
         metadata = {key: written["metadata"].get(key) for key in ("uid", "generation")}
@@ -132,23 +132,23 @@ def _notice(text: str) -> None:
     print(f"kardinal: {text}")  # noqa: T201
 
 
-class VirtualServiceEntries(Resource, module="routing", name="VirtualServiceEntries"):
-    """A flow's entries in a VirtualService of the baseline's.
+class VirtualServiceRules(Resource, module="routing", name="VirtualServiceRules"):
+    """A flow's rules in a VirtualService of the baseline's.
 
     Attributes:
-        metadata: `uid` and `generation` of the object when the entries were written last.
+        metadata: `uid` and `generation` of the object when the rules were written last.
     """
 
     metadata: pulumi.Output[dict[str, Any]]
 
     def __init__(
-        self, name: str, args: VirtualServiceEntriesArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: VirtualServiceRulesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Declares the entries.
+        """Declares the rules.
 
         Args:
             name: Pulumi name.
-            args: Object, flow and entries.
+            args: Object, flow and rules.
             opts: Resource options.
         """
         kubeconfig = args.get("kubeconfig")
@@ -156,10 +156,10 @@ class VirtualServiceEntries(Resource, module="routing", name="VirtualServiceEntr
             "namespace": args["namespace"],
             "virtual_service": args["virtual_service"],
             "flow": args["flow"],
-            "entries": [dict(entry) for entry in args["entries"]],
+            "rules": [dict(rule) for rule in args["rules"]],
             "lost_at": args.get("lost_at", ""),
             "kubeconfig": kubeconfig and pulumi.Output.secret(kubeconfig),
             "context": args.get("context"),
             "metadata": None,
         }
-        super().__init__(VirtualServiceEntriesProvider(), name, props, opts)
+        super().__init__(VirtualServiceRulesProvider(), name, props, opts)
