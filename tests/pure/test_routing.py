@@ -242,6 +242,14 @@ def test_a_backend_in_another_namespace_stays() -> None:
     assert second["backendRefs"] == [{"name": "votes-api-dev", "port": 80}]
 
 
+def test_a_backend_that_is_no_service_is_not_taken_for_one_of_the_name() -> None:
+    imported = {"group": "multicluster.x-k8s.io", "kind": "ServiceImport", "name": "votes-api", "port": 80}
+    assert only_rule(route([{"backendRefs": [imported, BACKEND]}]))["backendRefs"] == [
+        {"name": "votes-api-dev", "port": 80}
+    ]
+    assert derive(route([{"backendRefs": [imported]}])) == []
+
+
 def test_a_grpc_route_is_copied_as_one() -> None:
     method = {"type": "Exact", "service": "votes.Votes", "method": "Cast"}
     item = route([{"matches": [{"method": method}], "backendRefs": [BACKEND]}, {"backendRefs": [BACKEND]}])
