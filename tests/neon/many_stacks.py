@@ -84,7 +84,7 @@ def inputs(number: int) -> Props:
 @contextlib.contextmanager
 def busy_service() -> Iterator[Server]:
     """A service whose operations take their time."""
-    with running(None, **{"operation-delay": OPERATION_SECONDS}) as server:
+    with running(operation_delay=OPERATION_SECONDS) as server:
         # Contract checks of a hundred thousand polls are no part of the measurement.
         server.http.event_hooks["response"].clear()
         yield server

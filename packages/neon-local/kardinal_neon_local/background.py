@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from kardinal_neon_local.branches import delete_branch, purge
+from kardinal_neon_local.deleting import delete_branch, purge
 from kardinal_neon_local.history import tend
 from kardinal_neon_local.identifiers import now
 from kardinal_neon_local.operations import Step

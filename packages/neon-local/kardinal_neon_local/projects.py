@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kardinal_neon_local.branches import new_endpoint, purge
+from kardinal_neon_local.branches import new_endpoint
+from kardinal_neon_local.deleting import purge
 from kardinal_neon_local.errors import ApiError, conflict
 from kardinal_neon_local.history import window
 from kardinal_neon_local.identifiers import new_id, new_password, new_project_id, now

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from kardinal_neon_local import schemas, sql
-from kardinal_neon_local.branches import purge
+from kardinal_neon_local.deleting import purge
 from kardinal_neon_local.errors import LocalNeonError
 from kardinal_neon_local.history import Moment, clone_at
 from kardinal_neon_local.identifiers import now

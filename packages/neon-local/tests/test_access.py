@@ -130,7 +130,7 @@ def test_role_cannot_become_superuser_nor_see_the_services_own_role(server: Serv
 
 
 def test_without_stored_passwords_they_cannot_be_read_but_reset() -> None:
-    with running(**{"no-store-passwords": True}) as server:
+    with running(no_store_passwords=True) as server:
         main = server.main()
         assert (
             server.http.get(

@@ -98,10 +98,10 @@ def test_address_and_certificate_survive_a_restart_and_a_kill() -> None:
 
 
 def test_ports_of_one_address_and_no_tls_by_setting() -> None:
-    with running(**{"address-range": "none", "no-tls": True}) as server:
+    with running(address_range="none", no_tls=True) as server:
         uri = server.uri(server.branch("port"))
         assert urlsplit(uri).hostname == "127.0.0.1"
-        first = int(str(server.options["port-range"]).split("-")[0])
+        first = int(str(server.options["port_range"]).split("-")[0])
         assert first <= (urlsplit(uri).port or 0) < first + 100
         with psycopg.connect(uri) as connection:
             assert not connection.pgconn.ssl_in_use
@@ -109,7 +109,7 @@ def test_ports_of_one_address_and_no_tls_by_setting() -> None:
 
 
 def test_range_of_addresses_by_setting_ends() -> None:
-    with running(**{"address-range": "127.63.9.0/30"}) as server:
+    with running(address_range="127.63.9.0/30") as server:
         hosts = {urlsplit(server.uri(b)).hostname for b in (server.main(), server.branch("second"))}
         assert hosts == {"127.63.9.1", "127.63.9.2"}
         body = {"branch": {"name": "third"}, "endpoints": [{"type": "read_write"}]}

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.postgres
 
 
 def endpoint(server: Server, branch: str) -> dict[str, Any]:
-    return server.get(f"/branches/{branch}/endpoints")["endpoints"][0]
+    return dict(server.get(f"/branches/{branch}/endpoints")["endpoints"][0])
 
 
 def test_suspended_endpoint_costs_no_process_and_wakes_on_connect(server: Server) -> None:
@@ -99,7 +99,7 @@ def test_long_query_can_be_cancelled_through_the_gateway(server: Server) -> None
 
 
 def test_idle_instances_stop_by_themselves_but_not_under_a_connection() -> None:
-    with running(**{"idle-timeout": 1}) as server:
+    with running(idle_timeout=1) as server:
         busy, idle = server.branch("busy"), server.branch("idle")
         with psycopg.connect(server.uri(busy), autocommit=True) as connection:
             deadline = time.monotonic() + PATIENCE_SECONDS

@@ -81,7 +81,7 @@ def test_instance_whose_postmaster_alone_was_killed_waits_for_its_backends() -> 
 
 @pytest.mark.parametrize("moment", range(5))
 def test_killed_in_the_middle_of_a_creation_it_is_finished_after_the_start(moment: int) -> None:
-    with running(**{"operation-delay": 0.05}) as server:
+    with running(operation_delay=0.05) as server:
         server.sql(server.main(), "CREATE TABLE vote AS SELECT generate_series(1, 50) AS id")
         body = {"branch": {"name": "half"}, "endpoints": [{"type": "read_write"}]}
         answer = server.call("POST", "/branches", 201, **body)
@@ -116,7 +116,7 @@ def test_leftovers_that_no_branch_owns_are_removed() -> None:
 
 
 def test_expired_branch_goes_and_a_renewed_one_stays() -> None:
-    with running(**{"recovery-window": 0}) as server:
+    with running(recovery_window=0) as server:
         first = datetime.now(UTC) + timedelta(hours=1)
         gone = server.branch("gone", expires_at=first.isoformat())
         stays = server.branch("stays", expires_at=first.isoformat())
@@ -155,7 +155,7 @@ def test_expiration_is_refused_where_neon_refuses_it() -> None:
 
 
 def test_recovery_ends_with_its_window() -> None:
-    with running(**{"recovery-window": 2}) as server:
+    with running(recovery_window=2) as server:
         branch = server.branch("brief", compute=False)
         server.finish(server.call("DELETE", f"/branches/{branch}"))
         assert (server.data / "instances" / branch).exists()
@@ -167,7 +167,7 @@ def test_recovery_ends_with_its_window() -> None:
 
 
 def test_limits_are_422_with_neons_code() -> None:
-    with running(**{"branches-limit": 2}) as server:
+    with running(branches_limit=2) as server:
         server.branch("one", compute=False)
         refusal = server.call("POST", "/branches", 422, branch={"name": "two"})
         assert refusal["code"] == "BRANCHES_LIMIT_EXCEEDED"
@@ -254,7 +254,7 @@ def test_many_writers_at_the_same_time_all_succeed(server: Server) -> None:
 def test_no_secret_reaches_logs_or_process_arguments() -> None:
     with running() as server:
         branch = server.branch("secret")
-        passwords = {urlsplit(server.uri(branch)).password}
+        passwords = {urlsplit(server.uri(branch)).password or ""}
         reset = server.finish(server.call("POST", f"/branches/{branch}/roles/votes_owner/reset_password"))
         passwords.add(reset["role"]["password"])
         with pytest.raises(Exception, match="already exists"):

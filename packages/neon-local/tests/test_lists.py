@@ -18,7 +18,8 @@ def names(server: Server) -> list[str]:
 
 def pages(server: Server, **parameters: object) -> list[list[str]]:
     """All pages of the list of branches, by the rule: until an empty page or no cursor."""
-    collected, cursor = [], None
+    collected: list[list[str]] = []
+    cursor = None
     while True:
         query = {**parameters, **({"cursor": cursor} if cursor else {})}
         answer = server.get("/branches", **query)

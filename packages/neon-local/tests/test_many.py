@@ -61,7 +61,7 @@ def processes(server: Server) -> list[str]:
 
 @pytest.mark.parametrize("small_disk", [("btrfs", 4096)], indirect=True)
 def test_hundreds_of_idle_branches_cost_no_process_and_are_all_listed(small_disk: Path) -> None:
-    with running(small_disk, **{"idle-timeout": 1}) as server:
+    with running(small_disk, idle_timeout=1) as server:
         server.sql(server.main(), "CREATE TABLE vote AS SELECT generate_series(1, 50) AS id")
 
         def create(number: int) -> str:

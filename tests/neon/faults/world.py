@@ -204,5 +204,5 @@ def _difference(state: Mapping[str, Any], wanted: set[str]) -> str:
 @contextlib.contextmanager
 def world() -> Iterator[World]:
     """A filled service of its own."""
-    with running(memory(), **{"recovery-window": 0, "no-fsync-default": True}) as server:
+    with running(memory(), recovery_window=0, no_fsync_default=True) as server:
         yield World(server)

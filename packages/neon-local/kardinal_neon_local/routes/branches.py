@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from kardinal_neon_local import branches as work
-from kardinal_neon_local import schemas, views
+from kardinal_neon_local import deleting, schemas, views
 from kardinal_neon_local.errors import ApiError
 from kardinal_neon_local.history import Moment, visiting
 from kardinal_neon_local.identifiers import rfc3339_micro
@@ -112,13 +112,13 @@ def routes(service: Service) -> list[Route]:
             branch = found(request)
         except ApiError:
             return common.nothing()
-        branch, operations = work.delete_branch(service, branch, hard=hard)
+        branch, operations = deleting.delete_branch(service, branch, hard=hard)
         return common.answer(
             {"branch": views.branch(branch), "operations": [views.operation(o) for o in operations]}
         )
 
     async def recover(request: Request) -> Response:
-        branch, endpoints = await work.recover_branch(service, found(request, deleted=True))
+        branch, endpoints = await deleting.recover_branch(service, found(request, deleted=True))
         return common.answer(
             {
                 "branch": views.branch(branch),

@@ -43,7 +43,7 @@ class Server:
 
     Args:
         directory: For its data and its log.
-        options: Options of `kardinal-neon-local serve` by name without dashes; True for one without a value.
+        options: Options of `serve`, such as `idle_timeout=1`; True for one without a value.
     """
 
     def __init__(self, directory: Path, **options: object) -> None:
@@ -52,7 +52,7 @@ class Server:
         self.port = free_port()
         self.options: dict[str, object] = {"database": "votes", "role": "votes_owner", **options}
         first = 21000 + (self.port % 90) * 100  # away from what the kernel gives out, and from other tests
-        self.options.setdefault("port-range", f"{first}-{first + 99}")
+        self.options.setdefault("port_range", f"{first}-{first + 99}")
         self.log = directory / "service.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(
@@ -67,7 +67,8 @@ class Server:
         arguments = [sys.executable, "-m", "kardinal_neon_local", "serve", "--project", PROJECT]
         arguments += ["--port", str(self.port), "--data-dir", str(self.data)]
         for name, value in self.options.items():
-            arguments += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+            option = f"--{name.replace('_', '-')}"
+            arguments += [option] if value is True else [option, str(value)]
         return arguments
 
     def environment(self) -> dict[str, str]:
