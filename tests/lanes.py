@@ -6,6 +6,7 @@ What a command prints is kept until it has ended, so that the outputs of two do 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -96,8 +97,9 @@ class Lanes:
                 ended.append(self._wait())
                 self._ended(ended[-1])
         finally:
+            # So that pytest tears its fixtures down.
             for running in self._running.values():
-                running.process.terminate()
+                running.process.send_signal(signal.SIGINT)
             for running in self._running.values():
                 running.process.wait()
 
@@ -122,6 +124,8 @@ class Lanes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                # A person's interrupt is for this process, which hands it on once.
+                start_new_session=True,
             )
         self._running[process.pid] = _Running(step, process, time.monotonic())
         self._told(step)

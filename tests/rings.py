@@ -228,6 +228,8 @@ def main(
 ) -> None:
     """Runs the rings; exit code 1 when one has failed. The lab is left as it was found."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # Who was started in the background ignores interrupts, and so would every ring.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if forgotten := without_ring(RINGS, ROOT):
         sys.exit(f"tests/rings.py: no ring has {', '.join(forgotten)}")
     wanted = steps(kinds or KINDS, only or ())

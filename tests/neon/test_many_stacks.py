@@ -1,4 +1,4 @@
-"""Twenty stacks in one project at the same time, each with a provider process of its own."""
+"""Many stacks in one project at the same time, each with a provider process of its own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from tests.depth import depth
 from tests.neon.many_stacks import busy_service, inputs, with_providers
 
 pytestmark = pytest.mark.postgres
 
-STACKS = 20
+STACKS = depth(8, 20)
 
 
-def test_twenty_stacks_get_their_branches_at_the_same_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_stacks_get_their_branches_at_the_same_time(capsys: pytest.CaptureFixture[str]) -> None:
     with busy_service() as server:
         measured, uris = with_providers(server, STACKS)
         with capsys.disabled():

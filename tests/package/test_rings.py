@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from itertools import product
 from pathlib import Path
 
@@ -138,6 +140,28 @@ def test_after_a_failure_nothing_is_begun_and_what_runs_is_waited_for(lanes: Lan
 def test_whoever_keeps_going_leaves_out_only_what_needed_the_failure(lanes: Lanes) -> None:
     wanted = [shell("broken", "exit 1"), shell("next", ":", "broken"), shell("another", ":")]
     assert ran(lanes, *wanted, keep_going=True) == ({"broken": 1, "another": 0}, ["next"])
+
+
+def test_who_is_interrupted_ends_what_runs_and_lets_it_clean_up(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+
+    def told(step: Step) -> None:
+        while step.name == "second":
+            if ready.exists():
+                raise KeyboardInterrupt
+            time.sleep(0.02)
+
+    lanes = Lanes(2, tmp_path, told, lambda ended: None)
+    script = f"trap 'echo cleaned; exit' INT; touch {ready}; while :; do sleep 0.02; done"
+    first = shell("first", script)
+    # Whoever runs this test may ignore interrupts, and so would the step.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lanes.run([first, shell("second", ":")])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert lanes.log(first).read_text() == "cleaned\n"
 
 
 def test_the_report_names_the_slowest_tests_and_adds_the_rings_up(tmp_path: Path) -> None:
