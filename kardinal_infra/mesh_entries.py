@@ -6,6 +6,7 @@ second gets a conflict, reads again and repeats. Ten writers at once need at mos
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, cast
 
 from lightkube import Client
@@ -21,10 +22,6 @@ from kardinal_infra.cluster import ask
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import VIRTUAL_SERVICES
 from kardinal_infra.routing.virtual_service import entry_flow, inserted, removed
-
-_FORBIDDEN = 403
-_NOT_FOUND = 404
-_CONFLICT = 409
 
 DEADLINE_SECONDS = 60.0
 """How long one write is tried again after conflicts."""
@@ -57,7 +54,7 @@ def read_virtual_service(client: Client, namespace: str, name: str) -> dict[str,
         client,
         f"read VirtualService {namespace}/{name}",
         lambda: client.get(VIRTUAL_SERVICES, name, namespace=namespace),
-        tolerate={_NOT_FOUND},
+        tolerate={HTTPStatus.NOT_FOUND},
     )
     return None if item is None else _plain(item)
 
@@ -138,7 +135,7 @@ def sweep_entries(client: Client, namespace: str, flow: str) -> list[str]:
         "list virtualservices",
         lambda: [_plain(item) for item in client.list(VIRTUAL_SERVICES, namespace=namespace)],
         # Not served, or not for this user: then it cannot have written there either.
-        tolerate={_FORBIDDEN, _NOT_FOUND},
+        tolerate={HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND},
     )
     holding = [item["metadata"]["name"] for item in items or () if entries_of(item, flow)]
     return [
@@ -182,7 +179,7 @@ def _rewrite(
         client,
         f"write VirtualService {namespace}/{name}",
         lambda: client.replace(cast("Any", VIRTUAL_SERVICES).from_dict(there)),
-        tolerate={_CONFLICT, _NOT_FOUND},
+        tolerate={HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND},
     )
     if written is None:
         raise _ConflictError

@@ -16,7 +16,6 @@ from kardinal_infra.config.branch_rules import (
 )
 from kardinal_infra.config.ttl import parse_ttl
 from kardinal_infra.databases.request import BranchInit
-from kardinal_infra.names import branch_name_problem
 
 Check = Callable[[object, datetime], str | None]
 """Says what is wrong with a value at a time of day, or None."""
@@ -42,7 +41,12 @@ def identifier(value: object, _now: datetime) -> str | None:
 
 def branch_name(value: object, now: datetime) -> str | None:
     """Name of a branch."""
-    return text(value, now) or branch_name_problem(str(value))
+    if problem := text(value, now):
+        return problem
+    name = str(value)
+    if name != name.strip() or not name.isprintable():
+        return "a branch name must not have white space at its ends or unprintable characters"
+    return None
 
 
 def ttl(value: object, _now: datetime) -> str | None:

@@ -178,7 +178,7 @@ def _policies(context: Context, spec: ForkSpec, forks: Sequence[ForkSpec]) -> li
         # Whatever the baseline's may call; the routes there lead on to the flow's other forks.
         homes = context.topology.homes
         services = [(homes[name], name) for name, item in context.topology.services.items() if item.ports]
-        closed = parent_services(context.topology, context.handovers)
+        closed = parent_services(context.topology, context.handovers, context.capabilities)
         services = [
             (home, name)
             for home, name in services

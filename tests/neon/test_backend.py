@@ -13,7 +13,6 @@ from kardinal_infra.databases.branching import (
     Compute,
     MaskingRule,
     backend,
-    register_backend,
     unsupported,
 )
 from kardinal_infra.databases.neon.resource import NeonBranch
@@ -21,18 +20,6 @@ from kardinal_infra.errors import ConfigError
 from tests.pure.samples import plan
 
 GOOD = BranchRequest(name="kardinal/voting/dev/votes", project="p", database="votes", role="votes_owner")
-
-
-def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"no branching backend 'neno', only .*neon"):
-        backend("neno")
-
-
-def test_a_backend_can_be_added_but_not_replaced() -> None:
-    with pytest.raises(ValueError, match="neon"):
-        register_backend("neon", "somewhere:Else")
-    register_backend("also-neon", "kardinal_infra.databases.neon.backend:NeonBackend")
-    assert backend("also-neon").name == "neon"
 
 
 def test_a_good_request_has_no_problems() -> None:

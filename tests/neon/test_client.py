@@ -7,17 +7,13 @@ import httpx
 import pytest
 
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonError, NeonNotFoundError, NeonUnexpectedAnswerError
 from kardinal_infra.databases.neon.models import (
     BranchOptions,
     EndpointOptions,
     MaskingRule,
 )
 from kardinal_infra.databases.neon.settings import resolve_settings
-from kardinal_infra.errors import (
-    NeonError,
-    NeonNotFoundError,
-    NeonUnexpectedAnswerError,
-)
 from tests.neon.fake import KEY, MAIN, PROJECT, FakeNeon, FakeTime, error
 
 

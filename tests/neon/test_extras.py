@@ -9,9 +9,10 @@ import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
+from kardinal_infra.databases.neon.errors import NeonError
 from kardinal_infra.databases.neon.models import EndpointOptions
 from kardinal_infra.databases.neon.spec import Former
-from kardinal_infra.errors import BranchingError, NeonError
+from kardinal_infra.errors import BranchingError
 from tests.neon.fake import MAIN, PROJECT, FakeNeon, Request, error
 from tests.neon.wanted import SPEC
 

@@ -11,8 +11,8 @@ import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonError
 from kardinal_infra.databases.neon.settings import resolve_settings
-from kardinal_infra.errors import NeonError
 from tests.neon.test_openapi import SPEC, Checked, rows
 from tests.neon_local.server import KEY, PROJECT, Server, running
 

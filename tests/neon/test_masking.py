@@ -9,14 +9,9 @@ import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
+from kardinal_infra.databases.neon.errors import NeonError, NeonMaskingError, NeonTimeoutError
 from kardinal_infra.databases.neon.models import MaskingRule, body
-from kardinal_infra.errors import (
-    BranchingError,
-    NeonError,
-    NeonMaskingError,
-    NeonTimeoutError,
-    OwnershipError,
-)
+from kardinal_infra.errors import BranchingError, OwnershipError
 from tests.neon.fake import MAIN, PROJECT, Crash, FakeNeon, FakeTime, Request, error
 from tests.neon.wanted import OURS, SPEC
 

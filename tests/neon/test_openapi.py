@@ -13,11 +13,12 @@ import pytest
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonConflictError, NeonNotFoundError
 from kardinal_infra.databases.neon.models import EndpointOptions, MaskingRule
 from kardinal_infra.databases.neon.removal import remove_branch
 from kardinal_infra.databases.neon.settings import resolve_settings
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView, Former
-from kardinal_infra.errors import BranchingError, NeonConflictError, NeonNotFoundError
+from kardinal_infra.errors import BranchingError
 from tests.neon_local.openapi import require_contract
 from tests.neon_local.server import KEY, PROJECT, Server
 

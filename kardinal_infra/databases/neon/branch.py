@@ -19,6 +19,12 @@ from kardinal_infra.databases.neon.content import (
     content_marks,
     require_content,
 )
+from kardinal_infra.databases.neon.errors import (
+    NeonConflictError,
+    NeonError,
+    NeonMaskingError,
+    NeonUnknownOutcomeError,
+)
 from kardinal_infra.databases.neon.extras import ensure_extras
 from kardinal_infra.databases.neon.limits import explain_limit, is_limit
 from kardinal_infra.databases.neon.masking import mask, require_maskable
@@ -34,13 +40,7 @@ from kardinal_infra.databases.neon.removal import is_going, remove_branch
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView
 from kardinal_infra.databases.neon.uris import connection
 from kardinal_infra.databases.ttl import expiry
-from kardinal_infra.errors import (
-    BranchingError,
-    NeonConflictError,
-    NeonError,
-    NeonMaskingError,
-    NeonUnknownOutcomeError,
-)
+from kardinal_infra.errors import BranchingError
 
 TRIES = 5
 """Rounds of look and create; each failed one ended in a conflict or an unknown outcome."""

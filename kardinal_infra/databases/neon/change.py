@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.compute import ensure_endpoint, read_write_endpoint, resize, size_of
 from kardinal_infra.databases.neon.content import made_for_masking
+from kardinal_infra.databases.neon.errors import NeonError, NeonNotFoundError
 from kardinal_infra.databases.neon.extras import drop_databases, drop_roles, ensure_extras, read_extras
 from kardinal_infra.databases.neon.masking import is_masked, mask
 from kardinal_infra.databases.neon.models import Branch
@@ -19,7 +20,7 @@ from kardinal_infra.databases.neon.removal import is_going, require_project
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView, Former
 from kardinal_infra.databases.neon.uris import connection
 from kardinal_infra.databases.ttl import expiry, timestamp
-from kardinal_infra.errors import BranchingError, NeonError, NeonNotFoundError
+from kardinal_infra.errors import BranchingError
 
 
 def read_branch(

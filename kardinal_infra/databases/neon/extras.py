@@ -7,9 +7,14 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import (
+    NeonConflictError,
+    NeonError,
+    NeonNotFoundError,
+    NeonUnknownOutcomeError,
+)
 from kardinal_infra.databases.neon.models import Branch, DatabaseChange, RoleChange
 from kardinal_infra.databases.neon.spec import BranchSpec, Extras
-from kardinal_infra.errors import NeonConflictError, NeonError, NeonNotFoundError, NeonUnknownOutcomeError
 
 TRIES = 3
 """Looks at what may or may not have been made."""

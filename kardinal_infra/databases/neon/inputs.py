@@ -13,11 +13,12 @@ from kardinal_infra.config.branch_rules import NEVER, combination_problems, pars
 from kardinal_infra.databases import branch_inputs, checks
 from kardinal_infra.databases.branch_inputs import Input, Props
 from kardinal_infra.databases.neon.compute import size_of
+from kardinal_infra.databases.neon.errors import NeonSettingsError
 from kardinal_infra.databases.neon.models import Endpoint, EndpointOptions, MaskingRule
+from kardinal_infra.databases.neon.names import branch_name
 from kardinal_infra.databases.neon.settings import normal_host
 from kardinal_infra.databases.neon.spec import BranchSpec, Former
 from kardinal_infra.databases.ttl import is_due
-from kardinal_infra.errors import NeonSettingsError
 
 OUTPUTS = (
     "branch_id",
@@ -60,7 +61,7 @@ _WITH_PARTS = frozenset({"masking_rules", "compute", "databases", "roles"})
 
 INPUTS: dict[str, Input] = {
     "project": Input(checks.text, required=True, replaces=True),
-    "name": Input(checks.branch_name, required=True),
+    "name": Input(branch_name, required=True),
     "parent": Input(checks.text, replaces=True),
     "parent_timestamp": Input(checks.parent_timestamp, replaces=True),
     "parent_lsn": Input(checks.parent_lsn, replaces=True),

@@ -11,15 +11,15 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from kardinal_infra.databases.neon.client import NeonClient
-from kardinal_infra.databases.neon.models import AnonymizedStatus, Branch, MaskingRule, Table
-from kardinal_infra.databases.neon.spec import BranchSpec
-from kardinal_infra.errors import (
-    BranchingError,
+from kardinal_infra.databases.neon.errors import (
     NeonError,
     NeonMaskingError,
     NeonTimeoutError,
     NeonUnknownOutcomeError,
 )
+from kardinal_infra.databases.neon.models import AnonymizedStatus, Branch, MaskingRule, Table
+from kardinal_infra.databases.neon.spec import BranchSpec
+from kardinal_infra.errors import BranchingError
 
 MASKED = "anonymized"
 READY = "initialized"

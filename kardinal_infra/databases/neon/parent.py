@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 from kardinal_infra.config.branch_rules import parse_moment
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonPreconditionError
 from kardinal_infra.databases.neon.models import Branch, Project
 from kardinal_infra.databases.neon.removal import is_going
 from kardinal_infra.databases.neon.spec import BranchSpec
 from kardinal_infra.databases.ttl import timestamp
-from kardinal_infra.errors import BranchingError, NeonPreconditionError
+from kardinal_infra.errors import BranchingError
 
 
 def resolve_parent(
