@@ -18,11 +18,10 @@ from kardinal_infra.config.forks import (
     ObjectKey,
     VolumeChoice,
 )
-from kardinal_infra.config.ttl import MAX_TTL, parse_ttl
 from kardinal_infra.egress import Destination, Egress, parse_destination
+from kardinal_infra.model.durations import parse_ttl
 
 __all__ = [
-    "MAX_TTL",
     "BaselineConfig",
     "Capabilities",
     "CapabilitiesOf",

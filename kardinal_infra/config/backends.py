@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.metadata import EntryPoint, entry_points
 
 from kardinal_infra.config.reading import did_you_mean
@@ -23,16 +22,9 @@ class Capabilities:
     """What a backend can do, and what the words of a baseline mean to it.
 
     Attributes:
-        ttl: Branches have an end (`ttl`, `expires_at`), after which they cannot be used.
-        longest_ttl: Longest time to that end; None: any.
-        protection: Refuses the deletion of branches marked so.
-        point_in_time: Branches from an earlier state of the parent.
-        schema_only: Branches without data.
-        masking: Masks columns while branching.
+        options: What it takes of a request's options, by their names: `ttl`, `protected`, ...
+        inits: What its branches can hold at first besides the parent's data: `schema-only`, `masked`.
         rotates_credentials: Gives a branch passwords that do not open its parent.
-        compute: Lets each branch have its own size of compute.
-        databases: Makes further databases on a branch.
-        roles: Makes further roles on a branch.
         sidecar_port: Port that applications connect to unless their baseline says otherwise, where PgBouncer
             can stand in for the server (hand-over `sidecar`); None: it cannot.
         project_is_server: `project` is the address of the server, `host` or `host:port`, as pods reach it,
@@ -41,16 +33,9 @@ class Capabilities:
             its baseline.
     """
 
-    ttl: bool = False
-    longest_ttl: timedelta | None = None
-    protection: bool = False
-    point_in_time: bool = False
-    schema_only: bool = False
-    masking: bool = False
+    options: frozenset[str] = frozenset()
+    inits: frozenset[str] = frozenset()
     rotates_credentials: bool = False
-    compute: bool = False
-    databases: bool = False
-    roles: bool = False
     sidecar_port: int | None = None
     project_is_server: bool = False
     config_keys: tuple[str, ...] = ()

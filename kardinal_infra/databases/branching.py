@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, cast
 
 import pulumi
 
+from kardinal_infra.branch_options import option_of
 from kardinal_infra.config.backends import Capabilities, distribution_of, find_backend
 from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.databases.request import BranchInit, BranchRequest, Compute, MaskingRule
@@ -224,30 +225,23 @@ def unsupported(request: BranchRequest, capabilities: Capabilities, name: str | 
         name: Of the backend, for the messages.
     """
     who = f"the branching backend {name}" if name else "this backend"
-    ends, earlier = "delete branches after a time", "branch from an earlier state"
-    asked: dict[str, tuple[bool, bool, str]] = {
-        "ttl": (request.ttl is not None, capabilities.ttl, ends),
-        "expires_at": (request.expires_at is not None, capabilities.ttl, ends),
-        "protected": (request.protected, capabilities.protection, "protect branches"),
-        "rotate_password": (
-            request.rotate_password,
-            capabilities.rotates_credentials,
-            "give branches passwords of their own",
-        ),
-        "parent_timestamp": (request.parent_timestamp is not None, capabilities.point_in_time, earlier),
-        "parent_lsn": (request.parent_lsn is not None, capabilities.point_in_time, earlier),
-        "init": {
-            "data": (False, True, ""),
-            "schema-only": (True, capabilities.schema_only, "make branches without data"),
-            "masked": (True, capabilities.masking, "mask data"),
-        }[request.init],
-        "masking_rules": (bool(request.masking_rules), capabilities.masking, "mask data"),
-        "compute": (request.compute is not None, capabilities.compute, "size the compute of a branch"),
-        "databases": (bool(request.databases), capabilities.databases, "make further databases"),
-        "roles": (bool(request.roles), capabilities.roles, "make further roles"),
-    }
-    return [
-        Problem(path, f"{who} cannot {what}")
-        for path, (wanted, able, what) in asked.items()
-        if wanted and not able
+    plain = request.to_plain()
+    taken = {"init", "annotations", *capabilities.options}
+    found = [
+        Problem(path, _refusal(who, path))
+        for path, info in BranchRequest.model_fields.items()
+        if path in plain and path not in taken and not info.is_required()
     ]
+    if request.init in _INITS and request.init not in capabilities.inits:
+        found.append(Problem("init", f"{who} cannot {_INITS[request.init]}"))
+    if request.rotate_password and not capabilities.rotates_credentials:
+        found.append(Problem("rotate_password", f"{who} cannot give branches passwords of their own"))
+    return found
+
+
+_INITS = {"schema-only": "make branches without data", "masked": "mask data"}
+
+
+def _refusal(who: str, option: str) -> str:
+    cannot = option_of(BranchRequest, option).cannot
+    return f"{who} cannot {cannot}" if cannot else f"{who} has no such setting: leave it out"

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -52,7 +52,8 @@ class System:
     logged_in: bool = True
 
     def asked(self, name: str, **changes: Any) -> BranchRequest:
-        return replace(self.request, **{"name": f"kardinal/voting/{name}/votes", **changes})
+        values = {**dict(self.request), "name": f"kardinal/voting/{name}/votes", **changes}
+        return BranchRequest(**values)
 
     def parent(self, statement: str) -> list[tuple[Any, ...]]:
         return self.query(self.parent_uri(), statement)

@@ -1,7 +1,7 @@
 """A backend of somebody else's, installed beside this package, in every process that asks for a branch.
 
-The programs are those of the product, the engine and its provider processes are real, and so are the copies. The
-cluster is an API server that can be read: what would be made on it is previewed, and what needs none is made.
+The programs are those of the product, the engine and its provider processes are real, and so are the copies.
+The cluster is an API server that can only be read, so of a flow is made what needs none: guard and branch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from urllib.parse import quote
 import pytest
 
 from lab.demo_project import ROOT, Project
-from lab.settings import LabError
 from tests.components.kubernetes_api import KubernetesApi, demonstration, serving
 from tests.databases.backends import make_database, query_file
 from tests.engine import engine_project
@@ -34,8 +33,14 @@ FLOW = {
     "baseline": "organization/kardinal/baseline",
     "services": {"voting-app-ui": {"image": "voting-app-ui-dev"}},
 }
-BRANCH = "urn:pulumi:dev::kardinal::kardinal:index:Flow$kardinal:index:BranchedDatabase$"
-GUARD, COPY = "**dynamic/leftovers:Leftovers::dev", "**dynamic/folders:Branch::dev-votes"
+NEEDS_NO_CLUSTER = (
+    "**kardinal:index:Flow::dev",
+    "**dynamic/leftovers:Leftovers::dev",
+    "**kardinal:index:BranchedDatabase::dev-votes",
+    "**dynamic/folders:Branch::dev-votes",
+)
+
+COUNT = "SELECT count(*) FROM vote"
 
 KILLED = """
 import os, signal
@@ -74,10 +79,11 @@ class Shop:
     def copy(self) -> Path:
         return self.folder / "branches" / f"{quote(NAME, safe='')}.db"
 
-    def up(self, *targets: str) -> str:
-        """Makes what needs no cluster."""
-        chosen = [f"--target={target}" for target in targets]
-        return self.project.pulumi("up", "--yes", "--skip-preview", "-s", "dev", *chosen).output
+    def pulumi(self, command: str, *arguments: str) -> str:
+        """A command on the flow's stack, over what needs no cluster; its output, also when it fails."""
+        targets = [f"--target={target}" for target in NEEDS_NO_CLUSTER]
+        options = ["-s", "dev", *targets, *arguments]
+        return self.project.pulumi(command, *options, check=False).output
 
     def reap(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
         ran = self.project.kardinal("reap", "--json", "--grace", "0s", *arguments)
@@ -91,9 +97,10 @@ def cluster() -> Iterator[KubernetesApi]:
         yield api
 
 
-@pytest.fixture
-def shop(tmp_path: Path, toy_distribution: Path, cluster: KubernetesApi) -> Shop:
+@pytest.fixture(scope="module")
+def adopted(tmp_path_factory: pytest.TempPathFactory, toy_distribution: Path, cluster: KubernetesApi) -> Shop:
     """The baseline is up."""
+    tmp_path = tmp_path_factory.mktemp("shop")
     work, patches = tmp_path / "project", tmp_path / "patches"
     work.mkdir()
     patches.mkdir()
@@ -111,26 +118,66 @@ def shop(tmp_path: Path, toy_distribution: Path, cluster: KubernetesApi) -> Shop
     project.configure("baseline", {"kardinal:stack": "baseline", "kardinal:baseline": BASELINE})
     project.set_secret("baseline", "kardinal:foldersRoot", str(tmp_path / "databases"))
     project.pulumi("up", "--yes", "--skip-preview", "-s", "baseline", "--target=**kardinal:index:Baseline::*")
-    project.configure("dev", {"kardinal:stack": "flow", "kardinal:flow": FLOW})
     return Shop(project, tmp_path / "databases" / "shop")
 
 
+@pytest.fixture
+def shop(adopted: Shop) -> Iterator[Shop]:
+    """A flow that is not up yet."""
+    adopted.project.ensure_stack("dev")
+    adopted.project.configure("dev", {"kardinal:stack": "flow", "kardinal:flow": FLOW})
+    yield adopted
+    adopted.copy.unlink(missing_ok=True)
+    adopted.project.pulumi("stack", "rm", "dev", "--force", "--yes", check=False)
+
+
 def test_a_flow_gets_a_copy_and_leaves_none(shop: Shop) -> None:
-    shown = shop.project.pulumi("preview", "-s", "dev").output
+    shown = shop.pulumi("preview")
     assert "(folders project shop)" in shown
-    with pytest.raises(LabError, match="no folder of databases: set KARDINAL_FOLDERS_ROOT"):
-        shop.up(GUARD)
+    assert "+ 5 to create" in shown  # with the stack itself
+    refused = shop.pulumi("up", "--yes", "--skip-preview")
+    assert "no folder of databases: set KARDINAL_FOLDERS_ROOT" in refused
     assert not shop.copy.exists()
 
     shop.project.set_secret("dev", "kardinal:foldersRoot", str(shop.folder.parent))
-    shop.up(GUARD, COPY)
+    shop.pulumi("up", "--yes", "--skip-preview")
     uri = f"sqlite:///{shop.copy}"
     query_file(uri, "DELETE FROM vote WHERE id > 100")
-    count = "SELECT count(*) FROM vote"
-    assert (query_file(uri, count), query_file(shop.production, count)) == ([(100,)], [(300,)])
-    assert shop.reap() == (0, shop.reap()[1])
-    assert [(item["name"], item["reason"]) for item in shop.reap()[1]] == [(NAME, "in use")]
+    assert (query_file(uri, COUNT), query_file(shop.production, COUNT)) == ([(100,)], [(300,)])
+    code, found = shop.reap()
+    assert (code, [(item["name"], item["reason"]) for item in found]) == (0, [(NAME, "in use")])
 
     shop.project.pulumi("destroy", "--yes", "--skip-preview", "-s", "dev")
     assert not shop.copy.exists()
-    assert query_file(shop.production, count) == [(300,)]
+    assert query_file(shop.production, COUNT) == [(300,)]
+
+
+def test_a_copy_that_a_killed_up_left_goes_with_the_stack(shop: Shop) -> None:
+    shop.project.set_secret("dev", "kardinal:foldersRoot", str(shop.folder.parent))
+    shop.project.environment["KILL_AFTER_THE_COPY"] = "1"
+    broken = shop.pulumi("up", "--yes", "--skip-preview")
+    del shop.project.environment["KILL_AFTER_THE_COPY"]
+    assert "error reading from server: EOF" in broken
+    assert shop.copy.exists()
+    assert "folders:Branch" not in shop.project.pulumi("stack", "export", "-s", "dev").output
+
+    destroyed = shop.project.pulumi("destroy", "--yes", "--skip-preview", "-s", "dev").output
+    assert f"kardinal: removed branch {NAME}, which the stack's state did not know" in destroyed
+    assert not shop.copy.exists()
+    assert query_file(shop.production, COUNT) == [(300,)]
+
+
+def test_a_copy_whose_stack_is_gone_is_reaped(shop: Shop) -> None:
+    shop.project.set_secret("dev", "kardinal:foldersRoot", str(shop.folder.parent))
+    shop.pulumi("up", "--yes", "--skip-preview")
+    shop.project.pulumi("stack", "rm", "dev", "--force", "--yes")
+    code, found = shop.reap()
+    assert (code, [(item["name"], item["reason"]) for item in found]) == (3, [(NAME, "its stack is gone")])
+    assert shop.copy.exists()
+    code, found = shop.reap("--yes")
+    assert (code, [(item["backend"], item["name"], item["done"]) for item in found]) == (
+        0,
+        [("folders", NAME, "deleted")],
+    )
+    assert not shop.copy.exists()
+    assert query_file(shop.production, COUNT) == [(300,)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
@@ -19,7 +17,7 @@ from kardinal_infra.databases.neon.errors import (
 from kardinal_infra.databases.neon.settings import resolve_settings
 from kardinal_infra.errors import BranchingError
 from tests.neon.fake import MAIN, PROJECT, FakeNeon, FakeTime, Request, error
-from tests.neon.wanted import SPEC
+from tests.neon.wanted import SPEC, replace
 
 OTHER = "organization/kardinal/other"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
@@ -12,7 +10,7 @@ from kardinal_infra.databases.neon.errors import NeonConflictError, NeonNotFound
 from kardinal_infra.databases.neon.removal import remove_branch
 from kardinal_infra.errors import BranchingError
 from tests.neon.fake import MAIN, PROJECT, FakeNeon, FakeTime
-from tests.neon.wanted import OURS, SPEC, password
+from tests.neon.wanted import OURS, SPEC, password, replace
 
 # Changes.
 

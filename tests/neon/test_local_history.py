@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +13,7 @@ from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.errors import NeonError
 from kardinal_infra.databases.neon.settings import resolve_settings
 from tests.neon.test_openapi import SPEC, Checked, rows
+from tests.neon.wanted import replace
 from tests.neon_local.server import KEY, PROJECT, Server, running
 
 pytestmark = pytest.mark.postgres

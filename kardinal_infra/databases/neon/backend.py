@@ -1,7 +1,6 @@
 """Neon behind the branching interface."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pulumi
@@ -25,23 +24,13 @@ class NeonBackend(ResourceBackend):
 
     name = "neon"
 
-    # What this package offers of Neon.
     capabilities = Capabilities(
-        ttl=True,
-        # neon.com/docs/guides/branch-expiration
-        longest_ttl=timedelta(days=30),
-        protection=True,
-        point_in_time=True,
-        schema_only=True,
-        masking=True,
+        options=frozenset(inputs.INPUTS),
+        inits=frozenset({"schema-only", "masked"}),
         rotates_credentials=True,
-        compute=True,
-        databases=True,
-        roles=True,
         sidecar_port=5432,
         config_keys=(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}", f"{CONFIG_NAMESPACE}:{HOST_CONFIG}"),
     )
-
     inputs = inputs
 
     def branch(self, resource_name: str, args: Any, opts: pulumi.ResourceOptions | None) -> Branch:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from kardinal_infra.databases import checks
-
 MAX_BRANCH = 256
 """Longest branch name, in characters."""
 
@@ -16,19 +14,17 @@ _LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
 
 
-def branch_name(value: object, now: datetime) -> str | None:
+def branch_name(value: object, _now: datetime) -> str | None:
     """Says why a branch name must not be used with Neon.
 
     Args:
         value: The candidate.
-        now: Time of day.
+        _now: Time of day.
 
     Returns:
         A sentence, or None. Refused are names that Neon's command line takes for a branch id (`br-x-y-z`), a
         log position (`0/1DE2850`) or a time.
     """
-    if problem := checks.branch_name(value, now):
-        return problem
     text = str(value)
     if len(text) > MAX_BRANCH:
         return f"a branch name has at most {MAX_BRANCH} characters, this one has {len(text)}"

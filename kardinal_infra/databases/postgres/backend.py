@@ -29,9 +29,8 @@ class PostgresBackend(ResourceBackend):
     name = "postgres"
 
     capabilities = Capabilities(
-        ttl=True,
-        protection=True,
-        schema_only=True,
+        options=frozenset(inputs.INPUTS),
+        inits=frozenset({"schema-only"}),
         rotates_credentials=True,
         sidecar_port=DEFAULT_PORT,
         project_is_server=True,

@@ -10,7 +10,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, ReadResult
 
 from kardinal_folders.files import Folder
-from kardinal_infra.databases import branch_inputs, checks
+from kardinal_infra.databases import branch_inputs
 from kardinal_infra.databases.branch_inputs import Input
 from kardinal_infra.databases.branch_provider import BranchProvider, Props
 from kardinal_infra.databases.branch_resource import BranchResource
@@ -20,14 +20,8 @@ from kardinal_infra.dynamic import one_line_errors
 class _Inputs:
     """What the resource declares; a change of any of it needs a new copy."""
 
-    INPUTS: ClassVar[dict[str, Input]] = {
-        "project": Input(checks.text, required=True, replaces=True),
-        "name": Input(checks.branch_name, required=True, replaces=True),
-        "database": Input(checks.text, required=True, replaces=True),
-        "role": Input(checks.text, required=True, replaces=True),
-        "parent": Input(checks.text, replaces=True),
-        "annotations": Input(checks.marks, required=True, replaces=True),
-    }
+    names = ("project", "name", "database", "role", "parent", "annotations")
+    INPUTS: ClassVar[dict[str, Input]] = branch_inputs.declared(names, replaces=names)
 
     def problems(
         self, props: Mapping[str, Any], unknown: Callable[[object], bool], now: datetime
