@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from itertools import product
 from typing import Any
 
@@ -19,9 +20,6 @@ from kardinal_infra.names import (
     MANAGED_BY,
 )
 from kardinal_infra.sweep import KINDS, UNLISTED, sweep
-
-_FORBIDDEN = 403
-_NOT_FOUND = 404
 
 Config = Callable[[str], str | None]
 
@@ -106,7 +104,9 @@ def _list(client: Client, kind: type[Any], namespace: str) -> list[dict[str, Any
             client,
             f"list {kind._api_info.plural}",
             lambda: [item.to_dict() for item in client.list(kind, namespace=namespace, labels=labels)],
-            tolerate={_NOT_FOUND, _FORBIDDEN} if kind in UNLISTED else {_NOT_FOUND},
+            tolerate={HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
+            if kind in UNLISTED
+            else {HTTPStatus.NOT_FOUND},
         )
         or []
     )

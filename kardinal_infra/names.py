@@ -66,12 +66,6 @@ DEFAULT_GATEWAY = "kardinal"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _HASH = 8
 
-# What Neon's own tools take for something other than a name (neonctl's parsing of branch arguments).
-_NEON_ID = re.compile(r"br-[a-z0-9]+-[a-z0-9]+-[a-z0-9]+(-[a-z0-9]+)*")
-_NEON_LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
-_NEON_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
-_MAX_BRANCH = 256
-
 
 @dataclass(frozen=True)
 class Owner:
@@ -292,7 +286,7 @@ def production_route_name(service: str, part: int = 1) -> str:
 
 
 def branch_name(application: str, flow: str, database: str) -> str:
-    """Name of a flow's database branch; branch names are unique in a Neon project.
+    """Name of a flow's database branch; branch names are unique in a project of a backend.
 
     Args:
         application: Name of the baseline's application.
@@ -303,23 +297,3 @@ def branch_name(application: str, flow: str, database: str) -> str:
         `kardinal/<application>/<flow>/<database>`: the slashes keep different flows apart for certain.
     """
     return f"kardinal/{application}/{flow}/{database}"
-
-
-def branch_name_problem(text: str) -> str | None:
-    """Says why a branch name must not be used with Neon.
-
-    Args:
-        text: The candidate.
-
-    Returns:
-        A sentence, or None. Refused are names that Neon's command line takes for a branch id (`br-x-y-z`), a
-        log position (`0/1DE2850`) or a time.
-    """
-    if not 1 <= len(text) <= _MAX_BRANCH:
-        return f"a branch name has 1 to {_MAX_BRANCH} characters, this one has {len(text)}"
-    if text != text.strip() or not text.isprintable():
-        return "a branch name must not have white space at its ends or unprintable characters"
-    for pattern, what in ((_NEON_ID, "branch id"), (_NEON_LSN, "log position"), (_NEON_TIME, "time")):
-        if pattern.fullmatch(text):
-            return f'"{text}" is a branch name that Neon\'s tools take for a {what}'
-    return None

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from lightkube import Client
@@ -20,8 +21,6 @@ ACCEPTED_SECONDS = 20.0
 """Longest wait; a mesh answers within 0.1 s, and within some seconds while its Gateway is new."""
 
 PAUSE_SECONDS = 0.1
-
-_NOT_FOUND = 404
 
 
 def wait_until_accepted(client: Client, routes: Iterable[Object], seconds: float = ACCEPTED_SECONDS) -> None:
@@ -55,7 +54,7 @@ def _problems(client: Client, route: Object) -> Iterable[str]:
         client,
         f"read {title_of(route)}",
         lambda: client.get(KINDS[kind], name, namespace=namespace).to_dict(),
-        tolerate={_NOT_FOUND},
+        tolerate={HTTPStatus.NOT_FOUND},
     )
     if found is None:
         return [f"{title_of(route)} is gone: somebody deleted it"]

@@ -6,6 +6,7 @@ object over; a `destroy` finds it only by its marks, which is what happens here.
 
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from lightkube import Client
@@ -64,8 +65,6 @@ KINDS: tuple[type[Any], ...] = (
 """Everything that a flow makes, in the order of its removal: first what leads requests to it, and what guards
 its pods after them."""
 
-_FORBIDDEN = 403
-_NOT_FOUND = 404
 
 DEADLINE_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
@@ -129,7 +128,9 @@ def _owned(client: Client, kind: type[Any], namespace: str, flow: str, stack: st
         client,
         f"list {kind._api_info.plural}",
         lambda: [item.to_dict() for item in client.list(kind, namespace=namespace, labels=labels)],
-        tolerate={_NOT_FOUND, _FORBIDDEN} if kind in (*UNLISTED, VIRTUAL_SERVICES) else {_NOT_FOUND},
+        tolerate={HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
+        if kind in (*UNLISTED, VIRTUAL_SERVICES)
+        else {HTTPStatus.NOT_FOUND},
     )
     return [item["metadata"]["name"] for item in items or () if owner_of(item) == stack]
 
@@ -139,5 +140,5 @@ def _delete(client: Client, kind: type[Any], namespace: str, name: str) -> None:
         client,
         f"delete {name}",
         lambda: client.delete(kind, name, namespace=namespace, cascade=CascadeType.FOREGROUND),
-        tolerate={_NOT_FOUND, _FORBIDDEN} if kind is CLAIMS else {_NOT_FOUND},
+        tolerate={HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN} if kind is CLAIMS else {HTTPStatus.NOT_FOUND},
     )

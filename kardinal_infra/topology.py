@@ -30,6 +30,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 GatewayKind = Literal["gateway-api", "istio"]
 Handover = Literal["env", "sidecar"]
 
+DEFAULT_BACKEND = "neon"
+"""Branching backend of databases that name none."""
+
 
 class Entry(StrictModel):
     """A service that is reached from outside.
@@ -66,25 +69,25 @@ class Database(BranchOptions):
     """A database that can be branched; how flows branch it as `BranchOptions`.
 
     Attributes:
-        backend: Who branches it.
-        project: Neon project, id or name.
+        backend: Who branches it: the name of an installed branching backend.
+        project: Where it lives, in the backend's words: for Neon a project, id or name.
         parent: Branch that flows branch from, name or id; default: the project's default branch.
         database: Name of the database in the branch.
         role: Role whose connection the forks get.
         host: Host name that the application uses; needed for the hand-over `sidecar`.
-        port: Port that the application uses, for the hand-over `sidecar`.
+        port: Port that the application uses, for the hand-over `sidecar`; default: the backend's usual one.
         handover: How a fork gets to the branch: `env` (variables) or `sidecar` (PgBouncer in the pod).
         pooler_image: Image for the hand-over `sidecar`.
         migrations: Schema migrations.
     """
 
-    backend: Literal["neon", "postgres"] = "neon"
+    backend: Text = DEFAULT_BACKEND
     project: Text
     parent: Text | None = None
     database: Text
     role: Text
     host: Text | None = None
-    port: int = Field(default=5432, ge=1, le=65535)
+    port: int | None = Field(default=None, ge=1, le=65535)
     handover: Handover = "env"
     pooler_image: Text | None = None
     migrations: Migrations | None = None

@@ -8,6 +8,7 @@ Fact: docs/facts/mesh.md#the-http-list-is-one-field.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, cast
 
 from lightkube import Client
@@ -24,10 +25,6 @@ from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import VIRTUAL_SERVICES
 from kardinal_infra.live import spec_of
 from kardinal_infra.routing.istio.mesh import inserted, removed, rule_flow
-
-_FORBIDDEN = 403
-_NOT_FOUND = 404
-_CONFLICT = 409
 
 DEADLINE_SECONDS = 60.0
 """How long one write is tried again after conflicts."""
@@ -60,7 +57,7 @@ def read_virtual_service(client: Client, namespace: str, name: str) -> dict[str,
         client,
         f"read VirtualService {namespace}/{name}",
         lambda: client.get(VIRTUAL_SERVICES, name, namespace=namespace),
-        tolerate={_NOT_FOUND},
+        tolerate={HTTPStatus.NOT_FOUND},
     )
     return None if item is None else _plain(item)
 
@@ -141,7 +138,7 @@ def sweep_rules(client: Client, namespace: str, flow: str) -> list[str]:
         "list virtualservices",
         lambda: [_plain(item) for item in client.list(VIRTUAL_SERVICES, namespace=namespace)],
         # Not served, or not for this user: then it cannot have written there either.
-        tolerate={_FORBIDDEN, _NOT_FOUND},
+        tolerate={HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND},
     )
     holding = [item["metadata"]["name"] for item in items or () if flow_rules_of(item, flow)]
     return [
@@ -183,7 +180,7 @@ def _rewrite(
         client,
         f"write VirtualService {namespace}/{name}",
         lambda: client.replace(cast("Any", VIRTUAL_SERVICES).from_dict(there)),
-        tolerate={_CONFLICT, _NOT_FOUND},
+        tolerate={HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND},
     )
     if written is None:
         raise _ConflictError

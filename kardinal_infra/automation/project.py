@@ -15,6 +15,8 @@ from typing import Any
 from pulumi import automation as auto
 
 from kardinal_infra.automation.workspace import AutomationError, Events, Show, Workspace, plain_errors
+from kardinal_infra.config.backends import installed_backends
+from kardinal_infra.databases.branching import capabilities_of
 from kardinal_infra.errors import OutputsError
 from kardinal_infra.names import flow_id
 from kardinal_infra.outputs import FlowOutputs
@@ -27,8 +29,8 @@ KIND = "kardinal:stack"
 FLOW = "kardinal:flow"
 """Config key of a flow."""
 
-INHERITED = ("kubernetes:", "kardinal:neon", "kardinal:postgres")
-"""Beginnings of the config keys that a new flow takes over from its baseline: which cluster and servers."""
+CLUSTER = "kubernetes:"
+"""Beginning of the config keys that say which cluster it is."""
 
 PARALLEL_READS = 4
 """Stacks whose outputs are read at once."""
@@ -239,13 +241,15 @@ class Project:
         return stack, created
 
     def _inherit(self, baseline: str, flow: str) -> None:
+        """Takes over from the baseline which cluster it is, and how to log in to the databases' servers."""
         try:
             # Not all that applies to it: what the project sets for every stack applies to the flow anyway.
             settings = self._workspace.stack_settings(baseline)
         except FileNotFoundError:
             return
+        servers = {key for name in installed_backends() for key in capabilities_of(name).config_keys}
         for key in settings.config or {}:
-            if key.startswith(INHERITED):
+            if key.startswith(CLUSTER) or key in servers:
                 # Copied by the engine, so that a secret is on no command line.
                 self._workspace.run("config", "cp", key, "--stack", baseline, "--dest", flow)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from kardinal_infra.config.branches import config_name
+from kardinal_infra.branch_options import BranchOptions, config_name
 from kardinal_infra.config.flow import KEY
-from kardinal_infra.databases.branching import BranchRequest, Compute, MaskingRule, backend
+from kardinal_infra.databases.branching import BranchRequest, backend
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.plan import BranchPlan
 
@@ -38,26 +38,13 @@ def branch_request(branch: BranchPlan) -> BranchRequest:
     Args:
         branch: The planned branch.
     """
-    database, options = branch.database, branch.options
-    size = options.compute
-    compute = None if size is None else Compute(size.min_units, size.max_units, size.suspend_after)
+    database = branch.database
     return BranchRequest(
+        **{name: getattr(branch.options, name) for name in BranchOptions.model_fields},
         name=branch.branch_name,
         project=database.project,
         database=database.database,
         role=database.role,
         parent=database.parent,
-        ttl=options.ttl,
-        protected=bool(options.protected),
-        annotations=branch.annotations,
-        init=options.init or "data",
-        masking_rules=tuple(
-            MaskingRule(rule.table, rule.column, rule.schema_, rule.database, rule.function, rule.value)
-            for rule in options.masking_rules or ()
-        ),
-        parent_timestamp=options.parent_timestamp,
-        parent_lsn=options.parent_lsn,
-        compute=compute,
-        databases=options.extra_databases or {},
-        roles=options.extra_roles or (),
+        annotations=dict(branch.annotations),
     )

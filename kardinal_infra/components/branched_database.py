@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -11,6 +11,7 @@ from kardinal_infra.components.manifests import content_name, owned
 from kardinal_infra.databases.branching import Branch, BranchRequest, backend
 from kardinal_infra.databases.sidecar import server_sslmode
 from kardinal_infra.program_errors import message_alone
+from kardinal_infra.topology import DEFAULT_BACKEND
 
 # To Pulumi's schema analyser a request is any data: it knows neither literals nor tuples.
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class BranchedDatabaseArgs(TypedDict):
     the branch. Default: the branch's own."""
 
     backend: NotRequired[str]
-    """Name of the branching backend. Default: neon."""
+    """Name of the branching backend. Default: as in a baseline."""
 
     migrations: NotRequired[MigrationArgs]
     """Migrations to run before anything uses the branch."""
@@ -96,7 +97,7 @@ class BranchedDatabase(pulumi.ComponentResource):
         """
         super().__init__("kardinal:index:BranchedDatabase", name, None, opts)
         # Not declared on the class: what is declared there counts as an output of the component's schema.
-        self.branch: Branch = backend(args.get("backend", "neon")).declare(
+        self.branch: Branch = backend(args.get("backend", DEFAULT_BACKEND)).declare(
             name,
             args["request"],
             pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
@@ -187,7 +188,7 @@ def connection_parts(branch: Branch) -> dict[str, pulumi.Output[str]]:
         "user": branch.role,
         "password": branch.password,
         "database": branch.database,
-        "sslmode": branch.uri.apply(_sslmode),
+        "sslmode": branch.uri.apply(server_sslmode),
     }
 
 
@@ -220,7 +221,3 @@ def with_port(uri: str, port: int) -> str:
 
 def _whole_number(port: float) -> str:
     return str(int(port))
-
-
-def _sslmode(uri: str) -> str:
-    return server_sslmode(parse_qs(urlsplit(uri).query).get("sslmode", [""])[0])

@@ -18,7 +18,7 @@ from kardinal_infra.components.manifests import with_secrets
 from kardinal_infra.components.probe import Probe, flow_checks, probe_hosts
 from kardinal_infra.config import read_flow
 from kardinal_infra.config.flow import KEY
-from kardinal_infra.databases.branching import BranchRequest
+from kardinal_infra.databases.branching import BranchRequest, capabilities_of
 from kardinal_infra.databases.sidecar import DEFAULT_POOLER_IMAGE, SECRET_KEYS, add_pooler
 from kardinal_infra.errors import ConfigError, OutputsError
 from kardinal_infra.hook import HookMoment
@@ -114,7 +114,14 @@ class Flow(pulumi.ComponentResource):
         topology = topology or read_topology(loaded.config.baseline)
         live = live or read_live(*topology.namespaces, kubeconfig=kubeconfig, context=context)
         stack = qualified_stack_name(pulumi.get_stack())
-        plan = make_plan(topology, loaded.config, live, stack=stack, problems=loaded.problems)
+        plan = make_plan(
+            topology,
+            loaded.config,
+            live,
+            stack=stack,
+            problems=loaded.problems,
+            capabilities=capabilities_of,
+        )
         # Not declared on the class: what is declared there counts as an output of the component's schema.
         self.plan: FlowPlan = plan
         super().__init__("kardinal:index:Flow", name, None, opts)
@@ -188,8 +195,10 @@ class Flow(pulumi.ComponentResource):
             args["mesh_port"] = plan.mesh_ports[branch.name]
         if branch.migrations is not None:
             container, pod = self._pod_of(branch.migrations.service)
-            if branch.handover == "sidecar" and database.backend != "postgres":
+            same_server = capabilities_of(database.backend).project_is_server
+            if branch.handover == "sidecar" and not same_server:
                 # An image with the parent's host built in must not migrate the parent: nobody listens there.
+                # Where the parent's server is the branch's too, this would cut the branch off.
                 pod["hostAliases"] = [{"ip": "127.0.0.1", "hostnames": [database.host]}]
             args["migrations"] = {
                 "image": branch.migrations.image,
@@ -228,7 +237,7 @@ class Flow(pulumi.ComponentResource):
                     deployment,
                     secret_name=secrets[use.database],
                     client_host=database.host or "",
-                    client_port=database.port,
+                    client_port=database.port or _usual_port(database.backend),
                     client_database=database.database,
                     image=database.pooler_image or DEFAULT_POOLER_IMAGE,
                 )
@@ -285,6 +294,13 @@ def _earlier_outputs(stack: str) -> Mapping[str, Any]:
         return read_stack_outputs(stack).values
     except OutputsError:
         return {}
+
+
+def _usual_port(backend: str) -> int:
+    port = capabilities_of(backend).sidecar_port
+    # The plan refuses the hand-over of backends that have none.
+    assert port is not None
+    return port
 
 
 def _secret_keys(fork: ForkPlan, database: str) -> dict[str, str]:

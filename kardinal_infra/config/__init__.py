@@ -1,5 +1,6 @@
 """What users write: the config of baseline and flow stacks, read into models, every mistake with its path."""
 
+from kardinal_infra.config.backends import Capabilities, CapabilitiesOf
 from kardinal_infra.config.baseline import BaselineConfig, ExistingGateway, GatewayConfig, load_baseline
 from kardinal_infra.config.flow import (
     FlowConfig,
@@ -17,12 +18,13 @@ from kardinal_infra.config.forks import (
     ObjectKey,
     VolumeChoice,
 )
-from kardinal_infra.config.ttl import MAX_TTL, parse_ttl
 from kardinal_infra.egress import Destination, Egress, parse_destination
+from kardinal_infra.model.durations import parse_ttl
 
 __all__ = [
-    "MAX_TTL",
     "BaselineConfig",
+    "Capabilities",
+    "CapabilitiesOf",
     "ContainerPatch",
     "Destination",
     "Egress",

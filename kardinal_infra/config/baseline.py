@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from kardinal_infra.certificates import authority_problem
+from kardinal_infra.config.backends import backend_problem
 from kardinal_infra.config.branches import option_problems, together_problems
 from kardinal_infra.config.hooks import hook_problems
 from kardinal_infra.config.reading import did_you_mean, dotted, read_model
@@ -253,6 +254,8 @@ def _check_entries(config: BaselineConfig, key: str, services: set[str]) -> Iter
 
 
 def _check_database(database: Database, path: str, services: set[str]) -> Iterator[Problem]:
+    if problem := backend_problem(database.backend):
+        yield Problem(f"{path}.backend", problem)
     if database.handover == "sidecar" and not _POOLED_NAME.fullmatch(database.database):
         yield Problem(
             f"{path}.database", 'the hand-over "sidecar" takes names of letters, digits, "_", "." and "-"'

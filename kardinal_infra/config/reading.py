@@ -11,6 +11,7 @@ from copy import deepcopy
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from kardinal_infra.errors import Problem
@@ -23,6 +24,7 @@ PLACEHOLDER = "unreadable"
 """Stands for a required text that is missing, so that the rest can be read."""
 
 _MESSAGES = {
+    "extra_forbidden": "unknown key",
     "missing": "required, but missing",
     "string_type": "must be a string; put it in quotes",
     "int_type": "must be a whole number",
@@ -88,18 +90,24 @@ def read_model(model: type[Model], value: object, key: str) -> tuple[Model | Non
 
 
 def _problem(model: type[BaseModel], detail: ErrorDetails, key: str) -> Problem:
-    location, kind = detail["loc"], detail["type"]
-    context = detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = _keys_at(model, location[:-1])
-        message = "unknown key" + did_you_mean(str(location[-1]), known)
-    elif kind == "value_error":
-        message = str(context["error"])
-    elif kind == "literal_error":
-        message = f"must be {context['expected']}".replace("'", '"')
-    else:
-        message = _MESSAGES[kind].format_map(context) if kind in _MESSAGES else detail["msg"]
+    location, message = detail["loc"], sentence(detail)
+    if detail["type"] == "extra_forbidden":
+        message += did_you_mean(str(location[-1]), _keys_at(model, location[:-1]))
     return Problem(dotted(key, location), message)
+
+
+def sentence(detail: ErrorDetails) -> str:
+    """Says what one of pydantic's findings means to the user, without the value.
+
+    Args:
+        detail: The finding.
+    """
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "literal_error":
+        return f"must be {context['expected']}".replace("'", '"')
+    return _MESSAGES[kind].format_map(context) if kind in _MESSAGES else detail["msg"]
 
 
 def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
@@ -108,13 +116,18 @@ def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]
     for part in location:
         current = _unwrap(current)
         if isinstance(current, type) and issubclass(current, BaseModel):
-            by_alias = {info.alias or name: info.annotation for name, info in current.model_fields.items()}
+            by_alias = {_key(name, info): info.annotation for name, info in current.model_fields.items()}
             current = by_alias.get(str(part))
         else:
             arguments = get_args(current)
             current = arguments[-1] if get_origin(current) is dict else arguments[0]
     current = _unwrap(current)
-    return [info.alias or name for name, info in current.model_fields.items()]
+    return [_key(name, info) for name, info in current.model_fields.items()]
+
+
+def _key(name: str, info: FieldInfo) -> str:
+    """How a field is written."""
+    return info.serialization_alias or name
 
 
 def _unwrap(annotation: Any) -> Any:

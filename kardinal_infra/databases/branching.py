@@ -5,13 +5,14 @@ connection. Whatever else one can or cannot do is a flag in `Capabilities`, and 
 cannot do is an error before anything is created.
 """
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self, cast
 
 import pulumi
 
+from kardinal_infra.branch_options import option_of
+from kardinal_infra.config.backends import Capabilities, distribution_of, find_backend
 from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.databases.request import BranchInit, BranchRequest, Compute, MaskingRule
 from kardinal_infra.errors import ConfigError, Problem
@@ -26,47 +27,9 @@ __all__ = [
     "MaskingRule",
     "OwnedBranch",
     "backend",
-    "register_backend",
+    "capabilities_of",
     "unsupported",
 ]
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a backend can do.
-
-    Attributes:
-        ttl: Branches have an end (`ttl`, `expires_at`), after which they cannot be used.
-        self_expiring: Deletes ended branches by itself; otherwise `reap` or their stack's next update does.
-        protection: Refuses the deletion of branches marked so.
-        point_in_time: Branches from an earlier state of the parent.
-        schema_only: Branches without data.
-        masking: Masks columns while branching.
-        pooled: Gives a pooled URI that differs from the direct one.
-        nested: Branches from branches.
-        rotates_credentials: Gives a branch passwords that do not open its parent.
-        compute: Lets each branch have its own size of compute.
-        databases: Makes further databases on a branch.
-        roles: Makes further roles on a branch.
-        copy_on_write: A branch takes time and space independent of the size of the data. None when that
-            depends on the server.
-        max_branches: Most branches of one project; None when it depends on the plan or there is no limit.
-    """
-
-    ttl: bool = False
-    self_expiring: bool = False
-    protection: bool = False
-    point_in_time: bool = False
-    schema_only: bool = False
-    masking: bool = False
-    pooled: bool = False
-    nested: bool = False
-    rotates_credentials: bool = False
-    compute: bool = False
-    databases: bool = False
-    roles: bool = False
-    copy_on_write: bool | None = None
-    max_branches: int | None = None
 
 
 @dataclass(frozen=True)
@@ -218,12 +181,6 @@ class BranchingBackend(Protocol):
         ...
 
 
-_BACKENDS: dict[str, str] = {
-    "neon": "kardinal_infra.databases.neon.backend:NeonBackend",
-    "postgres": "kardinal_infra.databases.postgres.backend:PostgresBackend",
-}
-
-
 def backend(name: str) -> BranchingBackend:
     """Returns a backend by its name in the configuration.
 
@@ -231,29 +188,32 @@ def backend(name: str) -> BranchingBackend:
         name: For example `neon`.
 
     Raises:
-        ConfigError: There is none of this name; the message lists those there are.
+        ConfigError: None of this name is installed (the message lists those that are), several are, or it
+            cannot be loaded.
     """
-    if name not in _BACKENDS:
-        known = ", ".join(sorted(_BACKENDS))
-        raise ConfigError([Problem("backend", f"there is no branching backend {name!r}, only {known}")])
-    module, _, kind = _BACKENDS[name].partition(":")
-    # Imported when asked for: a stack without databases loads no database client.
-    return cast("BranchingBackend", getattr(importlib.import_module(module), kind)())
+    point = find_backend(name)
+    # Loaded when asked for: a stack without databases loads no database client.
+    try:
+        return cast("BranchingBackend", point.load()())
+    except Exception as error:
+        # Whatever somebody else's module raises at its import is of the same use to the user.
+        message = (
+            f'the branching backend "{name}" ({point.value}, of the distribution {distribution_of(point)})'
+            f" cannot be loaded: {type(error).__name__}: {error}"
+        )
+        raise ConfigError([Problem("backend", message)]) from error
 
 
-def register_backend(name: str, path: str) -> None:
-    """Makes a further backend known.
+def capabilities_of(name: str) -> Capabilities:
+    """Returns what a backend can do, by its name in the configuration.
 
     Args:
-        name: Name in the configuration.
-        path: `module:class`, a class without constructor arguments that follows `BranchingBackend`.
+        name: For example `neon`.
 
     Raises:
-        ValueError: The name is taken.
+        ConfigError: As `backend`.
     """
-    if _BACKENDS.get(name, path) != path:
-        raise ValueError(f"the branching backend {name!r} is {_BACKENDS[name]}")
-    _BACKENDS[name] = path
+    return backend(name).capabilities
 
 
 def unsupported(request: BranchRequest, capabilities: Capabilities, name: str | None = None) -> list[Problem]:
@@ -265,30 +225,23 @@ def unsupported(request: BranchRequest, capabilities: Capabilities, name: str | 
         name: Of the backend, for the messages.
     """
     who = f"the branching backend {name}" if name else "this backend"
-    ends, earlier = "delete branches after a time", "branch from an earlier state"
-    asked: dict[str, tuple[bool, bool, str]] = {
-        "ttl": (request.ttl is not None, capabilities.ttl, ends),
-        "expires_at": (request.expires_at is not None, capabilities.ttl, ends),
-        "protected": (request.protected, capabilities.protection, "protect branches"),
-        "rotate_password": (
-            request.rotate_password,
-            capabilities.rotates_credentials,
-            "give branches passwords of their own",
-        ),
-        "parent_timestamp": (request.parent_timestamp is not None, capabilities.point_in_time, earlier),
-        "parent_lsn": (request.parent_lsn is not None, capabilities.point_in_time, earlier),
-        "init": {
-            "data": (False, True, ""),
-            "schema-only": (True, capabilities.schema_only, "make branches without data"),
-            "masked": (True, capabilities.masking, "mask data"),
-        }[request.init],
-        "masking_rules": (bool(request.masking_rules), capabilities.masking, "mask data"),
-        "compute": (request.compute is not None, capabilities.compute, "size the compute of a branch"),
-        "databases": (bool(request.databases), capabilities.databases, "make further databases"),
-        "roles": (bool(request.roles), capabilities.roles, "make further roles"),
-    }
-    return [
-        Problem(path, f"{who} cannot {what}")
-        for path, (wanted, able, what) in asked.items()
-        if wanted and not able
+    plain = request.to_plain()
+    taken = {"init", "annotations", *capabilities.options}
+    found = [
+        Problem(path, _refusal(who, path))
+        for path, info in BranchRequest.model_fields.items()
+        if path in plain and path not in taken and not info.is_required()
     ]
+    if request.init in _INITS and request.init not in capabilities.inits:
+        found.append(Problem("init", f"{who} cannot {_INITS[request.init]}"))
+    if request.rotate_password and not capabilities.rotates_credentials:
+        found.append(Problem("rotate_password", f"{who} cannot give branches passwords of their own"))
+    return found
+
+
+_INITS = {"schema-only": "make branches without data", "masked": "mask data"}
+
+
+def _refusal(who: str, option: str) -> str:
+    cannot = option_of(BranchRequest, option).cannot
+    return f"{who} cannot {cannot}" if cannot else f"{who} has no such setting: leave it out"

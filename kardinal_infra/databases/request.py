@@ -1,52 +1,56 @@
-"""What a flow asks of a branching system, as plain values, and its form in a stack's state."""
+"""What a flow asks of a branching system, and its form in a stack's state."""
 
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal, Self
+from __future__ import annotations
 
-BranchInit = Literal["data", "schema-only", "masked"]
-"""What a new branch holds: the parent's data, only its schema, or its data with some columns masked."""
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
 
+from pydantic import BaseModel, Field
 
-@dataclass(frozen=True)
-class MaskingRule:
-    """How one column of a masked branch is filled; exactly one of `function` and `value` is given.
+from kardinal_infra.branch_options import (
+    BranchInit,
+    BranchOptions,
+    Compute,
+    Location,
+    MaskingRule,
+    Option,
+    Spell,
+    text_check,
+)
+from kardinal_infra.model.branch_rules import expiry_problem, identifier_problem
 
-    Attributes:
-        table: Name of the table.
-        column: Name of the column; columns of a foreign key cannot be masked.
-        schema: Schema of the table.
-        database: Database of the table; None is the branch's own.
-        function: Masking function of PostgreSQL Anonymizer, for example `anon.fake_email()`.
-        value: One value for all rows.
-    """
-
-    table: str
-    column: str
-    schema: str = "public"
-    database: str | None = None
-    function: str | None = None
-    value: str | None = None
+__all__ = ["BranchInit", "BranchRequest", "Compute", "MaskingRule", "given"]
 
 
-@dataclass(frozen=True)
-class Compute:
-    """How much machine a branch gets; what is None follows the defaults of its project.
-
-    Attributes:
-        min_units: Smallest size in compute units, 0.25 and up.
-        max_units: Largest size in compute units.
-        suspend_after: Idle time after which it stops, such as `5m`, or `never`.
-    """
-
-    min_units: float | None = None
-    max_units: float | None = None
-    suspend_after: str | None = None
+def _text_problem(text: str) -> str | None:
+    return None if text.strip() else "must be a non-empty text"
 
 
-@dataclass(frozen=True)
-class BranchRequest:
-    """The branch that a flow asks for. Plain values: structure must be known at preview.
+def _branch_name_problem(text: str) -> str | None:
+    if text.strip() and (text != text.strip() or not text.isprintable()):
+        return "a branch name must not have white space at its ends or unprintable characters"
+    return _text_problem(text)
+
+
+def _marks(value: Mapping[str, str], _now: datetime | None, _spell: Spell) -> Iterable[tuple[Location, str]]:
+    if not value:
+        yield (), "must have at least one entry: it is how we know our own branches"
+    if wrong := sorted(key for key, text in value.items() if not text):
+        yield (), f"must hold non-empty texts only, which is not so for {', '.join(wrong)}"
+
+
+def _end(value: str, now: datetime | None, _spell: Spell) -> Iterator[tuple[Location, str]]:
+    if now is not None and (message := expiry_problem(value, now)):
+        yield (), message
+
+
+_Text = Annotated[str, Option(check=text_check(_text_problem))]
+_Name = Annotated[str, Option(check=text_check(identifier_problem))]
+
+
+class BranchRequest(BranchOptions):
+    """The branch that a flow asks for: the options, and which branch it is. Structure is known at preview.
 
     Attributes:
         name: Name of the branch, unique within the project.
@@ -54,45 +58,27 @@ class BranchRequest:
         database: Database to connect to.
         role: Role to connect as.
         parent: Branch to branch from, by id or name; None is the project's default branch.
-        ttl: Life time such as `24h`; None lives as long as its stack.
-        protected: Refuse its deletion.
         annotations: Marks of ownership besides the stack's own.
+        expires_at: Time of its deletion, RFC 3339; not together with `ttl`.
         rotate_password: Give the role a password that does not open the parent.
         delete_children: Delete branches that this stack made from it before it.
         api_host: Address of the backend's API; None is its default.
-        init: What it holds at first.
-        masking_rules: Columns to mask, for `init="masked"`.
-        parent_timestamp: Branch from the parent as it was at this time, RFC 3339.
-        parent_lsn: Branch from the parent as it was at this log position, such as `0/1DE2850`.
-        expires_at: Time of its deletion, RFC 3339; not together with `ttl`.
-        compute: Size of its compute; None is the project's default.
-        databases: Further databases: owner role by name.
-        roles: Further roles.
     """
 
-    name: str
-    project: str
-    database: str
-    role: str
-    parent: str | None = None
-    ttl: str | None = None
-    protected: bool = False
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    name: Annotated[str, Option(check=text_check(_branch_name_problem))]
+    project: _Text
+    database: _Name
+    role: _Name
+    parent: Annotated[str | None, Option(check=text_check(_text_problem), replaces=True)] = None
+    annotations: Annotated[dict[str, str], Option(check=_marks)] = Field(default_factory=dict)
+    expires_at: Annotated[str | None, Option("delete branches after a time", _end)] = None
     rotate_password: bool = True
     delete_children: bool = False
     api_host: str | None = None
-    init: BranchInit = "data"
-    masking_rules: tuple[MaskingRule, ...] = ()
-    parent_timestamp: str | None = None
-    parent_lsn: str | None = None
-    expires_at: str | None = None
-    compute: Compute | None = None
-    databases: Mapping[str, str] = field(default_factory=dict)
-    roles: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         """Returns it as JSON data without what has its default, so that new fields change no old state."""
-        return _plain(self)
+        return given(self)
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> Self:
@@ -102,30 +88,27 @@ class BranchRequest:
             data: JSON data.
 
         Raises:
-            TypeError: A field is unknown or a required one is missing.
+            ValueError: A field is unknown or a required one is missing.
         """
-        given = dict(data)
-        if "masking_rules" in given:
-            given["masking_rules"] = tuple(MaskingRule(**rule) for rule in given["masking_rules"])
-        if given.get("compute") is not None:
-            given["compute"] = Compute(**given["compute"])
-        if "roles" in given:
-            given["roles"] = tuple(given["roles"])
-        return cls(**given)
+        return cls.model_validate(data)
 
 
-def _plain(value: BranchRequest | MaskingRule | Compute) -> dict[str, Any]:
+def given(model: BaseModel) -> dict[str, Any]:
+    """Returns what a model says besides its defaults, as JSON data by the fields' names.
+
+    Args:
+        model: A request or a part of one.
+    """
     found: dict[str, Any] = {}
-    for item in fields(value):
-        content = getattr(value, item.name)
-        default = item.default_factory() if item.default_factory is not MISSING else item.default
-        if content == default:
-            continue
-        if isinstance(content, Mapping):
-            content = dict(content)
-        elif isinstance(content, tuple):
-            content = [_plain(part) if isinstance(part, MaskingRule) else part for part in content]
-        elif isinstance(content, Compute):
-            content = _plain(content)
-        found[item.name] = content
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if value != info.get_default(call_default_factory=True):
+            # pydantic's own `schema` is in the way of a field of this name.
+            found[name.rstrip("_")] = _plain(value)
     return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return given(value)
+    return list(map(_plain, value)) if isinstance(value, tuple) else value

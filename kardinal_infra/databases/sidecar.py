@@ -23,6 +23,7 @@ Settings that matter, each seen working on a mesh with native sidecars
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 DEFAULT_POOLER_IMAGE = "edoburu/pgbouncer:v1.24.1-p1"
 """Image with `pgbouncer`, `openssl` and a shell, used when the database's `poolerImage` is not set."""
@@ -170,15 +171,14 @@ def listening_socket(address: str, port: int) -> str:
     return f"{reversed_bytes}:{port:04X} 00000000:0000 0A"
 
 
-def server_sslmode(uri_sslmode: str) -> str:
+def server_sslmode(uri: str) -> str:
     """Chooses how the pooler verifies the branch's server.
 
     Args:
-        uri_sslmode: `sslmode` of the branch's connection URI, empty when it has none.
+        uri: The branch's connection URI.
 
     Returns:
         `verify-full` where the URI demands TLS (Neon's certificates are public), else the URI's own wish.
     """
-    return (
-        "verify-full" if uri_sslmode in {"require", "verify-ca", "verify-full"} else uri_sslmode or "prefer"
-    )
+    wish = parse_qs(urlsplit(uri).query).get("sslmode", [""])[0]
+    return "verify-full" if wish in {"require", "verify-ca", "verify-full"} else wish or "prefer"

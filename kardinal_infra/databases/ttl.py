@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from kardinal_infra.config.branch_rules import parse_moment
-from kardinal_infra.config.ttl import parse_ttl
+from kardinal_infra.model.branch_rules import parse_moment
+from kardinal_infra.model.durations import parse_ttl
 
 
 def expiry(ttl: str | None, now: datetime, expires_at: str | None = None) -> str | None:

@@ -6,7 +6,7 @@ from kardinal_infra.config import FlowConfig
 from kardinal_infra.config.branches import together_problems
 from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.errors import Problem
-from kardinal_infra.names import alias_problem, branch_name, branch_name_problem
+from kardinal_infra.names import alias_problem, branch_name
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import BranchPlan, MigrationPlan
 from kardinal_infra.plan.selection import Selection
@@ -56,14 +56,15 @@ def _plan_branch(context: Context, selection: Selection, name: str, problems: li
         problems.append(Problem(f"{path}.handover", message))
     elif handover == "sidecar" and (problem := alias_problem(database.host or "")):
         problems.append(Problem(f"topology.databases.{name}.host", problem))
-    branch = branch_name(topology.application, str(owner.flow), name)
-    if problem := branch_name_problem(branch):
-        problems.append(Problem(path, problem))
+    known = context.capabilities.get(name)
+    if handover == "sidecar" and known is not None and known.sidecar_port is None:
+        message = f'the branching backend {database.backend} has no hand-over "sidecar"; use "env"'
+        problems.append(Problem(f"{path}.handover", message))
     options = database.overridden_by(own)
     problems += together_problems(options, database.database, database.role, path)
     return BranchPlan(
         name=name,
-        branch_name=branch,
+        branch_name=branch_name(topology.application, str(owner.flow), name),
         database=database,
         options=options,
         handover=handover,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from kardinal_infra.config import FlowConfig
+from kardinal_infra.config import Capabilities, CapabilitiesOf, FlowConfig
 from kardinal_infra.config.flow import KEY
 from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.errors import ConfigError, Problem
@@ -31,7 +31,13 @@ from kardinal_infra.topology import Topology
 
 
 def make_plan(
-    topology: Topology, config: FlowConfig, live: LiveObjects, *, stack: str, problems: Iterable[Problem] = ()
+    topology: Topology,
+    config: FlowConfig,
+    live: LiveObjects,
+    *,
+    stack: str,
+    problems: Iterable[Problem] = (),
+    capabilities: CapabilitiesOf | None = None,
 ) -> FlowPlan:
     """Plans a flow.
 
@@ -41,6 +47,7 @@ def make_plan(
         live: What is on the cluster.
         stack: The flow's stack, `organization/project/stack`.
         problems: What reading the config found (`read_flow`), to be named in the same error.
+        capabilities: Tells what a branching backend can do; default: of none anything is known.
 
     Returns:
         The plan.
@@ -53,7 +60,9 @@ def make_plan(
     owner = Owner(stack, topology.namespace, config.id)
     selection = select(topology, config)
     handovers = choose_handovers(topology, config, selection)
-    context = Context(topology, config, live, owner, handovers, KEY, selection.fresh)
+    known, unknown = _capabilities(topology, selection, capabilities)
+    found += unknown
+    context = Context(topology, config, live, owner, handovers, KEY, selection.fresh, known)
     forks, fork_problems, warnings = plan_forks(context, selection.forks)
     branches, branch_problems = plan_branches(context, selection)
     stores, store_problems = plan_stores(context, selection)
@@ -130,6 +139,23 @@ def _unknown_names(topology: Topology, config: FlowConfig) -> Iterator[Problem]:
             if name not in known:
                 message = f"unknown {what}; {topology.application} has: {', '.join(sorted(known)) or 'none'}"
                 yield Problem(f"{KEY}.{part}.{name}", message + did_you_mean(name, known))
+
+
+def _capabilities(
+    topology: Topology, selection: Selection, capabilities: CapabilitiesOf | None
+) -> tuple[dict[str, Capabilities], list[Problem]]:
+    """What the backends of the branched databases can do, by database, and which of them there are not."""
+    known: dict[str, Capabilities] = {}
+    problems: list[Problem] = []
+    if capabilities is None:
+        return known, problems
+    for name in selection.databases:
+        try:
+            known[name] = capabilities(topology.databases[name].backend)
+        except ConfigError as error:
+            where = f"topology.databases.{name}.backend"
+            problems += [Problem(where, problem.message) for problem in error.problems]
+    return known, problems
 
 
 def _name_problems(context: Context, forks: Sequence[ForkPlan], routes: Sequence[Any]) -> Iterator[Problem]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from kardinal_infra.config import Egress, FlowConfig
+from kardinal_infra.config import Capabilities, Egress, FlowConfig
 from kardinal_infra.live import LiveObjects
 from kardinal_infra.names import Owner
 from kardinal_infra.topology import Handover, Topology
@@ -24,6 +24,8 @@ class Context:
         handovers: Hand-over by branched database.
         key: Config key for paths.
         fresh: Stores of which the flow gets a new, empty one.
+        capabilities: What the backends of branched databases can do, by database; without those that are not
+            known.
     """
 
     topology: Topology
@@ -33,6 +35,7 @@ class Context:
     handovers: Mapping[str, Handover]
     key: str
     fresh: frozenset[str] = frozenset()
+    capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
 
     @cached_property
     def egress(self) -> Egress:

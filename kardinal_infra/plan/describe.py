@@ -112,10 +112,10 @@ def _describe_extras(options: BranchOptions) -> Iterator[str]:
         size = f"{' to '.join(sizes)} units" if sizes else "the project's size"
         pause = f", suspended after {compute.suspend_after}" if compute.suspend_after else ""
         yield f"compute: {size}{pause}"
-    if options.extra_roles:
-        yield f"further roles: {', '.join(options.extra_roles)}"
-    if options.extra_databases:
-        owned = [f"{name} of {owner}" for name, owner in options.extra_databases.items()]
+    if options.roles:
+        yield f"further roles: {', '.join(options.roles)}"
+    if options.databases:
+        owned = [f"{name} of {owner}" for name, owner in options.databases.items()]
         yield f"further databases: {', '.join(owned)}"
 
 

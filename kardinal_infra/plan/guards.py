@@ -40,7 +40,7 @@ def _reachable(context: Context, forks: Sequence[ForkPlan]) -> list[str]:
     topology = context.topology
     # Whatever the baseline's may call; the routes there lead on to the flow's other forks.
     called = [topology.ref(name) for name, service in topology.services.items() if service.ports]
-    closed = parent_services(topology, context.handovers)
+    closed = parent_services(topology, context.handovers, context.capabilities)
     services = [ref for ref in called if ref.name not in context.fresh_services and ref not in closed]
     services += [ServiceRef(fork.spec.owner.namespace, fork.name) for fork in forks if fork.service_manifest]
     allowed = [

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
-from kardinal_infra.config import Destination
+from kardinal_infra.config import Capabilities, Destination
 from kardinal_infra.errors import Problem
 from kardinal_infra.names import ServiceRef
 from kardinal_infra.plan.context import Context
 from kardinal_infra.topology import Topology
 
 
-def parent_services(topology: Topology, databases: Collection[str]) -> frozenset[ServiceRef]:
+def parent_services(
+    topology: Topology, databases: Collection[str], capabilities: Mapping[str, Capabilities]
+) -> frozenset[ServiceRef]:
     """Finds the Services of the cluster behind which branched databases run.
 
     Args:
         topology: The application.
         databases: Branched databases.
+        capabilities: What their backends can do, by database.
 
     Returns:
         Each of them, as far as the topology tells the database's host.
     """
     found: set[ServiceRef] = set()
     for database in databases:
-        for host in parent_hosts(topology, [database]):
+        for host in parent_hosts(topology, [database], capabilities):
             if "." not in host:
                 homes = {topology.homes[user] for user in topology.users(database)}
                 found |= {ServiceRef(home, host) for home in {topology.namespace, *homes}}
@@ -33,18 +36,26 @@ def parent_services(topology: Topology, databases: Collection[str]) -> frozenset
     return frozenset(found)
 
 
-def parent_hosts(topology: Topology, databases: Collection[str]) -> frozenset[str]:
+def parent_hosts(
+    topology: Topology, databases: Collection[str], capabilities: Mapping[str, Capabilities]
+) -> frozenset[str]:
     """Lists the hosts of branched databases' parents, in lower case.
 
     Args:
         topology: The application.
         databases: Branched databases.
+        capabilities: What their backends can do, by database. A project of which nothing is known may be a
+            server.
     """
-    declared = [topology.databases[name] for name in databases if name in topology.databases]
-    hosts = {item.host for item in declared if item.host}
-    # The project of this backend is the server itself, with or without its port.
-    servers = [item.project for item in declared if item.backend == "postgres"]
-    hosts |= {server.rpartition(":")[0] or server for server in servers}
+    hosts: set[str] = set()
+    for name in databases:
+        if name not in topology.databases:
+            continue
+        database = topology.databases[name]
+        if database.host:
+            hosts.add(database.host)
+        if name not in capabilities or capabilities[name].project_is_server:
+            hosts.add(database.project.rpartition(":")[0] or database.project)
     return frozenset(host.lower().rstrip(".") for host in hosts)
 
 
@@ -56,8 +67,8 @@ def allow_problems(context: Context) -> Iterator[Problem]:
     """
     if not context.egress.locked:
         return
-    hosts = parent_hosts(context.topology, context.handovers)
-    services = parent_services(context.topology, context.handovers)
+    hosts = parent_hosts(context.topology, context.handovers, context.capabilities)
+    services = parent_services(context.topology, context.handovers, context.capabilities)
     for index, item in enumerate(context.egress.destinations):
         if _leads_to(item, hosts, services, context.topology.namespace):
             yield Problem(

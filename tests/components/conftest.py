@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.components.kubernetes_api import KubernetesApi, serving
-from tests.pure import samples
+from tests.components.kubernetes_api import KubernetesApi, demonstration, serving
 
 
 @pytest.fixture(params=[False, True], ids=["up", "preview"])
@@ -19,13 +18,5 @@ def preview(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def kubernetes() -> Iterator[KubernetesApi]:
     """An API server that holds the demonstration's application."""
-    api = KubernetesApi()
-    live = samples.live()
-    api.put("namespaces", {"metadata": {"name": samples.NAMESPACE, "labels": {"istio-injection": "enabled"}}})
-    api.put("services", *map(dict, live.services))
-    api.put("deployments", *map(dict, live.deployments))
-    api.put("httproutes", *map(dict, live.http_routes))
-    api.put("gateways", *map(dict, live.gateways))
-    api.put("mutatingwebhookconfigurations", samples.INJECTOR)
-    with serving(api):
+    with serving(demonstration()) as api:
         yield api

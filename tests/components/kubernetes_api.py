@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from tests import loopback
+from tests.pure import samples
 
 CORE = "/api/v1"
 APPS = "/apis/apps/v1"
@@ -118,6 +119,19 @@ class KubernetesApi:
             return status(404, f'{plural} "{name}" not found')
         self.objects[plural] = kept
         return status(200, "")
+
+
+def demonstration() -> KubernetesApi:
+    """A server that holds the demonstration's application."""
+    api = KubernetesApi()
+    live = samples.live()
+    api.put("namespaces", {"metadata": {"name": samples.NAMESPACE, "labels": {"istio-injection": "enabled"}}})
+    api.put("services", *map(dict, live.services))
+    api.put("deployments", *map(dict, live.deployments))
+    api.put("httproutes", *map(dict, live.http_routes))
+    api.put("gateways", *map(dict, live.gateways))
+    api.put("mutatingwebhookconfigurations", samples.INJECTOR)
+    return api
 
 
 def selects(selector: str, labels: dict[str, str]) -> bool:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
@@ -48,7 +48,7 @@ def connection(uri: str) -> dict[str, str]:
         "database": parts.path.removeprefix("/"),
         "user": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),
-        "sslmode": server_sslmode(parse_qs(parts.query).get("sslmode", [""])[0]),
+        "sslmode": server_sslmode(uri),
     }
 
 

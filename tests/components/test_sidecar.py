@@ -104,7 +104,7 @@ def test_how_the_kernel_shows_a_listener() -> None:
     ],
 )
 def test_who_demands_tls_gets_a_verified_server(wish: str, mode: str) -> None:
-    assert server_sslmode(wish) == mode
+    assert server_sslmode(f"postgresql://u:p@host/db?sslmode={wish}") == mode
 
 
 # The start script, with stand-ins for PgBouncer and OpenSSL.

@@ -1,11 +1,15 @@
-"""Every registered backend with something real behind it."""
+"""Every installed backend with something real behind it."""
 
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import psycopg
 import pytest
@@ -15,6 +19,12 @@ from kardinal_neon_local.testing.server import KEY, PROJECT, running
 from tests.databases.server import ADMIN_PASSWORD, OWNER_PASSWORD, postgres_server
 
 MARKS = {"kardinal-flow": "dev", "kardinal-database": "votes"}
+
+
+def query(uri: str, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(uri, autocommit=True, connect_timeout=10) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
 
 
 @dataclass
@@ -27,7 +37,9 @@ class System:
         parent_uri: Opens the database in production as its role.
         names: Lists the branches that there are.
         credentials: What configures it, by variable.
-        secret: Must show up nowhere.
+        secret: Must show up nowhere; empty when it has none.
+        query: Runs one statement over a URI.
+        logged_in: A branch is a PostgreSQL database that one logs in to with its credentials; else a file.
     """
 
     name: str
@@ -36,18 +48,15 @@ class System:
     names: Callable[[], list[str]]
     credentials: dict[str, str]
     secret: str
+    query: Callable[[str, str], list[tuple[Any, ...]]] = query
+    logged_in: bool = True
 
     def asked(self, name: str, **changes: Any) -> BranchRequest:
-        return replace(self.request, **{"name": f"kardinal/voting/{name}/votes", **changes})
+        values = {**dict(self.request), "name": f"kardinal/voting/{name}/votes", **changes}
+        return BranchRequest(**values)
 
     def parent(self, statement: str) -> list[tuple[Any, ...]]:
-        return query(self.parent_uri(), statement)
-
-
-def query(uri: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(uri, autocommit=True, connect_timeout=10) as connection:
-        cursor = connection.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
+        return self.query(self.parent_uri(), statement)
 
 
 @contextlib.contextmanager
@@ -92,8 +101,45 @@ def postgres() -> Iterator[System]:
         )
 
 
-SYSTEMS = {"neon": neon, "postgres": postgres}
-VARIABLES = ("NEON_API_KEY", "NEON_API_HOST", "KARDINAL_POSTGRES_URI")
+@contextlib.contextmanager
+def folders() -> Iterator[System]:
+    """A folder of SQLite files."""
+    with tempfile.TemporaryDirectory() as root:
+        database = Path(root) / "shop" / "votes.db"
+        make_database(database)
+        yield System(
+            "folders",
+            BranchRequest(name="", project="shop", database="votes", role="nobody", annotations=MARKS),
+            lambda: f"sqlite:///{database}",
+            lambda: [unquote(file.stem) for file in database.parent.glob("branches/*.db")],
+            {"KARDINAL_FOLDERS_ROOT": root},
+            "",
+            query_file,
+            logged_in=False,
+        )
+
+
+def make_database(file: Path) -> None:
+    """Makes what is in production: 300 votes."""
+    file.parent.mkdir(parents=True)
+    file.touch()
+    uri = f"sqlite:///{file}"
+    query_file(uri, "CREATE TABLE vote (id integer PRIMARY KEY, choice text NOT NULL)")
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
+    query_file(uri, f"INSERT INTO vote (choice) {numbers} SELECT 'cat' FROM n")
+
+
+def query_file(uri: str, statement: str) -> list[tuple[Any, ...]]:
+    """Runs a statement on a SQLite file that is there."""
+    file = quote(uri.removeprefix("sqlite:///"))
+    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=rw", uri=True)) as connection:
+        found = connection.execute(statement).fetchall()
+        connection.commit()
+    return found
+
+
+SYSTEMS = {"folders": folders, "neon": neon, "postgres": postgres}
+VARIABLES = ("NEON_API_KEY", "NEON_API_HOST", "KARDINAL_POSTGRES_URI", "KARDINAL_FOLDERS_ROOT")
 
 
 def configure(monkeypatch: pytest.MonkeyPatch, system: System) -> None:

@@ -16,11 +16,12 @@ from pydantic import SecretStr
 from kardinal_infra.databases.postgres import copying
 from kardinal_infra.databases.postgres.address import parse_address
 from kardinal_infra.databases.postgres.branch import ensure_branch, read_branch, update_branch
+from kardinal_infra.databases.postgres.errors import PostgresError
 from kardinal_infra.databases.postgres.identifiers import identifier
 from kardinal_infra.databases.postgres.removal import discard_branch, list_owned, remove_branch
 from kardinal_infra.databases.postgres.settings import PostgresSettings
 from kardinal_infra.databases.postgres.spec import BranchSpec, BranchView
-from kardinal_infra.errors import BranchingError, OwnershipError, PostgresError
+from kardinal_infra.errors import BranchingError, OwnershipError
 from tests.databases.backends import query
 from tests.databases.server import ADMIN_PASSWORD, OWNER_PASSWORD, PostgresServer, postgres_server
 

@@ -17,10 +17,10 @@ from kardinal_infra.databases.branching import BranchRequest, backend
 from kardinal_infra.databases.postgres import inputs
 from kardinal_infra.databases.postgres.address import Address, parse_address
 from kardinal_infra.databases.postgres.copying import locale_options
+from kardinal_infra.databases.postgres.errors import PostgresSettingsError
 from kardinal_infra.databases.postgres.identifiers import identifier
 from kardinal_infra.databases.postgres.marks import Marks, read_marks
 from kardinal_infra.databases.postgres.settings import PostgresSettings, resolve_settings
-from kardinal_infra.errors import PostgresSettingsError
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 GOOD = {

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kardinal_infra.databases.branching import backend
+from kardinal_infra.databases.neon.errors import NeonAuthError, NeonNotFoundError
 from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.databases.reaping import Finding, Reaper, Target
 from kardinal_infra.databases.staleness import Stacks, StackView
-from kardinal_infra.errors import KardinalError, NeonAuthError, NeonNotFoundError
+from kardinal_infra.errors import KardinalError
 from kardinal_neon_local.testing.server import KEY, PROJECT, Server, running
 
 pytestmark = pytest.mark.postgres

@@ -1,7 +1,6 @@
 """The branching interface and Neon behind it, as far as no engine is needed."""
 
 import json
-from dataclasses import replace
 
 import pulumi
 import pytest
@@ -13,26 +12,14 @@ from kardinal_infra.databases.branching import (
     Compute,
     MaskingRule,
     backend,
-    register_backend,
     unsupported,
 )
 from kardinal_infra.databases.neon.resource import NeonBranch
 from kardinal_infra.errors import ConfigError
+from tests.neon.wanted import replace
 from tests.pure.samples import plan
 
 GOOD = BranchRequest(name="kardinal/voting/dev/votes", project="p", database="votes", role="votes_owner")
-
-
-def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"no branching backend 'neno', only .*neon"):
-        backend("neno")
-
-
-def test_a_backend_can_be_added_but_not_replaced() -> None:
-    with pytest.raises(ValueError, match="neon"):
-        register_backend("neon", "somewhere:Else")
-    register_backend("also-neon", "kardinal_infra.databases.neon.backend:NeonBackend")
-    assert backend("also-neon").name == "neon"
 
 
 def test_a_good_request_has_no_problems() -> None:
@@ -50,17 +37,17 @@ def test_what_a_backend_cannot_do_is_a_problem() -> None:
     wanted = BranchRequest(name="b", project="p", database="d", role="r", ttl="1d", protected=True)
     paths = {problem.path for problem in unsupported(wanted, Capabilities())}
     assert paths == {"ttl", "protected", "rotate_password"}
-    able = Capabilities(ttl=True, protection=True, rotates_credentials=True)
+    able = Capabilities(options=frozenset({"ttl", "protected"}), rotates_credentials=True)
     assert unsupported(wanted, able) == []
 
 
 EVERYTHING = replace(
     GOOD,
     init="masked",
-    masking_rules=(MaskingRule("voter", "email", value="x"),),
+    masking_rules=(MaskingRule(table="voter", column="email", value="x"),),
     parent_timestamp="2026-01-01T00:00:00Z",
     ttl="7d",
-    compute=Compute(0.25, 1, "5m"),
+    compute=Compute(min_units=0.25, max_units=1, suspend_after="5m"),
     databases={"audit": "auditor"},
     roles=("auditor",),
 )
@@ -119,7 +106,7 @@ def test_what_a_flow_says_about_its_branch_reaches_the_backend() -> None:
         parent="main",
         annotations=branch.annotations,
         init="masked",
-        masking_rules=(MaskingRule("voter", "email", schema="app", value="x"),),
+        masking_rules=(MaskingRule(table="voter", column="email", schema="app", value="x"),),
         parent_lsn="0/1",
         protected=True,
         compute=Compute(min_units=1, suspend_after="never"),

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import update_branch
 from kardinal_infra.databases.neon.client import NeonClient
-from kardinal_infra.databases.neon.settings import resolve_settings
-from kardinal_infra.errors import (
-    BranchingError,
+from kardinal_infra.databases.neon.errors import (
     NeonAuthError,
     NeonError,
     NeonLimitExceededError,
     NeonPreconditionError,
 )
+from kardinal_infra.databases.neon.settings import resolve_settings
+from kardinal_infra.errors import BranchingError
 from tests.neon.fake import MAIN, PROJECT, FakeNeon, FakeTime, Request, error
-from tests.neon.wanted import SPEC
+from tests.neon.wanted import SPEC, replace
 
 OTHER = "organization/kardinal/other"
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
-from kardinal_infra.errors import (
-    BranchingError,
-    NeonPreconditionError,
-    OwnershipError,
-)
+from kardinal_infra.databases.neon.errors import NeonPreconditionError
+from kardinal_infra.errors import BranchingError, OwnershipError
 from tests.neon.fake import MAIN, PARENT_PASSWORD, FakeNeon, FakeTime, Request
-from tests.neon.wanted import OURS, SPEC, assert_exactly_one_branch_of_ours, password
+from tests.neon.wanted import OURS, SPEC, assert_exactly_one_branch_of_ours, password, replace
 
 
 def test_a_branch_is_made_ready_with_a_password_of_its_own() -> None:

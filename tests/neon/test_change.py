@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
+from kardinal_infra.databases.neon.errors import NeonConflictError, NeonNotFoundError
 from kardinal_infra.databases.neon.removal import remove_branch
-from kardinal_infra.errors import (
-    BranchingError,
-    NeonConflictError,
-    NeonNotFoundError,
-)
+from kardinal_infra.errors import BranchingError
 from tests.neon.fake import MAIN, PROJECT, FakeNeon, FakeTime
-from tests.neon.wanted import OURS, SPEC, password
+from tests.neon.wanted import OURS, SPEC, password, replace
 
 # Changes.
 

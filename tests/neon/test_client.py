@@ -7,17 +7,13 @@ import httpx
 import pytest
 
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonError, NeonNotFoundError, NeonUnexpectedAnswerError
 from kardinal_infra.databases.neon.models import (
     BranchOptions,
     EndpointOptions,
     MaskingRule,
 )
 from kardinal_infra.databases.neon.settings import resolve_settings
-from kardinal_infra.errors import (
-    NeonError,
-    NeonNotFoundError,
-    NeonUnexpectedAnswerError,
-)
 from tests.neon.fake import KEY, MAIN, PROJECT, FakeNeon, FakeTime, error
 
 
@@ -157,13 +153,6 @@ def test_names_are_quoted_in_paths() -> None:
     handler, seen = answering({"password": "x"})
     client_of(handler).roles.reveal_password(PROJECT, "br-1", "o/../w ner?")
     assert seen[0].url.raw_path.endswith(b"/branches/br-1/roles/o%2F..%2Fw%20ner%3F/reveal_password")
-
-
-def test_the_restore_of_a_branch_names_its_source() -> None:
-    handler, seen = answering({"branch": branch(1), "operations": []})
-    client_of(handler).branches.restore(PROJECT, "br-1", source_branch_id=MAIN, preserve_under_name="old")
-    assert seen[0].url.path.endswith("/branches/br-1/restore")
-    assert seen[0].read() == f'{{"source_branch_id":"{MAIN}","preserve_under_name":"old"}}'.encode()
 
 
 def test_a_masked_branch_is_asked_for_with_its_rules() -> None:

@@ -7,12 +7,8 @@ import httpx
 import pytest
 
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonAuthError, NeonError, NeonKeyError
 from kardinal_infra.databases.neon.settings import resolve_settings
-from kardinal_infra.errors import (
-    NeonAuthError,
-    NeonError,
-    NeonKeyError,
-)
 from tests.neon.fake import KEY, PROJECT, FakeTime, error
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
@@ -12,7 +10,7 @@ from kardinal_infra.databases.neon.change import read_branch, update_branch
 from kardinal_infra.databases.neon.content import CONTENT_ANNOTATION
 from kardinal_infra.errors import BranchingError, OwnershipError
 from tests.neon.fake import MAIN, PARENT_PASSWORD, PROJECT, Crash, FakeNeon, Request
-from tests.neon.wanted import OURS, SPEC, password
+from tests.neon.wanted import OURS, SPEC, password, replace
 
 THEN = "2026-11-23T11:30:00.5+00:00"
 SCHEMA_ONLY = replace(SPEC, init="schema-only")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
-from kardinal_infra.databases.neon.models import EndpointOptions
-from kardinal_infra.databases.neon.spec import Former
-from kardinal_infra.errors import BranchingError, NeonError
+from kardinal_infra.databases.neon.compute import size_of
+from kardinal_infra.databases.neon.errors import NeonError
+from kardinal_infra.databases.neon.spec import Former, api_size
+from kardinal_infra.databases.request import Compute
+from kardinal_infra.errors import BranchingError
 from tests.neon.fake import MAIN, PROJECT, FakeNeon, Request, error
-from tests.neon.wanted import SPEC
+from tests.neon.wanted import SPEC, replace
 
-BIG = EndpointOptions(autoscaling_limit_min_cu=1, autoscaling_limit_max_cu=2, suspend_timeout_seconds=3600)
+BIG = Compute(min_units=1, max_units=2, suspend_after="1h")
 MORE = replace(SPEC, roles=("reader", "writer"), databases={"audit": "writer", "cache": "votes_owner"})
 
 
@@ -62,8 +62,8 @@ def test_an_update_sends_only_what_differs_and_waits_for_it() -> None:
 def test_what_nobody_asks_for_any_more_goes_back_to_the_projects_default() -> None:
     neon = FakeNeon()
     made = ensure_branch(neon.client(), replace(SPEC, compute=BIG)).branch.id
-    former = Former(compute=frozenset(BIG.model_dump(exclude={"type"})))
-    kept = EndpointOptions(autoscaling_limit_max_cu=2)
+    former = Former(compute=frozenset(size_of(api_size(BIG))))
+    kept = Compute(max_units=2)
     update_branch(neon.client(), PROJECT, made, replace(SPEC, compute=kept), rotate=False, former=former)
     assert size(neon, made) == (0.25, 2, 0)
 

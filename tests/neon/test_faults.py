@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 import httpx
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import update_branch
+from kardinal_infra.databases.neon.errors import NeonConflictError, NeonError, NeonOperationError
 from kardinal_infra.databases.neon.removal import remove_branch
-from kardinal_infra.errors import (
-    BranchingError,
-    KardinalError,
-    NeonConflictError,
-    NeonError,
-    NeonOperationError,
-    OwnershipError,
-)
+from kardinal_infra.errors import BranchingError, KardinalError, OwnershipError
 from tests.neon.fake import MAIN, PARENT_PASSWORD, PROJECT, Crash, FakeNeon, FakeTime, Request, error
-from tests.neon.wanted import OURS, SPEC, assert_exactly_one_branch_of_ours, password
+from tests.neon.wanted import OURS, SPEC, assert_exactly_one_branch_of_ours, password, replace
 
 # Conflicts and unknown outcomes.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from kardinal_infra.databases.branching import BranchRequest, backend
-from kardinal_infra.errors import NeonKeyError
+from kardinal_infra.databases.neon.errors import NeonKeyError
 from tests.neon.fake import KEY, MAIN, PROJECT, FakeNeon
 from tests.neon.served import served
 

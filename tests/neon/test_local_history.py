@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonError
 from kardinal_infra.databases.neon.settings import resolve_settings
-from kardinal_infra.errors import NeonError
 from kardinal_neon_local.testing.server import KEY, PROJECT, Server, running
 from tests.neon.test_openapi import SPEC, Checked, rows
+from tests.neon.wanted import replace
 
 pytestmark = pytest.mark.postgres
 

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
-from kardinal_infra.databases.neon.models import MaskingRule, body
-from kardinal_infra.errors import (
-    BranchingError,
-    NeonError,
-    NeonMaskingError,
-    NeonTimeoutError,
-    OwnershipError,
-)
+from kardinal_infra.databases.neon.errors import NeonError, NeonMaskingError, NeonTimeoutError
+from kardinal_infra.databases.neon.models import body
+from kardinal_infra.databases.request import MaskingRule
+from kardinal_infra.errors import BranchingError, OwnershipError
 from tests.neon.fake import MAIN, PROJECT, Crash, FakeNeon, FakeTime, Request, error
-from tests.neon.wanted import OURS, SPEC
+from tests.neon.wanted import OURS, SPEC, replace
 
 
 def rule(column: str, **how: str) -> MaskingRule:
-    return MaskingRule(
-        database_name="votes",
-        schema_name="public",
-        table_name="voter",
-        column_name=column,
-        **(how or {"masking_function": "anon.fake_email()"}),
-    )
+    return MaskingRule(table="voter", column=column, **(how or {"function": "anon.fake_email()"}))
 
 
-RULES = (rule("email"), rule("name", masking_value="somebody"))
+RULES = (rule("email"), rule("name", value="somebody"))
 MASKED = replace(SPEC, init="masked", masking_rules=RULES)
 TABLES = [
     {
@@ -54,7 +42,7 @@ def new() -> FakeNeon:
 
 def assert_masked_before_its_uri(neon: FakeNeon, branch_id: str) -> None:
     """The first URI was asked for after the service had told that the data are masked by our rules."""
-    wanted = [body(one) for one in RULES]
+    wanted = [body(one) for one in MASKED.rules]
     assert neon.masking[branch_id].runs[-1] == wanted
     calls = [(request.method, request.path.rpartition("/")[2]) for request in neon.requests]
     assert calls.index(("GET", "connection_uri")) > calls.index(("GET", "anonymized_status"))

@@ -2,14 +2,11 @@
 
 import pytest
 
+from kardinal_infra.databases.neon.errors import NeonOperationError, NeonTimeoutError
 from kardinal_infra.databases.neon.models import (
     Operation,
 )
 from kardinal_infra.databases.neon.operations import OperationWaiter
-from kardinal_infra.errors import (
-    NeonOperationError,
-    NeonTimeoutError,
-)
 from tests.neon.fake import MAIN, PROJECT, FakeNeon, FakeTime, Request, error
 
 # Operations.

@@ -9,6 +9,7 @@ import pytest
 from pulumi.dynamic import Config, ConfigureRequest
 
 from kardinal_infra.databases.neon.clock import Clock
+from kardinal_infra.databases.neon.errors import NeonAuthError
 from kardinal_infra.databases.neon.provider import NeonBranchProvider
 from tests.neon.fake import KEY, MAIN, PARENT_PASSWORD, FakeNeon, error
 from tests.neon.plugin import Plugin, PluginError, plugin, secret
@@ -53,7 +54,7 @@ def test_a_wrong_key_is_one_line_that_does_not_show_it(tmp_path: Path) -> None:
     ):
         started.create(INPUTS)
     text = str(caught.value).strip()
-    assert text.startswith("kardinal_infra.errors.NeonAuthError: Neon GET /projects/voting: HTTP 401")
+    assert text.startswith(f"{NeonAuthError.__module__}.NeonAuthError: Neon GET /projects/voting: HTTP 401")
     assert "\n" not in text
     assert "wrong-key-1234" not in text + (tmp_path / "plugin.log").read_text()
 

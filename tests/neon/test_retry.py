@@ -3,8 +3,7 @@
 import httpx
 import pytest
 
-from kardinal_infra.databases.neon.models import BranchOptions, EndpointOptions
-from kardinal_infra.errors import (
+from kardinal_infra.databases.neon.errors import (
     NeonAuthError,
     NeonCallTimeoutError,
     NeonConflictError,
@@ -16,6 +15,7 @@ from kardinal_infra.errors import (
     NeonUnexpectedAnswerError,
     NeonUnknownOutcomeError,
 )
+from kardinal_infra.databases.neon.models import BranchOptions, EndpointOptions
 from tests.neon.fake import MAIN, PROJECT, FakeNeon, FakeTime, Request, error
 
 NOT_READY = "branch not ready yet"

@@ -2,11 +2,8 @@
 
 import pytest
 
+from kardinal_infra.databases.neon.errors import NeonKeyError, NeonSettingsError
 from kardinal_infra.databases.neon.settings import NeonSettings, normal_host, resolve_settings
-from kardinal_infra.errors import (
-    NeonKeyError,
-    NeonSettingsError,
-)
 
 # Settings.
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView
+from kardinal_infra.databases.request import BranchRequest
 from tests.neon.fake import MAIN, PARENT_PASSWORD, PROJECT, FakeNeon
 
 OURS = {"kardinal-stack": "organization/kardinal/dev", "kardinal-flow": "dev", "kardinal-database": "votes"}
@@ -15,6 +19,13 @@ SPEC = BranchSpec(
     parent="main",
     ttl="24h",
 )
+
+
+def replace(item: Any, **changes: Any) -> Any:
+    """`dataclasses.replace`, for requests and specifications too."""
+    if isinstance(item, BranchRequest):
+        return type(item)(**{**dict(item), **changes})
+    return dataclasses.replace(item, **changes)
 
 
 def password(view: BranchView) -> str:

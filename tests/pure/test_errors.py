@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
 from kardinal_infra import errors
-from kardinal_infra.errors import ConfigError, NeonError, Problem, neon_error_class
+from kardinal_infra.databases.neon import errors as neon_errors
+from kardinal_infra.databases.postgres import errors as postgres_errors
+from kardinal_infra.errors import ConfigError, Problem
 
 
 def test_a_config_error_lists_each_problem_once_sorted_one_per_line() -> None:
@@ -21,45 +25,16 @@ def test_a_config_error_without_problems_is_a_mistake_of_ours() -> None:
 
 def test_every_public_error_is_a_kardinal_error_and_drawn_in_the_tree() -> None:
     found = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)]
-    assert len(found) > 15
+    assert len(found) > 5
     for item in found:
         assert issubclass(item, errors.KardinalError)
         assert f" {item.__name__} " in f"{errors.__doc__}".replace("\n", " \n ")
 
 
-def test_a_neon_error_names_the_call_the_answer_and_the_request() -> None:
-    error = NeonError(
-        "no", method="POST", path="/projects/p/branches", status=422, code="LIMIT", request_id="r-1"
-    )
-    assert str(error) == "Neon POST /projects/p/branches: HTTP 422 LIMIT: no (request r-1)"
-    assert str(NeonError("no connection")) == "Neon: no connection"
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "expected"),
-    [
-        (401, "", errors.NeonAuthError),
-        (403, "", errors.NeonAuthError),
-        (404, "", errors.NeonNotFoundError),
-        (408, "", errors.NeonCallTimeoutError),
-        (409, "", errors.NeonConflictError),
-        (412, "", errors.NeonPreconditionError),
-        (422, "BRANCHES_LIMIT_EXCEEDED", errors.NeonLimitExceededError),
-        (422, "", NeonError),
-        (423, "", errors.NeonLockedError),
-        (429, "", errors.NeonRateLimitedError),
-        (500, "", errors.NeonServerError),
-        (503, "", NeonError),
-        (524, "", errors.NeonServerError),
-        (400, "", NeonError),
-    ],
-)
-def test_the_class_follows_from_the_answer(status: int, code: str, expected: type[NeonError]) -> None:
-    assert neon_error_class(status, code) is expected
-
-
-def test_only_answers_that_leave_the_outcome_open_say_so() -> None:
-    unknown = errors.NeonUnknownOutcomeError
-    assert issubclass(neon_error_class(500), unknown)
-    assert not issubclass(neon_error_class(503), unknown)
-    assert not issubclass(neon_error_class(423), unknown)
+@pytest.mark.parametrize("module", [neon_errors, postgres_errors])
+def test_every_error_of_a_backend_is_a_branching_error_and_drawn_in_its_tree(module: ModuleType) -> None:
+    found = [item for item in vars(module).values() if isinstance(item, type) and issubclass(item, Exception)]
+    assert len(found) > 2
+    for item in found:
+        assert issubclass(item, errors.BranchingError)
+        assert f" {item.__name__} " in f"{module.__doc__}".replace("\n", " \n ")

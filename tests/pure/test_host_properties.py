@@ -141,7 +141,7 @@ def test_no_copy_inside_the_mesh_touches_the_flows_key(dialect: str, data: st.Da
         outcomes += [
             istio_model.outcome_of(copy, edge.home, Call(), [twin.id])
             for insertion in twin.insertions
-            for copy in insertion.entries
+            for copy in insertion.rules
         ]
         for outcome in outcomes:
             assert all(way.keys == {(twin.id,)} for way in outcome.ways)

@@ -70,31 +70,6 @@ def test_host_names_pass(host: str) -> None:
     assert names.host_problem(host) is None
 
 
-@pytest.mark.parametrize(
-    ("name", "taken_for"),
-    [
-        ("br-aged-salad-637688", "branch id"),
-        ("br-a-b-c", "branch id"),
-        ("0/1DE2850", "log position"),
-        ("2026-11-23T17:00:00Z", "time"),
-        ("2026-11-23 17:00", "time"),
-    ],
-)
-def test_branch_names_that_neons_tools_misread_are_refused(name: str, taken_for: str) -> None:
-    assert f"take for a {taken_for}" in str(names.branch_name_problem(name))
-
-
-@pytest.mark.parametrize("name", ["", "x" * 257, " a", "a\tb"])
-def test_unusable_branch_names_are_refused(name: str) -> None:
-    assert "branch name" in str(names.branch_name_problem(name))
-
-
-@MANY
-@given(labels, labels, labels)
-def test_our_branch_names_are_never_misread(application: str, flow: str, database: str) -> None:
-    assert names.branch_name_problem(names.branch_name(application, flow, database)) is None
-
-
 def test_metadata_says_whose_an_object_is() -> None:
     owner = names.Owner("organization/kardinal/dev", "shop", "dev")
     assert owner.metadata("x", "web", {"a": "b"}) == {

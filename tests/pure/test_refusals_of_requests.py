@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from kardinal_infra.topology import Topology
 from tests.pure.refusing import API, ID, UI, app, flow, mark, refusals, route, with_route, with_ui
 from tests.pure.samples import (
     NAMESPACE,
@@ -122,14 +121,6 @@ def test_own_migrations_need_a_requested_service() -> None:
         'kardinal:flow.databases.votes.migrations.service: service "voting-app-ui" is requested without'
         " image, so there is none to run"
     ]
-
-
-def test_a_branch_name_that_is_too_long_is_refused() -> None:
-    databases = {"d" * 250: TOPOLOGY["databases"]["votes"]}
-    uses = [{"database": "d" * 250, "environment": {"DATABASE_URL": "uri"}}]
-    found = Topology.from_plain({**app("votes-api", uses=uses).to_plain(), "databases": databases}, "s")
-    [line] = refusals(app=found)
-    assert line.endswith("a branch name has 1 to 256 characters, this one has 274")
 
 
 def test_containers_and_volumes_are_checked() -> None:

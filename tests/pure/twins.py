@@ -63,7 +63,7 @@ def ask_twin(twin: Flow, asked: Asked) -> Outcome:
     [item] = [route for route in shop.mesh if "http" in route["spec"]]
     http: Any = item["spec"]["http"]
     for insertion in twin.insertions:
-        http = inserted(http, twin.id, insertion.entries)
+        http = inserted(http, twin.id, insertion.rules)
     call = Call(asked.request.path, asked.request.method, headers, edge.port)
     part = istio_model.entry_for({**item, "spec": {**item["spec"], "http": http}}, call)
     assert part is not None

@@ -1,81 +1,47 @@
 """Neon behind the branching interface."""
 
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 
+from kardinal_infra.databases.branch_backend import ResourceBackend
 from kardinal_infra.databases.branching import (
     Branch,
     BranchRequest,
     Capabilities,
-    Compute,
-    MaskingRule,
     OwnedBranch,
-    unsupported,
 )
 from kardinal_infra.databases.neon import inputs
 from kardinal_infra.databases.neon.leftovers import discard_branch, settings_from
 from kardinal_infra.databases.neon.owned import list_owned, remove_owned
-from kardinal_infra.databases.neon.resource import NeonBranch, NeonBranchArgs
-from kardinal_infra.errors import ConfigError, Problem
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.databases.neon.resource import NeonBranch
+from kardinal_infra.databases.neon.settings import CONFIG_NAMESPACE, HOST_CONFIG, KEY_CONFIG
 
 
-class NeonBackend:
+class NeonBackend(ResourceBackend):
     """Branches in Neon, or in the local service that speaks its API."""
 
     name = "neon"
 
-    # What this package offers of Neon; the limit of branches depends on the plan.
     capabilities = Capabilities(
-        ttl=True,
-        self_expiring=True,
-        protection=True,
-        point_in_time=True,
-        schema_only=True,
-        masking=True,
-        pooled=True,
-        nested=True,
+        options=frozenset(inputs.INPUTS),
+        inits=frozenset({"schema-only", "masked"}),
         rotates_credentials=True,
-        compute=True,
-        databases=True,
-        roles=True,
-        copy_on_write=True,
+        sidecar_port=5432,
+        config_keys=(f"{CONFIG_NAMESPACE}:{KEY_CONFIG}", f"{CONFIG_NAMESPACE}:{HOST_CONFIG}"),
     )
+    inputs = inputs
 
-    def problems(self, request: BranchRequest) -> list[Problem]:
-        """Lists what is wrong with a request, offline.
-
-        Args:
-            request: What is asked for.
-        """
-        # The owner is added when the resource is declared; every request has one.
-        props = {**_args(request), "annotations": {BRANCH_ANNOTATION_STACK: "-", **request.annotations}}
-        problems = inputs.problems(props, lambda _: False, datetime.now(UTC))
-        found = [Problem(name, reason) for name, reason in problems]
-        return [*found, *unsupported(request, self.capabilities, self.name)]
-
-    def declare(
-        self, resource_name: str, request: BranchRequest, opts: pulumi.ResourceOptions | None = None
-    ) -> Branch:
+    def branch(self, resource_name: str, args: Any, opts: pulumi.ResourceOptions | None) -> Branch:
         """Declares a `NeonBranch`.
 
         Args:
             resource_name: Name of the resource.
-            request: What is asked for.
+            args: Its inputs.
             opts: Options of the resource.
-
-        Raises:
-            ConfigError: The request is not one that Neon can fulfil; lists every problem.
         """
-        problems = self.problems(request)
-        if problems:
-            raise ConfigError(problems)
-        made = NeonBranch(resource_name, cast("NeonBranchArgs", _args(request)), opts)
-        return Branch.of(made)
+        return Branch.of(NeonBranch(resource_name, args, opts))
 
     def require_credentials(self, request: BranchRequest, config: Callable[[str], str | None]) -> None:
         """Checks offline that there is a key.
@@ -138,32 +104,3 @@ class NeonBackend:
             BranchingError: It may not go, or the deletion failed.
         """
         return remove_owned(settings_from(config), branch, still)
-
-
-def _args(request: BranchRequest) -> dict[str, Any]:
-    args: dict[str, Any] = {
-        "project": request.project,
-        "name": request.name,
-        "database": request.database,
-        "role": request.role,
-        "parent": request.parent,
-        "parent_timestamp": request.parent_timestamp,
-        "parent_lsn": request.parent_lsn,
-        "init": None if request.init == "data" else request.init,
-        "masking_rules": [_given(rule) for rule in request.masking_rules] or None,
-        "ttl": request.ttl,
-        "expires_at": request.expires_at,
-        "compute": None if request.compute is None else _given(request.compute),
-        "databases": dict(request.databases) or None,
-        "roles": list(request.roles) or None,
-        "protected": request.protected,
-        "annotations": dict(request.annotations),
-        "rotate_password": request.rotate_password,
-        "delete_children": request.delete_children,
-        "api_host": request.api_host,
-    }
-    return {name: value for name, value in args.items() if value is not None}
-
-
-def _given(part: MaskingRule | Compute) -> dict[str, Any]:
-    return {name: value for name, value in asdict(part).items() if value is not None}

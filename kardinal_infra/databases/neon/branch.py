@@ -21,6 +21,12 @@ from kardinal_infra.databases.neon.content import (
     content_marks,
     require_content,
 )
+from kardinal_infra.databases.neon.errors import (
+    NeonConflictError,
+    NeonError,
+    NeonMaskingError,
+    NeonUnknownOutcomeError,
+)
 from kardinal_infra.databases.neon.extras import ensure_extras
 from kardinal_infra.databases.neon.limits import explain_limit, is_limit
 from kardinal_infra.databases.neon.masking import mask, require_maskable
@@ -36,13 +42,7 @@ from kardinal_infra.databases.neon.removal import is_going, remove_branch
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView
 from kardinal_infra.databases.neon.uris import connection
 from kardinal_infra.databases.ttl import expiry
-from kardinal_infra.errors import (
-    BranchingError,
-    NeonConflictError,
-    NeonError,
-    NeonMaskingError,
-    NeonUnknownOutcomeError,
-)
+from kardinal_infra.errors import BranchingError
 
 TRIES = 5
 """Rounds of look and create; each failed one ended in a conflict or an unknown outcome."""
@@ -68,7 +68,7 @@ def ensure_branch(client: NeonClient, spec: BranchSpec) -> BranchView:
     """
     project = client.projects.find(spec.project)
     require_passwords(project)
-    parent = resolve_parent(client, project.id, spec.parent, only_schema=spec.init == SCHEMA_ONLY)
+    parent = resolve_parent(client, project.id, spec.parent, only_schema=spec.content == SCHEMA_ONLY)
     require_database(client, parent, spec)
     with client.writing(project.id):
         branch, started, adopted = _create_or_adopt(client, spec, project, parent)
@@ -79,10 +79,10 @@ def ensure_branch(client: NeonClient, spec: BranchSpec) -> BranchView:
             # Somebody else's operations may run as well, and those of an interrupted run are not known.
             client.operations.wait(started)
             client.operations.wait_for_branch(project.id, branch.id)
-            ensure_endpoint(client, project.id, branch.id, spec.compute)
-        if spec.init == "masked":
+            ensure_endpoint(client, project.id, branch.id, spec.size)
+        if spec.content == "masked":
             # Takes long: the other branches of this process go on meanwhile.
-            mask(client, branch, spec.masking_rules, adopted=adopted)
+            mask(client, branch, spec.rules, adopted=adopted)
         with client.writing(project.id):
             return _complete(client, spec, branch, parent, adopted=adopted)
     except Exception as error:
@@ -137,12 +137,12 @@ def _create(client: NeonClient, spec: BranchSpec, project: Project, parent: Bran
     options = branch_options(spec, parent, expiry(spec.ttl, now, spec.expires_at))
     marks = {**spec.annotations, **content_marks(spec, parent.id)}
     try:
-        if spec.init == "masked":
+        if spec.content == "masked":
             require_maskable(client, parent, spec)
             return client.anonymized.create(
-                project.id, options, rules=spec.masking_rules, endpoints=[spec.compute], annotations=marks
+                project.id, options, rules=spec.rules, endpoints=[spec.size], annotations=marks
             )
-        return client.branches.create(project.id, options, endpoints=[spec.compute], annotations=marks)
+        return client.branches.create(project.id, options, endpoints=[spec.size], annotations=marks)
     except NeonError as error:
         if is_limit(error):
             raise explain_limit(client, project.id, error) from None
@@ -151,9 +151,9 @@ def _create(client: NeonClient, spec: BranchSpec, project: Project, parent: Bran
 
 def _require_own(client: NeonClient, spec: BranchSpec, branch: Branch, parent: Branch) -> None:
     """Makes sure that what Neon answered with is the branch that was asked for, before it is touched."""
-    if branch.id == parent.id or (branch.parent_id != parent.id and spec.init != SCHEMA_ONLY):
+    if branch.id == parent.id or (branch.parent_id != parent.id and spec.content != SCHEMA_ONLY):
         raise BranchingError(f"Neon answered with {branch.id}, which is no child of {parent.id}: not used")
-    if spec.init == SCHEMA_ONLY:
+    if spec.content == SCHEMA_ONLY:
         # A root has no parent to tell by, but nobody else's branch carries our marks.
         present = client.branches.get(branch.project_id, branch.id, just_made=True)
         require_ours(present, spec.annotations)
@@ -164,7 +164,7 @@ def _complete(
     client: NeonClient, spec: BranchSpec, branch: Branch, parent: Branch, *, adopted: bool
 ) -> BranchView:
     project_id = branch.project_id
-    endpoint = resize(client, ensure_endpoint(client, project_id, branch.id, spec.compute), spec.compute)
+    endpoint = resize(client, ensure_endpoint(client, project_id, branch.id, spec.size), spec.size)
     password = None
     if spec.rotate_password and must_rotate(spec, parent):
         # Adopted ones too: whether the run that died had come this far is not known.

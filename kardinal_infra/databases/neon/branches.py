@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from kardinal_infra.databases.neon.decode import decode, field
@@ -120,38 +119,6 @@ class Branches:
         answer = self._http.delete(_path(project_id, branch_id))
         return decode(BranchChange, answer) if answer else None
 
-    def restore(
-        self,
-        project_id: str,
-        branch_id: str,
-        *,
-        source_branch_id: str,
-        source_lsn: str | None = None,
-        source_timestamp: datetime | None = None,
-        preserve_under_name: str | None = None,
-    ) -> BranchChange:
-        """Resets a branch to the state of another (or of itself) at a point in time.
-
-        Args:
-            project_id: The project.
-            branch_id: The branch whose content is replaced.
-            source_branch_id: Where the content comes from; the parent's id for "reset from parent".
-            source_lsn: Position, for example `0/1DE2850`.
-            source_timestamp: Moment, instead of a position.
-            preserve_under_name: Keep the present content as a branch of this name.
-        """
-        request = {
-            "source_branch_id": source_branch_id,
-            "source_lsn": source_lsn,
-            "source_timestamp": source_timestamp.isoformat() if source_timestamp else None,
-            "preserve_under_name": preserve_under_name,
-        }
-        answer = self._http.post(
-            _path(project_id, branch_id) + "/restore",
-            {name: value for name, value in request.items() if value is not None},
-        )
-        return decode(BranchChange, answer)
-
     def tables(
         self,
         project_id: str,
@@ -173,30 +140,6 @@ class Branches:
         params = {"db_name": database, "format": "json", "lsn": lsn, "timestamp": timestamp}
         schema = field(self._http.get(_path(project_id, branch_id) + "/schema", params), "json")
         return [decode(Table, item) for item in (schema or {}).get("tables") or ()]
-
-    def schema(self, project_id: str, branch_id: str, database: str) -> str:
-        """Returns the schema of a database as SQL."""
-        answer = self._http.get(
-            _path(project_id, branch_id) + "/schema", {"db_name": database, "format": "sql"}
-        )
-        return str(field(answer, "sql"))
-
-    def compare_schema(
-        self, project_id: str, branch_id: str, database: str, base_branch_id: str | None = None
-    ) -> str:
-        """Returns the difference of two branches' schemas as a unified diff, empty when equal.
-
-        Args:
-            project_id: The project.
-            branch_id: The branch.
-            database: Database name on both.
-            base_branch_id: What to compare with; Neon takes the parent when left out.
-        """
-        answer = self._http.get(
-            _path(project_id, branch_id) + "/compare_schema",
-            {"db_name": database, "base_branch_id": base_branch_id},
-        )
-        return str(answer.get("diff") or "")
 
 
 def _path(project_id: str, branch_id: str) -> str:

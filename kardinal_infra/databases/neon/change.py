@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.compute import ensure_endpoint, read_write_endpoint, resize, size_of
 from kardinal_infra.databases.neon.content import made_for_masking
+from kardinal_infra.databases.neon.errors import NeonError, NeonNotFoundError
 from kardinal_infra.databases.neon.extras import drop_databases, drop_roles, ensure_extras, read_extras
 from kardinal_infra.databases.neon.masking import is_masked, mask
 from kardinal_infra.databases.neon.models import Branch
@@ -19,7 +20,7 @@ from kardinal_infra.databases.neon.removal import is_going, require_project
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView, Former
 from kardinal_infra.databases.neon.uris import connection
 from kardinal_infra.databases.ttl import expiry, timestamp
-from kardinal_infra.errors import BranchingError, NeonError, NeonNotFoundError
+from kardinal_infra.errors import BranchingError
 
 
 def read_branch(
@@ -97,22 +98,22 @@ def update_branch(
         former = former or Former()
         endpoint = resize(
             client,
-            ensure_endpoint(client, project_id, branch_id, spec.compute),
-            spec.compute,
-            released=former.compute - size_of(spec.compute).keys(),
+            ensure_endpoint(client, project_id, branch_id, spec.size),
+            spec.size,
+            released=former.compute - size_of(spec.size).keys(),
         )
-        drop_databases(client, branch, former.databases - spec.databases.keys())
+        drop_databases(client, branch, former.databases - (spec.databases or {}).keys())
         extras = ensure_extras(client, branch, spec)
         # Last, when nothing is owned by them any more.
-        drop_roles(client, branch, former.roles - {*spec.roles})
+        drop_roles(client, branch, former.roles - {*(spec.roles or ())})
         parent_id = branch.parent_id
         parent = client.branches.get(project_id, parent_id).branch if rotate and parent_id else None
         password = None
         if rotate and must_rotate(spec, parent):
             password = rotate_password(client, project_id, branch_id, spec.role)
-    if spec.init == "masked":
+    if spec.content == "masked":
         # Somebody may have begun it anew, and whoever reads in the meantime gets no URI.
-        mask(client, branch, spec.masking_rules, adopted=False)
+        mask(client, branch, spec.rules, adopted=False)
     reached = connection(client, endpoint, database=spec.database, role=spec.role, password=password)
     return BranchView(branch, endpoint, reached, parent_id, extras)
 
@@ -126,7 +127,7 @@ def must_rotate(spec: BranchSpec, parent: Branch | None) -> bool:
         spec: What is wanted.
         parent: The parent; None for a root.
     """
-    return spec.init != "data" or parent is None or not parent.protected
+    return spec.content != "data" or parent is None or not parent.protected
 
 
 def rotate_password(client: NeonClient, project_id: str, branch_id: str, role: str) -> SecretStr | None:
@@ -158,8 +159,8 @@ def wanted_changes(branch: Branch, spec: BranchSpec, now: datetime, *, renew: bo
     changes: dict[str, Any] = {}
     if branch.name != spec.name:
         changes["name"] = spec.name
-    if branch.protected != spec.protected:
-        changes["protected"] = spec.protected
+    if branch.protected != bool(spec.protected):
+        changes["protected"] = bool(spec.protected)
     present = None if branch.expires_at is None else timestamp(branch.expires_at)
     wanted = expiry(spec.ttl, now, spec.expires_at)
     if wanted != present and (spec.ttl is None or renew or present is None):

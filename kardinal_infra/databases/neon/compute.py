@@ -10,8 +10,9 @@ from collections.abc import Collection
 from typing import Any
 
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonConflictError, NeonUnknownOutcomeError
 from kardinal_infra.databases.neon.models import READ_WRITE, Endpoint, EndpointOptions, body
-from kardinal_infra.errors import BranchingError, NeonConflictError, NeonUnknownOutcomeError
+from kardinal_infra.errors import BranchingError
 
 
 def ensure_endpoint(

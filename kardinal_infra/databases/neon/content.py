@@ -29,13 +29,13 @@ def content_marks(spec: BranchSpec, parent_id: str) -> dict[str, str]:
         spec: What is wanted.
         parent_id: The branch it is made from.
     """
-    parts = [] if spec.init == "data" else [f"init={spec.init}"]
+    parts = [] if spec.content == "data" else [f"init={spec.content}"]
     if spec.parent_timestamp is not None:
         parts.append(f"at={utc_text(spec.parent_timestamp)}")
     if spec.parent_lsn is not None:
         parts.append(f"at={spec.parent_lsn.upper()}")
-    if spec.init == "masked":
-        rules = sorted(json.dumps(body(rule), sort_keys=True) for rule in spec.masking_rules)
+    if spec.content == "masked":
+        rules = sorted(json.dumps(body(rule), sort_keys=True) for rule in spec.rules)
         parts.append(f"rules={hashlib.sha256(json.dumps(rules).encode()).hexdigest()[:16]}")
     return {CONTENT_ANNOTATION: " ".join([*parts, f"parent={parent_id}"])} if parts else {}
 
@@ -66,7 +66,7 @@ def require_content(found: AnnotatedBranch, spec: BranchSpec, parent: Branch) ->
         raise OwnershipError(f"{name} is the parent itself: choose another name")
     # Neon's schema-only branches are roots: that this one came from the parent is known by its mark alone,
     # which only the call that created it can have set.
-    rooted = spec.init == SCHEMA_ONLY and branch.parent_id is None
+    rooted = spec.content == SCHEMA_ONLY and branch.parent_id is None
     if branch.parent_id != parent.id and not rooted:
         raise OwnershipError(
             f"{name} is ours but was made from {branch.parent_id or 'no parent'} instead of {parent.id}:"
@@ -93,7 +93,7 @@ def branch_options(spec: BranchSpec, parent: Branch, expires_at: str | None) -> 
         expires_at: When it ends.
     """
     moment = spec.parent_timestamp
-    source: Literal["schema-only"] | None = "schema-only" if spec.init == SCHEMA_ONLY else None
+    source: Literal["schema-only"] | None = "schema-only" if spec.content == SCHEMA_ONLY else None
     return BranchOptions(
         name=spec.name,
         parent_id=parent.id,

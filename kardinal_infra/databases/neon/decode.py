@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from kardinal_infra.databases.neon.errors import NeonUnexpectedAnswerError
 from kardinal_infra.databases.neon.models import NeonModel
-from kardinal_infra.errors import NeonUnexpectedAnswerError
 
 M = TypeVar("M", bound=NeonModel)
 

@@ -7,9 +7,14 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import (
+    NeonConflictError,
+    NeonError,
+    NeonNotFoundError,
+    NeonUnknownOutcomeError,
+)
 from kardinal_infra.databases.neon.models import Branch, DatabaseChange, RoleChange
 from kardinal_infra.databases.neon.spec import BranchSpec, Extras
-from kardinal_infra.errors import NeonConflictError, NeonError, NeonNotFoundError, NeonUnknownOutcomeError
 
 TRIES = 3
 """Looks at what may or may not have been made."""
@@ -32,15 +37,15 @@ def ensure_extras(client: NeonClient, branch: Branch, spec: BranchSpec) -> Extra
     where = branch.project_id, branch.id
     if not (spec.roles or spec.databases):
         return Extras()
-    for name in spec.roles:
+    for name in spec.roles or ():
         exists = partial(_has_role, client, branch, name)
         _make(client, exists, partial(client.roles.create, *where, name))
-    for name, owner in spec.databases.items():
+    for name, owner in (spec.databases or {}).items():
         exists = partial(_has_database, client, branch, name)
         _make(client, exists, partial(client.databases.create, *where, name, owner))
         if _owners(client, branch)[name] != owner:
             client.operations.wait(client.databases.update(*where, name, owner=owner).operations)
-    return read_extras(client, branch, spec.databases, spec.roles)
+    return read_extras(client, branch, spec.databases or {}, spec.roles or ())
 
 
 def drop_databases(client: NeonClient, branch: Branch, names: Collection[str]) -> None:

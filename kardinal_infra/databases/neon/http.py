@@ -12,21 +12,22 @@ import re
 import uuid
 from collections.abc import Generator, Mapping
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
-from kardinal_infra.databases.neon.retry import RetryPolicy
-from kardinal_infra.databases.neon.settings import HOW_TO_REPLACE_THE_KEY, NeonSettings
-from kardinal_infra.errors import (
+from kardinal_infra.databases.neon.errors import (
     NeonCallTimeoutError,
     NeonError,
     NeonUnexpectedAnswerError,
     NeonUnknownOutcomeError,
     neon_error_class,
 )
+from kardinal_infra.databases.neon.retry import RetryPolicy
+from kardinal_infra.databases.neon.settings import HOW_TO_REPLACE_THE_KEY, NeonSettings
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class NeonHttp:
             ) from None
         answered_id = response.headers.get("x-neon-ret-request-id") or request_id
         log.debug("%s %s -> %s (request %s)", method, path, response.status_code, answered_id)
-        if response.status_code == 204:
+        if response.status_code == HTTPStatus.NO_CONTENT:
             return {}
         if response.is_success:
             parsed = _parse(response)
@@ -177,7 +178,7 @@ class NeonHttp:
         status = response.status_code
         parsed = _parse(response) or {}
         message = self._clean(str(parsed.get("message") or "") or _TAG.sub(" ", response.text))
-        if status in {401, 403}:
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             reason = message or "access refused"
             source = self._settings.key_source
             message = f"{reason}; the key of {source} does not do: {HOW_TO_REPLACE_THE_KEY}"

@@ -6,18 +6,20 @@ Everything here is plain data in and out; nothing asks Neon, because previews ca
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from kardinal_infra.config.branch_rules import NEVER, combination_problems, parse_moment, suspend_seconds
-from kardinal_infra.databases import branch_inputs, checks
+from kardinal_infra.databases import branch_inputs
 from kardinal_infra.databases.branch_inputs import Input, Props
 from kardinal_infra.databases.neon.compute import size_of
-from kardinal_infra.databases.neon.models import Endpoint, EndpointOptions, MaskingRule
+from kardinal_infra.databases.neon.errors import NeonSettingsError
+from kardinal_infra.databases.neon.models import Endpoint
+from kardinal_infra.databases.neon.names import branch_name
 from kardinal_infra.databases.neon.settings import normal_host
-from kardinal_infra.databases.neon.spec import BranchSpec, Former
+from kardinal_infra.databases.neon.spec import BranchSpec, Former, api_rule, api_size
 from kardinal_infra.databases.ttl import is_due
-from kardinal_infra.errors import NeonSettingsError
+from kardinal_infra.model.branch_rules import NEVER, combination_problems, parse_moment
+from kardinal_infra.model.durations import parse_ttl
 
 OUTPUTS = (
     "branch_id",
@@ -57,31 +59,27 @@ COMPUTE_FIELDS = {
 }
 """Parts of the input `compute`, and what Neon's API calls them."""
 
-_WITH_PARTS = frozenset({"masking_rules", "compute", "databases", "roles"})
+LONGEST_LIFE = timedelta(days=30)
+"""Neon's limit for the end of a branch (neon.com/docs/guides/branch-expiration)."""
 
-INPUTS: dict[str, Input] = {
-    "project": Input(checks.text, required=True, replaces=True),
-    "name": Input(checks.branch_name, required=True),
-    "parent": Input(checks.text, replaces=True),
-    "parent_timestamp": Input(checks.parent_timestamp, replaces=True),
-    "parent_lsn": Input(checks.parent_lsn, replaces=True),
-    "init": Input(checks.init, replaces=True, default="data"),
-    # A branch is masked once: other rules need the unmasked data again.
-    "masking_rules": Input(checks.masking_rules, replaces=True, default=[]),
-    "database": Input(checks.identifier, required=True),
-    "role": Input(checks.identifier, required=True),
+
+def _life(value: object, _now: datetime) -> str | None:
+    if parse_ttl(str(value)) > LONGEST_LIFE:
+        return f'life time "{value}" must be at most {LONGEST_LIFE.days}d'
+    return None
+
+
+def _end(value: object, now: datetime) -> str | None:
+    if parse_moment(str(value)) - now > LONGEST_LIFE:
+        return f'"{value}" is more than {LONGEST_LIFE.days} days ahead: choose an earlier time'
+    return None
+
+
+INPUTS: dict[str, Input] = branch_inputs.declared(
     # Neon sets annotations at creation only.
-    "annotations": Input(checks.marks, required=True, replaces=True),
-    "ttl": Input(checks.ttl),
-    "expires_at": Input(checks.expires_at),
-    "protected": Input(checks.boolean, default=False),
-    "compute": Input(checks.compute, default={}),
-    "databases": Input(checks.databases, default={}),
-    "roles": Input(checks.roles, default=[]),
-    "rotate_password": Input(checks.boolean, default=True),
-    "delete_children": Input(checks.boolean, default=False),
-    "api_host": Input(_host, replaces=True),
-}
+    replaces={"project", "annotations", "api_host"},
+    more={"name": branch_name, "ttl": _life, "expires_at": _end, "api_host": _host},
+)
 
 
 def problems(props: Props, unknown: Callable[[object], bool], now: datetime) -> list[tuple[str, str]]:
@@ -93,15 +91,12 @@ def problems(props: Props, unknown: Callable[[object], bool], now: datetime) -> 
         now: Time of day.
     """
     found, known = branch_inputs.single_problems(INPUTS, OUTPUTS, "Neon branch", props, unknown, now)
-    wrong = {name for name, _ in found}
-    # What has no readable parts cannot be held against anything else.
-    usable = {name: value for name, value in known.items() if name not in wrong & _WITH_PARTS}
     together = ("init", "masking_rules")
-    if not all(name in usable or props.get(name) is None for name in together):
+    if not all(name in known or props.get(name) is None for name in together):
         # One is unreadable or not known yet: whether they go together is not known either.
-        usable |= dict.fromkeys(together)
-    found.extend(combination_problems(usable))
-    if usable.get("parent") is not None and usable["parent"] == usable.get("name"):
+        known |= dict.fromkeys(together)
+    found.extend(combination_problems(known))
+    if known.get("parent") is not None and known["parent"] == known.get("name"):
         found.append(("parent", "cannot be the branch itself"))
     return found
 
@@ -130,26 +125,11 @@ def changed(olds: Props, news: Props, now: datetime) -> list[str]:
 
 def spec(props: Props) -> BranchSpec:
     """Turns checked inputs into what is wanted of Neon."""
-    ttl = props.get("ttl")
-    return BranchSpec(
-        project=props["project"],
-        name=props["name"],
-        database=props["database"],
-        role=props["role"],
-        annotations=dict(props["annotations"]),
-        parent=props.get("parent"),
-        ttl=ttl,
-        protected=bool(props.get("protected", False)),
-        rotate_password=bool(props.get("rotate_password", True)),
-        init=props.get("init") or "data",
-        masking_rules=_rules(props),
-        parent_timestamp=props.get("parent_timestamp"),
-        parent_lsn=props.get("parent_lsn"),
-        expires_at=None if ttl else props.get("expires_at"),
-        compute=_compute(props),
-        databases=dict(props.get("databases") or {}),
-        roles=tuple(props.get("roles") or ()),
-    )
+    given = {name: props[name] for name in INPUTS if props.get(name) is not None}
+    if "ttl" in given:
+        # Then it is an output only.
+        given.pop("expires_at", None)
+    return BranchSpec.model_validate(given)
 
 
 def former(olds: Props) -> Former:
@@ -173,7 +153,7 @@ def drifted_compute(props: Props, endpoint: Endpoint) -> dict[str, Any]:
         endpoint: The compute.
     """
     drifted = dict(props["compute"])
-    wanted = size_of(_compute(props))
+    wanted = size_of(spec(props).size)
     for name, field in COMPUTE_FIELDS.items():
         present = getattr(endpoint, field)
         if field in wanted and present != wanted[field]:
@@ -189,38 +169,16 @@ def _idle_text(seconds: int | None) -> str | None:
     return f"{seconds}s" if seconds % 60 else f"{seconds // 60}m"
 
 
-def _rules(props: Props) -> tuple[MaskingRule, ...]:
-    return tuple(
-        MaskingRule(
-            database_name=rule.get("database") or props["database"],
-            schema_name=rule.get("schema") or "public",
-            table_name=rule["table"],
-            column_name=rule["column"],
-            masking_function=rule.get("function"),
-            masking_value=rule.get("value"),
-        )
-        for rule in props.get("masking_rules") or ()
-    )
-
-
-def _compute(props: Props) -> EndpointOptions:
-    given = props.get("compute") or {}
-    pause = given.get("suspend_after")
-    return EndpointOptions(
-        autoscaling_limit_min_cu=given.get("min_units"),
-        autoscaling_limit_max_cu=given.get("max_units"),
-        suspend_timeout_seconds=None if pause is None else suspend_seconds(pause),
-    )
-
-
-_FORMS: dict[str, Callable[[Props], Any]] = {
-    "masking_rules": lambda props: sorted(map(repr, _rules(props))),
-    "roles": lambda props: sorted(props["roles"]),
-    "compute": lambda props: size_of(_compute(props)),
-    "parent_timestamp": lambda props: parse_moment(props["parent_timestamp"]),
-    "parent_lsn": lambda props: props["parent_lsn"].upper(),
-    "expires_at": lambda props: parse_moment(props["expires_at"]).replace(microsecond=0),
+_FORMS: dict[str, Callable[[Any, Props], Any]] = {
+    "init": lambda init, _props: None if init == "data" else init,
+    "masking_rules": lambda rules, props: sorted(repr(api_rule(rule, props["database"])) for rule in rules),
+    "roles": lambda roles, _props: sorted(roles),
+    "compute": lambda compute, _props: size_of(api_size(compute)),
+    "parent_timestamp": lambda text, _props: parse_moment(text),
+    "parent_lsn": lambda text, _props: text.upper(),
+    "expires_at": lambda text, _props: parse_moment(text).replace(microsecond=0),
 }
+"""Options that can be written in several ways, in one form in which they are compared."""
 
 # A project and a parent may be named by id or by name: the state knows both.
 _SYNONYMS = {"project": "project_id", "parent": "parent_id"}
@@ -233,12 +191,12 @@ def _same(name: str, olds: Props, news: Props) -> bool:
 
 def _normal(name: str, props: Props) -> Any:
     """A value in the one form in which it is compared."""
-    value = props.get(name)
     default = INPUTS[name].default
-    if value is None or value == default:
-        return default
+    value = branch_inputs.typed(INPUTS, name, props)
     try:
-        return _FORMS[name](props) if name in _FORMS else value
+        value = _FORMS[name](value, props) if value and name in _FORMS else value
     except (ValueError, TypeError, AttributeError):
         # Not known yet, as a whole or in parts.
         return value
+    # Nothing said, false, and an empty list are the same where that is the default.
+    return value or default

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonError, NeonLimitExceededError
 from kardinal_infra.databases.neon.removal import is_going
-from kardinal_infra.errors import NeonError, NeonLimitExceededError
 from kardinal_infra.names import BRANCH_ANNOTATION_STACK
 
 NAMED = 10
@@ -19,7 +21,7 @@ def is_limit(error: NeonError) -> bool:
     """
     text = error.message.lower()
     return isinstance(error, NeonLimitExceededError) or (
-        error.status == 422 and "limit" in text and "exceed" in text
+        error.status == HTTPStatus.UNPROCESSABLE_ENTITY and "limit" in text and "exceed" in text
     )
 
 

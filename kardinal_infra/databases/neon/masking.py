@@ -13,15 +13,15 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from kardinal_infra.databases.neon.client import NeonClient
-from kardinal_infra.databases.neon.models import AnonymizedStatus, Branch, MaskingRule, Table
-from kardinal_infra.databases.neon.spec import BranchSpec
-from kardinal_infra.errors import (
-    BranchingError,
+from kardinal_infra.databases.neon.errors import (
     NeonError,
     NeonMaskingError,
     NeonTimeoutError,
     NeonUnknownOutcomeError,
 )
+from kardinal_infra.databases.neon.models import AnonymizedStatus, Branch, MaskingRule, Table
+from kardinal_infra.databases.neon.spec import BranchSpec
+from kardinal_infra.errors import BranchingError
 
 MASKED = "anonymized"
 READY = "initialized"
@@ -46,7 +46,7 @@ def require_maskable(client: NeonClient, parent: Branch, spec: BranchSpec) -> No
         BranchingError: A column does not exist or belongs to a foreign key; lists all of them.
     """
     problems: list[str] = []
-    for database in sorted({rule.database_name for rule in spec.masking_rules}):
+    for database in sorted({rule.database_name for rule in spec.rules}):
         try:
             tables = client.branches.tables(
                 parent.project_id, parent.id, database, lsn=spec.parent_lsn, timestamp=spec.parent_timestamp
@@ -54,7 +54,7 @@ def require_maskable(client: NeonClient, parent: Branch, spec: BranchSpec) -> No
         except NeonError:
             # A courtesy only: what is wrong with a rule is told by the masking as well, just later.
             continue
-        rules = [rule for rule in spec.masking_rules if rule.database_name == database]
+        rules = [rule for rule in spec.rules if rule.database_name == database]
         problems += _column_problems(tables, rules)
     if problems:
         raise BranchingError(f"masking rules for branch {parent.name!r} ({parent.id}): {'; '.join(problems)}")

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kardinal_infra.databases.neon.clock import Clock
+from kardinal_infra.databases.neon.errors import NeonOperationError, NeonTimeoutError
 from kardinal_infra.databases.neon.models import Operation
-from kardinal_infra.errors import NeonOperationError, NeonTimeoutError
 
 DONE = frozenset({"finished", "skipped", "cancelled"})
 RUNNING = frozenset({"scheduling", "running", "cancelling"})

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonNotFoundError
 from kardinal_infra.databases.neon.models import AnnotatedBranch
 from kardinal_infra.databases.neon.removal import is_going, remove_branch, require_project
 from kardinal_infra.databases.neon.settings import NeonSettings
 from kardinal_infra.databases.owned import OwnedBranch
-from kardinal_infra.errors import NeonNotFoundError, OwnershipError
+from kardinal_infra.errors import OwnershipError
 from kardinal_infra.names import BRANCH_ANNOTATION_STACK
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.errors import NeonUnexpectedAnswerError
+from kardinal_infra.databases.neon.errors import NeonUnexpectedAnswerError
 
 Page = dict[str, Any]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from kardinal_infra.config.branch_rules import parse_moment
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonPreconditionError
 from kardinal_infra.databases.neon.models import Branch, Project
 from kardinal_infra.databases.neon.removal import is_going
 from kardinal_infra.databases.neon.spec import BranchSpec
 from kardinal_infra.databases.ttl import timestamp
-from kardinal_infra.errors import BranchingError, NeonPreconditionError
+from kardinal_infra.errors import BranchingError
+from kardinal_infra.model.branch_rules import parse_moment
 
 
 def resolve_parent(
@@ -67,8 +68,8 @@ def require_database(client: NeonClient, parent: Branch, spec: BranchSpec) -> No
     databases = {item.name for item in client.databases.list(parent.project_id, parent.id)}
     roles = {item.name for item in client.roles.list(parent.project_id, parent.id)}
     needed = [("database", spec.database, databases), ("role", spec.role, roles)]
-    needed += [("database", name, databases) for name in {rule.database_name for rule in spec.masking_rules}]
-    needed += [("owner", name, roles | {*spec.roles}) for name in spec.databases.values()]
+    needed += [("database", name, databases) for name in {rule.database_name for rule in spec.rules}]
+    needed += [("owner", name, roles | {*(spec.roles or ())}) for name in (spec.databases or {}).values()]
     problems = {
         f"{kind} {name!r} does not exist there (it has {', '.join(sorted(known)) or 'none'})"
         for kind, name, known in needed
@@ -76,8 +77,11 @@ def require_database(client: NeonClient, parent: Branch, spec: BranchSpec) -> No
     }
     problems |= {
         f"the further {kind} {name!r} exists there already, so the branch has it: leave it out"
-        for kind, names, known in (("database", spec.databases, databases), ("role", spec.roles, roles))
-        for name in names
+        for kind, names, known in (
+            ("database", spec.databases or (), databases),
+            ("role", spec.roles or (), roles),
+        )
+        for name in names or ()
         if name in known
     }
     if problems:

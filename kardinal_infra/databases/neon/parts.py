@@ -57,22 +57,6 @@ class Endpoints:
         path = f"/projects/{segment(project_id)}/endpoints/{segment(endpoint_id)}"
         return decode(EndpointChange, self._http.patch(path, {"endpoint": dict(changes)}))
 
-    def delete(self, project_id: str, endpoint_id: str) -> EndpointChange | None:
-        """Removes a compute; None when it was already gone."""
-        answer = self._http.delete(f"/projects/{segment(project_id)}/endpoints/{segment(endpoint_id)}")
-        return decode(EndpointChange, answer) if answer else None
-
-    def command(self, project_id: str, endpoint_id: str, action: str) -> EndpointChange:
-        """Commands a compute.
-
-        Args:
-            project_id: The project.
-            endpoint_id: The compute.
-            action: `start`, `suspend` or `restart`.
-        """
-        path = f"/projects/{segment(project_id)}/endpoints/{segment(endpoint_id)}/{segment(action)}"
-        return decode(EndpointChange, self._http.post(path))
-
 
 class Roles:
     """Calls on the roles of a branch."""

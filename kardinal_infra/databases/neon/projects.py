@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 
 from pydantic import SecretStr
 
 from kardinal_infra.databases.neon.decode import decode, field
+from kardinal_infra.databases.neon.errors import NeonError, NeonNotFoundError
 from kardinal_infra.databases.neon.http import NeonHttp, segment
 from kardinal_infra.databases.neon.models import Operation, Project
 from kardinal_infra.databases.neon.operations import RUNNING, OperationWaiter
 from kardinal_infra.databases.neon.pages import pages
-from kardinal_infra.errors import NeonError, NeonNotFoundError
 
 _ID = re.compile(r"[a-z0-9-]{1,60}")
 
@@ -67,12 +68,12 @@ class Projects:
         try:
             visible = list(self.list())
         except NeonError as error:
-            if error.status != 400:
+            if error.status != HTTPStatus.BAD_REQUEST:
                 raise
             raise NeonError(
                 f"there is no Neon project with the id {id_or_name!r}, and this key cannot look projects up"
                 f" by name ({error.message}): use the project's id",
-                status=400,
+                status=HTTPStatus.BAD_REQUEST,
                 request_id=error.request_id,
             ) from None
         named = [project for project in visible if project.name == id_or_name]

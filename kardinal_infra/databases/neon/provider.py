@@ -25,6 +25,7 @@ from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
 from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.clock import Clock
+from kardinal_infra.databases.neon.errors import NeonNotFoundError
 from kardinal_infra.databases.neon.removal import remove_branch
 from kardinal_infra.databases.neon.settings import (
     CONFIG_NAMESPACE,
@@ -35,7 +36,7 @@ from kardinal_infra.databases.neon.settings import (
 )
 from kardinal_infra.databases.neon.state import branch_ids, drifted_inputs, outputs
 from kardinal_infra.dynamic import one_line_errors
-from kardinal_infra.errors import BranchingError, NeonNotFoundError
+from kardinal_infra.errors import BranchingError
 
 
 class NeonBranchProvider(BranchProvider):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonNotFoundError
 from kardinal_infra.databases.neon.models import AnnotatedBranch, Branch
 from kardinal_infra.databases.neon.ownership import owner
 from kardinal_infra.databases.neon.settings import HOST_VARIABLE, KEY_VARIABLE
-from kardinal_infra.errors import BranchingError, NeonNotFoundError
+from kardinal_infra.errors import BranchingError
 from kardinal_infra.names import BRANCH_ANNOTATION_STACK
 
 DELETED_STATE = "storage_deleted"

@@ -1,15 +1,14 @@
 """`NeonBranch`: a Neon branch as a Pulumi resource."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import pulumi
-import pulumi.dynamic
 
+from kardinal_infra.databases.branch_resource import BranchResource
 from kardinal_infra.databases.neon.inputs import OUTPUTS, SECRET_OUTPUTS
 from kardinal_infra.databases.neon.provider import NeonBranchProvider
 from kardinal_infra.databases.request import BranchInit
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
 
 
 class NeonMaskingRule(TypedDict):
@@ -115,7 +114,7 @@ class NeonBranchArgs(TypedDict):
     Neon's own."""
 
 
-class NeonBranch(pulumi.dynamic.Resource, module="neon", name="Branch"):
+class NeonBranch(BranchResource, module="neon", name="Branch"):
     """A branch of a Neon project with a compute to connect to, ready when the resource is.
 
     The key comes from `NEON_API_KEY` or the secret config `kardinal:neonApiKey`. A branch of the same name is
@@ -129,6 +128,12 @@ class NeonBranch(pulumi.dynamic.Resource, module="neon", name="Branch"):
     Raises:
         pulumi.RunError: `opts.import_` is set.
     """
+
+    OUTPUTS = OUTPUTS
+    SECRET_OUTPUTS = SECRET_OUTPUTS
+    INSTEAD_OF_IMPORT = (
+        "read an existing branch with NeonBranch.get, or let a stack with the same annotations adopt it"
+    )
 
     branch_id: pulumi.Output[str]
     """Id, for example `br-small-term-683261`."""
@@ -182,13 +187,7 @@ class NeonBranch(pulumi.dynamic.Resource, module="neon", name="Branch"):
     def __init__(
         self, resource_name: str, args: NeonBranchArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        if opts is not None and opts.import_ is not None:
-            raise pulumi.RunError(
-                f"NeonBranch {resource_name!r}: dynamic resources cannot be imported; read an existing branch"
-                " with NeonBranch.get, or let a stack with the same annotations adopt it"
-            )
-        props = {**dict.fromkeys(OUTPUTS), **args, "annotations": _annotations(args.get("annotations"))}
-        super().__init__(NeonBranchProvider(), resource_name, props, _with_secrets(opts))
+        super().__init__(NeonBranchProvider(), resource_name, args, opts)
 
     @classmethod
     def get(
@@ -211,17 +210,3 @@ class NeonBranch(pulumi.dynamic.Resource, module="neon", name="Branch"):
         """
         lookup = cast("NeonBranchArgs", {"database": database, "role": role})
         return cls(resource_name, lookup, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id)))
-
-
-def _with_secrets(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    # Without these the engine would write the provider's answers into the state in clear.
-    secrets = pulumi.ResourceOptions(additional_secret_outputs=list(SECRET_OUTPUTS))
-    return pulumi.ResourceOptions.merge(opts, secrets)
-
-
-def _annotations(given: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None) -> Any:
-    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    ours = {BRANCH_ANNOTATION_STACK: stack}
-    if given is None or isinstance(given, Mapping):
-        return {**(given or {}), **ours}
-    return pulumi.Output.all(given).apply(lambda known: {**known[0], **ours})

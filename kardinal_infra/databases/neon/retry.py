@@ -17,19 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TypeVar
 
 import tenacity
 
 from kardinal_infra.databases.neon.clock import Clock
-from kardinal_infra.errors import NeonError, NeonNotFoundError, NeonUnknownOutcomeError
+from kardinal_infra.databases.neon.errors import NeonError, NeonNotFoundError, NeonUnknownOutcomeError
 
 T = TypeVar("T")
 
-BUSY = 423
-"""Status while other work on the project runs."""
-
-NOTHING_DONE = frozenset({BUSY, 429, 503})
+NOTHING_DONE = frozenset({HTTPStatus.LOCKED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 """Statuses that say that the request was not executed."""
 
 NOT_READY_TEXT = "not ready yet"
@@ -95,7 +93,7 @@ class RetryPolicy:
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        busy = isinstance(error, NeonError) and error.status == BUSY
+        busy = isinstance(error, NeonError) and error.status == HTTPStatus.LOCKED
         longest = self.longest_busy_pause if busy else self.longest_pause
         ceiling = min(longest, self.first_pause * 2 ** min(state.attempt_number - 1, 16))
         # At least half of the ceiling: a burst of clients must thin out, not hammer.
@@ -114,7 +112,7 @@ def may_repeat(error: NeonError, *, repeatable: bool) -> bool:
     """
     if error.status in NOTHING_DONE:
         return True
-    if error.status == 422 and NOT_READY_TEXT in error.message.lower():
+    if error.status == HTTPStatus.UNPROCESSABLE_ENTITY and NOT_READY_TEXT in error.message.lower():
         return True
     if error.status is None and error.not_sent:
         return True

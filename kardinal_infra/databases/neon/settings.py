@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from kardinal_infra.errors import NeonKeyError, NeonSettingsError
+from kardinal_infra.databases.neon.errors import NeonKeyError, NeonSettingsError
 
 KEY_VARIABLE = "NEON_API_KEY"
 HOST_VARIABLE = "NEON_API_HOST"

@@ -9,51 +9,61 @@ from pydantic import SecretStr
 
 from kardinal_infra.databases.neon.models import Branch, Endpoint, EndpointOptions, MaskingRule
 from kardinal_infra.databases.neon.uris import Connection
-from kardinal_infra.databases.request import BranchInit
+from kardinal_infra.databases.request import BranchInit, BranchRequest, Compute
+from kardinal_infra.databases.request import MaskingRule as WantedRule
+from kardinal_infra.model.branch_rules import suspend_seconds
 
 
-@dataclass(frozen=True)
-class BranchSpec:
-    """The branch that is wanted.
+class BranchSpec(BranchRequest):
+    """The branch that is wanted: a request, with its options as Neon's API has them."""
 
-    Attributes:
-        project: Project id or name.
-        name: Branch name, unique in the project.
-        database: Database whose URI is wanted.
-        role: Role whose URI is wanted.
-        annotations: Ownership marks; a branch that carries all of them is ours.
-        parent: Id or name of the branch to branch from; None is the project's default branch.
-        ttl: Life time such as `24h`; None lives until it is deleted, or until `expires_at`.
-        protected: Whether Neon shall refuse its deletion.
-        rotate_password: Give the role a password of its own. A branch inherits its parent's passwords (unless
-            the parent is protected), and a fork must not hold a credential that opens production.
-        init: What it holds at first.
-        masking_rules: Columns to mask, for `init="masked"`.
-        parent_timestamp: Branch from the parent as it was then, RFC 3339.
-        parent_lsn: Branch from the parent as it was at this position.
-        expires_at: When it ends, RFC 3339; not together with `ttl`.
-        compute: Size and idle time of its compute; what is None there follows the project.
-        databases: Further databases: owner by name.
-        roles: Further roles.
+    @property
+    def content(self) -> BranchInit:
+        """What it holds at first."""
+        return self.init or "data"
+
+    @property
+    def rules(self) -> tuple[MaskingRule, ...]:
+        """The masking rules."""
+        return tuple(api_rule(rule, self.database) for rule in self.masking_rules or ())
+
+    @property
+    def size(self) -> EndpointOptions:
+        """Size and idle time of its compute; what is None there follows the project."""
+        return api_size(self.compute)
+
+
+def api_rule(rule: WantedRule, database: str) -> MaskingRule:
+    """Writes a masking rule as Neon's API has it.
+
+    Args:
+        rule: The rule.
+        database: Database of the tables whose rule names none.
     """
+    return MaskingRule(
+        database_name=rule.database or database,
+        schema_name=rule.schema_,
+        table_name=rule.table,
+        column_name=rule.column,
+        masking_function=rule.function,
+        masking_value=rule.value,
+    )
 
-    project: str
-    name: str
-    database: str
-    role: str
-    annotations: Mapping[str, str]
-    parent: str | None = None
-    ttl: str | None = None
-    protected: bool = False
-    rotate_password: bool = True
-    init: BranchInit = "data"
-    masking_rules: tuple[MaskingRule, ...] = ()
-    parent_timestamp: str | None = None
-    parent_lsn: str | None = None
-    expires_at: str | None = None
-    compute: EndpointOptions = field(default_factory=EndpointOptions)
-    databases: Mapping[str, str] = field(default_factory=dict)
-    roles: tuple[str, ...] = ()
+
+def api_size(compute: Compute | None) -> EndpointOptions:
+    """Writes the size of a compute as Neon's API has it.
+
+    Args:
+        compute: The size; None follows the project.
+    """
+    if compute is None:
+        return EndpointOptions()
+    pause = compute.suspend_after
+    return EndpointOptions(
+        autoscaling_limit_min_cu=compute.min_units,
+        autoscaling_limit_max_cu=compute.max_units,
+        suspend_timeout_seconds=None if pause is None else suspend_seconds(pause),
+    )
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from kardinal_infra.config.branch_rules import parse_moment
 from kardinal_infra.databases.neon.inputs import INPUTS, drifted_compute
 from kardinal_infra.databases.neon.spec import BranchView
 from kardinal_infra.databases.ttl import timestamp
 from kardinal_infra.errors import BranchingError
+from kardinal_infra.model.branch_rules import parse_moment
 
 _ID = re.compile(r"([a-z0-9-]{1,60})/([a-z0-9-]{1,60})")
 

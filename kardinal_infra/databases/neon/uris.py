@@ -10,13 +10,15 @@ docs/facts/neon.md#passwords-are-the-parents.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 from kardinal_infra.databases.neon.client import NeonClient
+from kardinal_infra.databases.neon.errors import NeonPreconditionError
 from kardinal_infra.databases.neon.models import Endpoint
-from kardinal_infra.errors import BranchingError, NeonPreconditionError
+from kardinal_infra.errors import BranchingError
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _ask(
             raise NeonPreconditionError(
                 f"{error.message}; project {endpoint.project_id} does not store passwords, so no URI can be"
                 " read: allow it to (store_passwords) in the project's settings",
-                status=412,
+                status=HTTPStatus.PRECONDITION_FAILED,
             ) from None
         check_uri(uri, endpoint, database=database, role=role)
         if password is None or _password(uri) == password.get_secret_value():

@@ -1,72 +1,59 @@
 """Any PostgreSQL server behind the branching interface."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pulumi
 
-from kardinal_infra.databases.branching import Branch, BranchRequest, Capabilities, OwnedBranch, unsupported
+from kardinal_infra.databases.branch_backend import ResourceBackend
+from kardinal_infra.databases.branching import Branch, BranchRequest, Capabilities, OwnedBranch
 from kardinal_infra.databases.postgres import inputs
-from kardinal_infra.databases.postgres.resource import PostgresBranch, PostgresBranchArgs
+from kardinal_infra.databases.postgres.resource import PostgresBranch
 from kardinal_infra.databases.postgres.settings import (
+    CONFIG_NAMESPACE,
+    DEFAULT_PORT,
+    URI_CONFIG,
     PostgresSettings,
     driver_problem,
     require_driver,
     resolve_settings,
 )
-from kardinal_infra.errors import ConfigError, Problem
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.errors import Problem
 
 Config = Callable[[str], str | None]
 
 
-class PostgresBackend:
+class PostgresBackend(ResourceBackend):
     """Branches as databases of one PostgreSQL server."""
 
     name = "postgres"
 
-    # Whether blocks are shared depends on the server's version and file system.
     capabilities = Capabilities(
-        ttl=True, protection=True, schema_only=True, nested=True, rotates_credentials=True
+        options=frozenset(inputs.INPUTS),
+        inits=frozenset({"schema-only"}),
+        rotates_credentials=True,
+        sidecar_port=DEFAULT_PORT,
+        project_is_server=True,
+        config_keys=(f"{CONFIG_NAMESPACE}:{URI_CONFIG}",),
     )
 
-    def problems(self, request: BranchRequest) -> list[Problem]:
-        """Lists what is wrong with a request, offline.
+    inputs = inputs
 
-        Args:
-            request: What is asked for.
-        """
-        # The owner is added when the resource is declared; every request has one.
-        props = {**_args(request), "annotations": {BRANCH_ANNOTATION_STACK: "-", **request.annotations}}
-        reasons = inputs.problems(props, lambda _: False, datetime.now(UTC))
-        found = [Problem(name, reason) for name, reason in reasons]
-        if request.api_host is not None:
-            found.append(Problem("api_host", "the backend postgres has no API; leave it out"))
-        if not request.rotate_password:
-            found.append(Problem("rotate_password", "a branch of the backend postgres has a role of its own"))
-        if problem := driver_problem():
-            found.append(Problem("backend", f"the branching backend postgres {problem}"))
-        return [*found, *unsupported(request, self.capabilities, self.name)]
-
-    def declare(
-        self, resource_name: str, request: BranchRequest, opts: pulumi.ResourceOptions | None = None
-    ) -> Branch:
+    def branch(self, resource_name: str, args: Any, opts: pulumi.ResourceOptions | None) -> Branch:
         """Declares a `PostgresBranch`.
 
         Args:
             resource_name: Name of the resource.
-            request: What is asked for.
+            args: Its inputs.
             opts: Options of the resource.
-
-        Raises:
-            ConfigError: The request is not one that can be fulfilled; lists every problem.
         """
-        problems = self.problems(request)
-        if problems:
-            raise ConfigError(problems)
-        made = PostgresBranch(resource_name, cast("PostgresBranchArgs", _args(request)), opts)
+        made = PostgresBranch(resource_name, args, opts)
         return Branch.of(made, database=made.branch_database, role=made.branch_role)
+
+    def further_problems(self) -> Iterable[Problem]:
+        """Lists what keeps this backend from working here: the driver is an extra of the package."""
+        if problem := driver_problem():
+            yield Problem("backend", f"the branching backend {self.name} {problem}")
 
     def require_credentials(self, request: BranchRequest, config: Config) -> None:
         """Checks offline that there is an administrator's URI, and the driver.
@@ -137,21 +124,3 @@ class PostgresBackend:
 def _settings(project: str, config: Config) -> PostgresSettings:
     require_driver()
     return resolve_settings(project, config)
-
-
-def _args(request: BranchRequest) -> dict[str, Any]:
-    args: dict[str, Any] = {
-        "project": request.project,
-        "name": request.name,
-        "database": request.database,
-        "role": request.role,
-        "parent": request.parent,
-        # What else a request may say here is reported as unsupported.
-        "init": "schema-only" if request.init == "schema-only" else None,
-        "ttl": request.ttl,
-        "expires_at": request.expires_at,
-        "protected": request.protected,
-        "annotations": dict(request.annotations),
-        "delete_children": request.delete_children,
-    }
-    return {name: value for name, value in args.items() if value is not None}

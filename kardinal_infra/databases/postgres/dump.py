@@ -11,8 +11,8 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from kardinal_infra.databases.postgres.errors import PostgresError
 from kardinal_infra.databases.postgres.settings import URI_VARIABLE, PostgresSettings
-from kardinal_infra.errors import PostgresError
 
 LOCK_WAIT = "60s"
 """How long the dump waits for a table that somebody has locked."""

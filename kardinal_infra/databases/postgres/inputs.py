@@ -9,12 +9,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from kardinal_infra.config.branch_rules import combination_problems, parse_moment
-from kardinal_infra.databases import branch_inputs, checks
-from kardinal_infra.databases.branch_inputs import Input, Props
+from kardinal_infra.databases import branch_inputs
+from kardinal_infra.databases.branch_inputs import Check, Input, Props
 from kardinal_infra.databases.postgres.address import parse_address
 from kardinal_infra.databases.postgres.identifiers import identifier
 from kardinal_infra.databases.ttl import expiry, is_due
+from kardinal_infra.model.branch_rules import combination_problems, parse_moment
 
 OUTPUTS = (
     "branch_id",
@@ -41,13 +41,11 @@ INITS = ("data", "schema-only")
 SOURCES = ("auto", "template", "dump")
 
 
-def _one_of(*known: str) -> checks.Check:
+def _one_of(*known: str) -> Check:
     return lambda value, _now: None if value in known else f"must be one of {', '.join(known)}"
 
 
-def _address(value: object, now: datetime) -> str | None:
-    if problem := checks.text(value, now):
-        return problem
+def _address(value: object, _now: datetime) -> str | None:
     try:
         parse_address(str(value))
     except ValueError as error:
@@ -55,22 +53,16 @@ def _address(value: object, now: datetime) -> str | None:
     return None
 
 
-INPUTS: dict[str, Input] = {
-    "project": Input(_address, required=True, replaces=True),
+INPUTS: dict[str, Input] = branch_inputs.declared(
+    ("project", "name", "parent", "init", "database", "role", "annotations", "ttl", "expires_at", "protected",
+     "delete_children"),
     # A database cannot be renamed while somebody is connected to it.
-    "name": Input(checks.branch_name, required=True, replaces=True),
-    "parent": Input(checks.text, replaces=True),
-    "init": Input(_one_of(*INITS), replaces=True, default="data"),
+    replaces={"project", "name", "database", "role"},
+    more={"project": _address, "init": _one_of(*INITS)},
+) | {
     # How the data came is no matter once they are there.
     "source": Input(_one_of(*SOURCES), default="auto"),
-    "database": Input(checks.identifier, required=True, replaces=True),
-    "role": Input(checks.identifier, required=True, replaces=True),
-    "annotations": Input(checks.marks, required=True),
-    "ttl": Input(checks.ttl),
-    "expires_at": Input(checks.expires_at),
-    "protected": Input(checks.boolean, default=False),
-    "delete_children": Input(checks.boolean, default=False),
-}
+}  # fmt: skip
 
 
 def problems(props: Props, unknown: Callable[[object], bool], now: datetime) -> list[tuple[str, str]]:
@@ -81,9 +73,7 @@ def problems(props: Props, unknown: Callable[[object], bool], now: datetime) -> 
         unknown: Tells values that are not known yet.
         now: Time of day.
     """
-    found, known = branch_inputs.single_problems(INPUTS, OUTPUTS, "PostgreSQL branch", props, unknown, now)
-    wrong = {name for name, _ in found}
-    usable = {name: value for name, value in known.items() if name not in wrong}
+    found, usable = branch_inputs.single_problems(INPUTS, OUTPUTS, "PostgreSQL branch", props, unknown, now)
     found.extend(combination_problems({**usable, "init": None}))
     if "name" in usable and identifier(usable["name"]) in (usable.get("database"), usable.get("parent")):
         found.append(("name", "is the name of the database to copy: choose another"))
@@ -132,13 +122,14 @@ def end(props: Props, now: datetime) -> str | None:
 
 def _normal(name: str, props: Props) -> Any:
     """A value in the one form in which it is compared."""
-    value = props.get(name)
-    if value is None:
-        return INPUTS[name].default
-    if name == "expires_at":
+    value = branch_inputs.typed(INPUTS, name, props)
+    if name == "init" and value == "data":
+        value = None
+    if name == "expires_at" and value:
         try:
             return parse_moment(value).replace(microsecond=0)
         except (ValueError, TypeError):
             # Not known yet.
             return value
-    return value
+    # Nothing said and false are the same where that is the default.
+    return value or INPUTS[name].default

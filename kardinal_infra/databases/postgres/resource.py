@@ -1,14 +1,13 @@
 """`PostgresBranch`: a copy of a database on any PostgreSQL server as a Pulumi resource."""
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
-import pulumi.dynamic
 
+from kardinal_infra.databases.branch_resource import BranchResource
 from kardinal_infra.databases.postgres.inputs import OUTPUTS, SECRET_OUTPUTS
 from kardinal_infra.databases.postgres.provider import PostgresBranchProvider
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
 
 
 class PostgresBranchArgs(TypedDict):
@@ -54,7 +53,7 @@ class PostgresBranchArgs(TypedDict):
     """When the branch is deleted, delete those that this same stack made from it as well. Default: false."""
 
 
-class PostgresBranch(pulumi.dynamic.Resource, module="postgres", name="Branch"):
+class PostgresBranch(BranchResource, module="postgres", name="Branch"):
     """A copy of a database with a role of its own, on the same server, ready when the resource is.
 
     The administrator's URI comes from `KARDINAL_POSTGRES_URI` or the secret config `kardinal:postgresUri`. A
@@ -69,6 +68,9 @@ class PostgresBranch(pulumi.dynamic.Resource, module="postgres", name="Branch"):
     Raises:
         pulumi.RunError: `opts.import_` is set.
     """
+
+    OUTPUTS = OUTPUTS
+    SECRET_OUTPUTS = SECRET_OUTPUTS
 
     branch_id: pulumi.Output[str]
     """Id: the name of its database."""
@@ -115,22 +117,4 @@ class PostgresBranch(pulumi.dynamic.Resource, module="postgres", name="Branch"):
     def __init__(
         self, resource_name: str, args: PostgresBranchArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        if opts is not None and opts.import_ is not None:
-            raise pulumi.RunError(
-                f"PostgresBranch {resource_name!r}: dynamic resources cannot be imported; let a stack with"
-                " the same annotations adopt it"
-            )
-        props = {**dict.fromkeys(OUTPUTS), **args, "annotations": _annotations(args.get("annotations"))}
-        # Without these the engine would write the provider's answers into the state in clear.
-        secrets = pulumi.ResourceOptions(additional_secret_outputs=list(SECRET_OUTPUTS))
-        super().__init__(
-            PostgresBranchProvider(), resource_name, props, pulumi.ResourceOptions.merge(opts, secrets)
-        )
-
-
-def _annotations(given: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None) -> Any:
-    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    ours = {BRANCH_ANNOTATION_STACK: stack}
-    if given is None or isinstance(given, Mapping):
-        return {**(given or {}), **ours}
-    return pulumi.Output.all(given).apply(lambda known: {**known[0], **ours})
+        super().__init__(PostgresBranchProvider(), resource_name, args, opts)

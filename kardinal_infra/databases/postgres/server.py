@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from kardinal_infra.databases.postgres.errors import PostgresError
 from kardinal_infra.databases.postgres.marks import Marks, read_marks
 from kardinal_infra.databases.postgres.session import Connection, one
-from kardinal_infra.errors import BranchingError, PostgresError
+from kardinal_infra.errors import BranchingError
 
 OLDEST = 13
 """Major version: DROP DATABASE ... WITH (FORCE) is of 13."""

@@ -9,8 +9,8 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from kardinal_infra.databases.postgres.errors import PostgresError
 from kardinal_infra.databases.postgres.settings import PostgresSettings
-from kardinal_infra.errors import PostgresError
 
 CONNECT_SECONDS = 10
 APPLICATION = "kardinal"

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from kardinal_infra.errors import PostgresSettingsError
+from kardinal_infra.databases.postgres.errors import PostgresSettingsError
 
 URI_VARIABLE = "KARDINAL_POSTGRES_URI"
 CONFIG_NAMESPACE = "kardinal"

@@ -15,7 +15,6 @@ from pulumi.dynamic import ConfigureRequest
 from pulumi.dynamic.config import Config
 
 from kardinal_infra.components.leftovers import LeftoversProvider
-from kardinal_infra.databases.neon.backend import _args
 from kardinal_infra.databases.neon.provider import NeonBranchProvider
 from kardinal_infra.databases.request import BranchRequest
 
@@ -111,7 +110,7 @@ class Stack:
     def _branch(self, name: str, request: BranchRequest) -> None:
         provider = configured(NeonBranchProvider())
         known = self.branches.get(name)
-        checked = provider.check(known.outs if known else {}, wire(_args(request)))
+        checked = provider.check(known.outs if known else {}, wire(request.to_plain()))
         assert not checked.failures, [(item.property, item.reason) for item in checked.failures]
         if known is not None:
             plan = provider.diff(known.id, known.outs, checked.inputs)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from kardinal_infra.databases.request import BranchRequest, Compute
 from tests.neon.faults.injector import Plan
+from tests.neon.wanted import replace
 
 Program = Mapping[str, BranchRequest]
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 
-from kardinal_infra.config.ttl import parse_ttl
 from kardinal_infra.databases.request import BranchRequest
+from kardinal_infra.model.durations import parse_ttl
 from kardinal_neon_local.testing.server import Server, running
 from tests.neon.faults.engine import Known, Props, Stack
 from tests.neon.faults.schedules import FOLDER

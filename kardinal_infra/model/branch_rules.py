@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kardinal_infra.config.ttl import MAX_TTL, parse_duration
+from kardinal_infra.model.durations import parse_duration
+
+if TYPE_CHECKING:
+    from kardinal_infra.branch_options import Compute, MaskingRule
 
 SMALLEST_COMPUTE = 0.25
 """Compute units."""
@@ -95,8 +98,6 @@ def expiry_problem(text: str, now: datetime) -> str | None:
         return str(error)
     if moment <= now:
         return f'"{text}" is in the past: choose a later time'
-    if moment - now > MAX_TTL:
-        return f'"{text}" is more than {MAX_TTL.days} days ahead: choose an earlier time'
     return None
 
 
@@ -121,14 +122,14 @@ def suspend_seconds(text: str) -> int:
     return int(value.total_seconds())
 
 
-def compute_problems(compute: Mapping[str, Any], spell: Callable[[str], str] = str) -> Iterator[str]:
+def compute_problems(compute: Compute, spell: Callable[[str], str] = str) -> Iterator[str]:
     """Yields what is wrong with a compute.
 
     Args:
-        compute: `min_units`, `max_units`, `suspend_after`, each of them optional.
+        compute: The compute.
         spell: Writes the name of an option as the user does.
     """
-    smallest, largest = compute.get("min_units"), compute.get("max_units")
+    smallest, largest = compute.min_units, compute.max_units
     for name, units in (("min_units", smallest), ("max_units", largest)):
         if units is not None and units < SMALLEST_COMPUTE:
             yield f"{spell(name)} is {units:g}, and the smallest compute has {SMALLEST_COMPUTE} units"
@@ -136,25 +137,27 @@ def compute_problems(compute: Mapping[str, Any], spell: Callable[[str], str] = s
         yield (
             f"{spell('min_units')} {smallest:g} is more than {spell('max_units')} {largest:g}: exchange them"
         )
-    if compute.get("suspend_after") is not None:
+    if compute.suspend_after is not None:
         try:
-            suspend_seconds(compute["suspend_after"])
+            suspend_seconds(compute.suspend_after)
         except ValueError as error:
             yield f"{spell('suspend_after')}: {error}"
 
 
-def rule_problem(rule: Mapping[str, Any]) -> str | None:
+def rule_problem(rule: MaskingRule) -> str | None:
     """Says what is wrong with one masking rule.
 
     Args:
-        rule: `table`, `column`, and either `function` or `value`; `schema` and `database` are optional.
+        rule: The rule.
     """
-    for name in ("table", "column", "schema", "database"):
-        if rule.get(name) is not None and (problem := identifier_problem(rule[name])):
+    for name, text in (
+        ("table", rule.table), ("column", rule.column), ("schema", rule.schema_), ("database", rule.database)
+    ):  # fmt: skip
+        if text is not None and (problem := identifier_problem(text)):
             return f"{name} {problem}"
-    if (rule.get("function") is None) == (rule.get("value") is None):
+    if (rule.function is None) == (rule.value is None):
         return "needs either a function, like anon.fake_email(), or a value"
-    if rule.get("function") is not None and not rule["function"].strip():
+    if rule.function is not None and not rule.function.strip():
         return "function must be a non-empty text"
     return None
 
@@ -168,7 +171,7 @@ def combination_problems(
         options: By their names in Python; absent or None where nothing is said.
         spell: Writes the name of an option as the user does.
     """
-    rules: Sequence[Mapping[str, Any]] = options.get("masking_rules") or ()
+    rules: Sequence[MaskingRule] = options.get("masking_rules") or ()
     masked = options.get("init") == "masked"
     if masked and not rules:
         yield "masking_rules", 'required for init "masked": name the columns to mask'
@@ -191,9 +194,9 @@ def combination_problems(
     yield from _twice("roles", roles, "role")
 
 
-def _column(rule: Mapping[str, Any], database: str | None) -> str:
-    where = (rule.get("database") or database, rule.get("schema") or "public", rule.get("table"))
-    return ".".join(str(part) for part in (*where, rule.get("column")) if part is not None)
+def _column(rule: MaskingRule, database: str | None) -> str:
+    where = (rule.database or database, rule.schema_, rule.table, rule.column)
+    return ".".join(part for part in where if part is not None)
 
 
 def _twice(option: str, names: Sequence[str], what: str) -> Iterator[tuple[str, str]]:

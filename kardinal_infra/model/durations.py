@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-MAX_TTL = timedelta(days=30)
-"""Neon's limit for `expires_at`."""
-
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -36,12 +33,12 @@ def parse_ttl(text: str) -> timedelta:
         text: A number and a unit: minutes, hours or days, e.g. `90m`, `24h`, `7d`.
 
     Returns:
-        More than nothing, at most 30 days.
+        More than nothing. How long is too long is the backend's business.
 
     Raises:
         ValueError: It is not one; the message says why.
     """
     value = parse_duration(text, "a life time", "90m, 24h or 7d")
-    if not timedelta() < value <= MAX_TTL:
-        raise ValueError(f'life time "{text}" must be more than 0 and at most {MAX_TTL.days}d')
+    if value <= timedelta():
+        raise ValueError(f'life time "{text}" must be more than 0')
     return value
