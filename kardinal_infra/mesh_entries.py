@@ -20,6 +20,7 @@ from tenacity import (
 from kardinal_infra.cluster import ask
 from kardinal_infra.errors import ClusterError
 from kardinal_infra.kinds import VIRTUAL_SERVICES
+from kardinal_infra.live import spec_of
 from kardinal_infra.routing.virtual_service import entry_flow, inserted, removed
 
 _FORBIDDEN = 403
@@ -69,7 +70,7 @@ def entries_of(virtual_service: Mapping[str, Any], flow: str) -> list[dict[str, 
         virtual_service: The object.
         flow: Flow id.
     """
-    http = virtual_service.get("spec", {}).get("http") or ()
+    http = spec_of(virtual_service).get("http") or ()
     return [dict(entry) for entry in http if entry_flow(entry) == flow]
 
 
@@ -172,12 +173,12 @@ def _rewrite(
     there = read_virtual_service(client, namespace, name)
     if there is None:
         return None
-    http = list(there.get("spec", {}).get("http") or ())
+    http = list(spec_of(there).get("http") or ())
     wanted = change(http)
     if wanted == http:
         return there
     # Written with the resourceVersion that was read: Kubernetes refuses when it is not the newest.
-    there["spec"] = {**there["spec"], "http": wanted}
+    there["spec"] = {**spec_of(there), "http": wanted}
     written = ask(
         client,
         f"write VirtualService {namespace}/{name}",

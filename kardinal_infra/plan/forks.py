@@ -19,7 +19,7 @@ from kardinal_infra.forking import (
 )
 from kardinal_infra.forking.containers import pick_container
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, pod_template, policy_selector
+from kardinal_infra.live import LiveObjects, Object, flow_of, pod_template, policy_selector
 from kardinal_infra.names import fork_name
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems
@@ -148,10 +148,6 @@ def _plan_fork(
         )
     image = spec.image or image_of(workload, container, name)
     return ForkPlan(name, reason, image, spec, fork_service(spec) if spec.live_service else None)
-
-
-def _title(workload: Object) -> str:
-    return f"{workload['kind']} {name_of(workload)}"
 
 
 def _replicas(context: Context, service: Service, request: FlowService | None, spec: ForkSpec) -> int:
