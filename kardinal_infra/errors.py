@@ -17,8 +17,8 @@ No message holds a secret: the raisers remove keys and passwords before they bui
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 
 
 class KardinalError(Exception):
@@ -32,27 +32,46 @@ class Problem:
     Attributes:
         path: Where, e.g. `kardinal:flow.services.web.image`.
         message: What, and what to do about it.
+        unread: The value there could not be read; whatever later checks say of it is said of a stand-in.
     """
 
     path: str
     message: str
+    unread: bool = field(default=False, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
+
+    def is_within(self, path: str) -> bool:
+        """Says whether it is about the value at a path, or about something in it.
+
+        Args:
+            path: Another path.
+        """
+        return self.path == path or self.path.startswith((f"{path}.", f"{path}["))
 
 
 class ConfigError(KardinalError):
     """Bad input: all problems at once, sorted, one per line.
 
     Args:
-        problems: At least one; duplicates are dropped.
+        problems: At least one; duplicates are dropped, and what is said of a value that could not be read
+            beside that it could not.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems)))
+        self.problems = tuple(sorted(_told_once(set(problems))))
         if not self.problems:
             raise ValueError("a ConfigError needs at least one problem")
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def _told_once(problems: Collection[Problem]) -> Iterator[Problem]:
+    unread = [problem for problem in problems if problem.unread]
+    yield from unread
+    for problem in problems:
+        if not any(problem.is_within(other.path) for other in unread):
+            yield problem
 
 
 class ClusterError(KardinalError):

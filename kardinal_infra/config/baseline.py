@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -12,7 +12,7 @@ from kardinal_infra.certificates import authority_problem
 from kardinal_infra.config.backends import backend_problem
 from kardinal_infra.config.branches import option_problems, together_problems
 from kardinal_infra.config.hooks import hook_problems
-from kardinal_infra.config.reading import did_you_mean, dotted, read_model
+from kardinal_infra.config.reading import did_you_mean, dotted, read_model, whole
 from kardinal_infra.config.stores import store_problems, template_problems
 from kardinal_infra.egress import Egress
 from kardinal_infra.errors import ConfigError, Problem
@@ -138,7 +138,7 @@ def load_baseline(value: object, key: str = KEY) -> BaselineConfig:
     if config is not None:
         # Names that could not be read are still names: a reference to them is no second mistake.
         names = {part: _keys(value, part) for part in ("services", "databases", "stores")}
-        problems += _cross_checks(config, key, names)
+        problems += _cross_checks(config, key, names, problems)
     if problems or config is None:
         raise ConfigError(problems)
     return config
@@ -149,14 +149,24 @@ def _keys(value: object, part: str) -> set[str]:
     return {str(name) for name in inner} if isinstance(inner, Mapping) else set()
 
 
-def _cross_checks(config: BaselineConfig, key: str, names: Mapping[str, set[str]]) -> Iterator[Problem]:
+def _cross_checks(
+    config: BaselineConfig, key: str, names: Mapping[str, set[str]], unread: Sequence[Problem]
+) -> Iterator[Problem]:
+    services = whole(config.services, f"{key}.services", unread)
+    databases = whole(config.databases, f"{key}.databases", unread)
     yield from _check_names(config, key)
     for name, service in config.services.items():
         yield from _check_service(service, dotted(key, ["services", name]), names)
-    yield from _check_entries(config, key, names["services"])
+    yield from _check_entries(config, key, names["services"], services)
     for name, database in config.databases.items():
-        yield from _check_database(database, dotted(key, ["databases", name]), names["services"])
-    yield from store_problems(config.stores, config.services, key)
+        path = dotted(key, ["databases", name])
+        yield from option_problems(database, path)
+        yield from _check_database(database, path, names["services"])
+    for name, database in databases.items():
+        yield from together_problems(
+            database, database.database, database.role, dotted(key, ["databases", name])
+        )
+    yield from store_problems(config.stores, names["services"], services, key)
     yield from hook_problems(config.hooks, f"{key}.hooks", names["databases"])
 
 
@@ -220,12 +230,14 @@ def _check_service(service: Service, path: str, names: Mapping[str, set[str]]) -
         variables |= use.environment.keys()
 
 
-def _check_entries(config: BaselineConfig, key: str, services: set[str]) -> Iterator[Problem]:
+def _check_entries(
+    config: BaselineConfig, key: str, names: Collection[str], services: Mapping[str, Service]
+) -> Iterator[Problem]:
     hosts: set[str] = set()
     flow_hosts: set[str] = set()
     for index, entry in enumerate(config.entries):
         path = f"{key}.entries[{index}]"
-        yield from _reference(f"{path}.service", entry.service, services, "service")
+        yield from _reference(f"{path}.service", entry.service, names, "service")
         if problem := host_problem(entry.host):
             yield Problem(f"{path}.host", problem)
         if entry.host in hosts:
@@ -242,7 +254,7 @@ def _check_entries(config: BaselineConfig, key: str, services: set[str]) -> Iter
         if pattern in flow_hosts:
             yield Problem(path, "another entry has the same host for flows; give one of them a flowHost")
         flow_hosts.add(pattern)
-        service = config.services.get(entry.service)
+        service = services.get(entry.service)
         if service is not None:
             routed = [port.port for port in service.routed_ports]
             if entry.port is not None and entry.port not in routed:
@@ -266,12 +278,10 @@ def _check_database(database: Database, path: str, services: set[str]) -> Iterat
         )
     elif database.handover == "sidecar" and (problem := alias_problem(database.host or "")):
         yield Problem(f"{path}.host", problem)
-    yield from option_problems(database, path)
-    yield from together_problems(database, database.database, database.role, path)
     if database.migrations is not None:
         yield from _reference(f"{path}.migrations.service", database.migrations.service, services, "service")
 
 
-def _reference(path: str, name: str, known: set[str], what: str) -> Iterator[Problem]:
+def _reference(path: str, name: str, known: Collection[str], what: str) -> Iterator[Problem]:
     if name not in known:
         yield Problem(path, f'unknown {what} "{name}"' + did_you_mean(name, known))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from kardinal_infra.config.reading import PLACEHOLDER, did_you_mean
+from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.errors import Problem
 from kardinal_infra.hook import SET_VARIABLES, Hook
 
@@ -25,7 +25,7 @@ def hook_problems(
     names: set[str] = set()
     for index, hook in enumerate(hooks):
         where = f"{path}[{index}]"
-        if hook.name in names - {PLACEHOLDER}:
+        if hook.name in names:
             yield Problem(f"{where}.name", f'hook "{hook.name}" is listed twice')
         names.add(hook.name)
         yield from _variable_problems(hook, where)

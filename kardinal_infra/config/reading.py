@@ -6,8 +6,9 @@ Values never appear in messages: config may hold secrets.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from itertools import count
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -18,10 +19,14 @@ from kardinal_infra.errors import Problem
 from kardinal_infra.store import USE_TAGS
 
 Model = TypeVar("Model", bound=BaseModel)
+Part = TypeVar("Part")
 
 _REPAIRS = 10
-PLACEHOLDER = "unreadable"
-"""Stands for a required text that is missing, so that the rest can be read."""
+_PLACEHOLDER = "unreadable-"
+"""Begins what stands for a required text that is missing, so that the rest can be read.
+
+It passes for a name, and a number makes each one another: two that are missing are not the same.
+"""
 
 _MESSAGES = {
     "extra_forbidden": "unknown key",
@@ -65,6 +70,24 @@ def dotted(key: str, location: Sequence[str | int]) -> str:
     return key + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
 
 
+def whole(parts: Mapping[str, Part], path: str, problems: Iterable[Problem]) -> dict[str, Part]:
+    """Returns those parts of a config of which everything could be read.
+
+    A check that concludes from what is *not* there is for these: what could not be read may hold it.
+
+    Args:
+        parts: By name.
+        path: Where they stand.
+        problems: What reading found.
+    """
+    unread = [problem for problem in problems if problem.unread]
+    return {
+        name: part
+        for name, part in parts.items()
+        if not any(problem.is_within(dotted(path, [name])) for problem in unread)
+    }
+
+
 def read_model(model: type[Model], value: object, key: str) -> tuple[Model | None, list[Problem]]:
     """Reads a value into a model and goes on after mistakes.
 
@@ -75,12 +98,13 @@ def read_model(model: type[Model], value: object, key: str) -> tuple[Model | Non
 
     Returns:
         The model and no problem; or the problems and, where possible, a model of what could be read, so that
-        later checks can name their problems in the same error.
+        later checks can name their problems in the same error. They are `unread`: `ConfigError` drops what
+        those checks say of the same value.
     """
     if value is None:
-        return None, [Problem(key, "required, but missing in the stack's config")]
+        return None, [Problem(key, "required, but missing in the stack's config", unread=True)]
     if not isinstance(value, Mapping):
-        return None, [Problem(key, "must be a mapping")]
+        return None, [Problem(key, "must be a mapping", unread=True)]
     try:
         return model.model_validate(value), []
     except ValidationError as error:
@@ -93,7 +117,7 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, key: str) -> Problem:
     location, message = detail["loc"], sentence(detail)
     if detail["type"] == "extra_forbidden":
         message += did_you_mean(str(location[-1]), _keys_at(model, location[:-1]))
-    return Problem(dotted(key, location), message)
+    return Problem(dotted(key, location), message, unread=True)
 
 
 def sentence(detail: ErrorDetails) -> str:
@@ -140,10 +164,10 @@ def _unwrap(annotation: Any) -> Any:
 def _repaired(model: type[Model], value: Mapping[str, Any], details: list[ErrorDetails]) -> Model | None:
     """The model without what was wrong: unusable values dropped, required ones replaced by a placeholder."""
     plain = deepcopy(dict(value))
+    placeholders = (f"{_PLACEHOLDER}{number}" for number in count(1))
     for _ in range(_REPAIRS):
-        # Backwards, so that removing an item of a list does not move those still to be removed.
-        for detail in reversed(details):
-            _remove(plain, detail["loc"], missing=detail["type"] == "missing")
+        for detail in details:
+            _remove(plain, detail["loc"], placeholders if detail["type"] == "missing" else None)
         try:
             return model.model_validate(plain)
         except ValidationError as error:
@@ -158,7 +182,8 @@ def _details(error: ValidationError) -> list[ErrorDetails]:
     return details
 
 
-def _remove(plain: Any, location: Sequence[str | int], *, missing: bool) -> None:
+def _remove(plain: Any, location: Sequence[str | int], placeholders: Iterator[str] | None) -> None:
+    """Takes an unusable value out; puts a placeholder where a value is missing."""
     parents: list[Any] = [plain]
     for part in location[:-1]:
         try:
@@ -166,12 +191,22 @@ def _remove(plain: Any, location: Sequence[str | int], *, missing: bool) -> None
         except (KeyError, IndexError, TypeError):
             return  # removed already, together with something around it
     holder, last = parents[-1], location[-1]
-    if missing and isinstance(holder, dict):
-        holder[str(last)] = PLACEHOLDER
-    elif isinstance(holder, dict) and holder.get(str(last)) == PLACEHOLDER and len(parents) > 1:
+    if placeholders is not None and isinstance(holder, dict):
+        holder[str(last)] = next(placeholders)
+    elif isinstance(holder, dict) and _is_placeholder(holder.get(str(last))) and len(parents) > 1:
         # A placeholder does not do here: give up what it is a part of.
-        parents[-2].pop(location[-2])
-    elif isinstance(holder, dict):
-        holder.pop(last, None)
-    elif isinstance(holder, list) and isinstance(last, int) and last < len(holder):
-        holder.pop(last)
+        _drop(parents[-2], location[-2])
+    else:
+        _drop(holder, last)
+
+
+def _is_placeholder(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(_PLACEHOLDER)
+
+
+def _drop(holder: Any, part: str | int) -> None:
+    if isinstance(holder, dict):
+        holder.pop(part, None)
+    elif isinstance(holder, list) and isinstance(part, int):
+        # With all that follow: moved up, they would be told of at the wrong index.
+        del holder[part:]

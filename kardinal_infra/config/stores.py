@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from kardinal_infra.config.reading import did_you_mean, dotted
@@ -16,13 +16,14 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def store_problems(
-    stores: Mapping[str, Store], services: Mapping[str, Service], key: str
+    stores: Mapping[str, Store], names: Collection[str], services: Mapping[str, Service], key: str
 ) -> Iterator[Problem]:
     """Checks the stores of a baseline.
 
     Args:
         stores: By name.
-        services: By name.
+        names: Of all services.
+        services: By name; of a service that is left out nothing is concluded.
         key: Config key for paths.
     """
     taken: dict[str, str] = {}
@@ -35,7 +36,10 @@ def store_problems(
             message = f'service "{service}" is already store "{taken[service]}"'
             yield Problem(f"{path}.service", message)
         taken.setdefault(service, name)
-        yield from _port_problems(store, service, services, path)
+        if service not in names:
+            yield Problem(f"{path}.service", f'unknown service "{service}"{did_you_mean(service, names)}')
+        elif service in services:
+            yield from _port_problems(store, service, services[service], path)
     for name, service_of in services.items():
         yield from _undeclared_uses(service_of, taken, dotted(key, ["services", name]))
     yield from _circle(services, taken, f"{key}.stores")
@@ -57,25 +61,19 @@ def template_problems(use: StoreUse, path: str) -> Iterator[Problem]:
         yield Problem(f"{path}.environment", "no variable has {host}, so nothing leads to a fresh store")
 
 
-def _port_problems(
-    store: Store, service: str, services: Mapping[str, Service], path: str
-) -> Iterator[Problem]:
-    if service not in services:
-        suffix = did_you_mean(service, services)
-        yield Problem(f"{path}.service", f'unknown service "{service}"{suffix}')
-        return
-    protocols = {port.port: port.protocol for port in services[service].ports}
+def _port_problems(store: Store, name: str, service: Service, path: str) -> Iterator[Problem]:
+    protocols = {port.port: port.protocol for port in service.ports}
     if store.port is None and len(protocols) != 1:
         listed = ", ".join(map(str, protocols)) or "none"
-        message = f'required: service "{service}" has not exactly one port (it has: {listed})'
+        message = f'required: service "{name}" has not exactly one port (it has: {listed})'
         yield Problem(f"{path}.port", message)
         return
     port = store.port or next(iter(protocols))
     if port not in protocols:
-        yield Problem(f"{path}.port", f'service "{service}" has no port {port}')
+        yield Problem(f"{path}.port", f'service "{name}" has no port {port}')
     elif protocols[port] != "tcp":
         message = (
-            f'port {port} of service "{service}" is declared as {protocols[port]}; declare a store\'s port as'
+            f'port {port} of service "{name}" is declared as {protocols[port]}; declare a store\'s port as'
             " tcp"
         )
         yield Problem(f"{path}.port", message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, containers
+from kardinal_infra.live import Object, containers, spec_of
 
 SIDECARS = frozenset({"istio-proxy", "linkerd-proxy", "cloud-sql-proxy", "pgbouncer", "vault-agent", "daprd"})
 """Names of containers that are never the application."""
@@ -19,7 +19,7 @@ _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 def is_injected(template: Object) -> bool:
     """Says whether a template holds Istio's injected containers (by `istioctl kube-inject`)."""
-    return INJECTED_STATUS in (template.get("metadata", {}).get("annotations") or {})
+    return INJECTED_STATUS in ((template.get("metadata") or {}).get("annotations") or {})
 
 
 def pick_container(template: Object, wanted: str | None, service: str) -> str:
@@ -41,16 +41,14 @@ def pick_container(template: Object, wanted: str | None, service: str) -> str:
     """
     dropped = INJECTED if is_injected(template) else frozenset[str]()
     names = [
-        item["name"]
-        for item in template.get("spec", {}).get("containers") or ()
-        if item["name"] not in dropped
+        item["name"] for item in spec_of(template).get("containers") or () if item["name"] not in dropped
     ]
     listed = ", ".join(names) or "none"
     if wanted is not None:
         if wanted not in names:
             raise ValueError(f'there is no container "{wanted}" (there is: {listed})')
         return wanted
-    annotated = (template.get("metadata", {}).get("annotations") or {}).get(_DEFAULT_CONTAINER)
+    annotated = ((template.get("metadata") or {}).get("annotations") or {}).get(_DEFAULT_CONTAINER)
     applications = [name for name in names if name not in SIDECARS]
     for choice in (
         names,

@@ -7,7 +7,15 @@ from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.forking.spec import ForkSpec
-from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of, pod_labels, policy_selector
+from kardinal_infra.live import (
+    LiveObjects,
+    Object,
+    name_of,
+    namespace_of,
+    pod_labels,
+    policy_selector,
+    spec_of,
+)
 from kardinal_infra.names import shorten
 from kardinal_infra.observed.index import grouped
 from kardinal_infra.observed.labels import ByLabels
@@ -105,7 +113,7 @@ def _recreate(policy: Object, spec: ForkSpec, forks: ForkPeers) -> dict[str, Any
     kind, home = policy["kind"], namespace_of(policy)
     # Two policies may have one name: the mesh's own namespace holds policies for all pods.
     title = name_of(policy) if home == spec.owner.namespace else f"{home}-{name_of(policy)}"
-    content = deepcopy(dict(policy.get("spec", {})))
+    content = deepcopy(dict(spec_of(policy)))
     if kind == "NetworkPolicy":
         content["podSelector"] = {"matchLabels": spec.selector}
         for part, peers in (("ingress", "from"), ("egress", "to")):

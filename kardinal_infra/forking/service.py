@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kardinal_infra.forking.spec import ForkSpec
+from kardinal_infra.live import spec_of
 
 _PORT_FIELDS = ("name", "port", "targetPort", "protocol", "appProtocol")
 
@@ -26,7 +27,7 @@ def fork_service(spec: ForkSpec) -> dict[str, Any]:
     Returns:
         The manifest.
     """
-    live_ports = (spec.live_service or {}).get("spec", {}).get("ports") or ()
+    live_ports = spec_of(spec.live_service or {}).get("ports") or ()
     return {
         "apiVersion": "v1",
         "kind": "Service",

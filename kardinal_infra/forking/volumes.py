@@ -6,7 +6,7 @@ from typing import Any
 
 from kardinal_infra.forking.containers import all_containers
 from kardinal_infra.forking.spec import ForkSpec
-from kardinal_infra.live import Object, name_of, pod_template
+from kardinal_infra.live import Object, name_of, pod_template, spec_of
 
 _CLAIM_FIELDS = ("accessModes", "resources", "storageClassName", "volumeMode")
 
@@ -17,7 +17,7 @@ def claim_templates(workload: Object) -> list[Object]:
     Args:
         workload: The workload.
     """
-    return list(workload.get("spec", {}).get("volumeClaimTemplates") or ())
+    return list(spec_of(workload).get("volumeClaimTemplates") or ())
 
 
 def own_claims(spec: ForkSpec) -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ def own_claims(spec: ForkSpec) -> list[dict[str, Any]]:
                 "labels": marks["labels"],
                 "annotations": marks["annotations"],
             },
-            "spec": {key: claim["spec"][key] for key in _CLAIM_FIELDS if key in claim.get("spec", {})},
+            "spec": {key: claim["spec"][key] for key in _CLAIM_FIELDS if key in spec_of(claim)},
         }
         for claim in claim_templates(spec.workload)
         if spec.volumes.get(name_of(claim)) != "empty"
@@ -51,7 +51,7 @@ def volume_names(workload: Object) -> list[str]:
     Args:
         workload: The workload.
     """
-    volumes = pod_template(workload).get("spec", {}).get("volumes") or ()
+    volumes = spec_of(pod_template(workload)).get("volumes") or ()
     return [*(volume["name"] for volume in volumes), *map(name_of, claim_templates(workload))]
 
 
@@ -61,7 +61,7 @@ def production_volumes(workload: Object) -> list[str]:
     Args:
         workload: The workload.
     """
-    volumes = pod_template(workload).get("spec", {}).get("volumes") or ()
+    volumes = spec_of(pod_template(workload)).get("volumes") or ()
     return [item["name"] for item in volumes if "persistentVolumeClaim" in item or "hostPath" in item]
 
 

@@ -11,7 +11,7 @@ from kardinal_infra.forking.containers import INJECTED, INJECTED_STATUS, all_con
 from kardinal_infra.forking.env import hide_values, point_to_branches, point_to_stores, set_requested
 from kardinal_infra.forking.spec import BranchSecret, ForkSpec
 from kardinal_infra.forking.volumes import choose_volumes, own_claims
-from kardinal_infra.live import pod_template
+from kardinal_infra.live import pod_template, spec_of
 
 MAX_GRACE_SECONDS = 10
 """Longest wait after SIGTERM; a process that ignores it would cost 30 s on every destroy
@@ -99,12 +99,12 @@ def fork_workload(spec: ForkSpec, secrets: Mapping[str, Any]) -> dict[str, Any]:
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"},
         }
     application = _container(template["spec"], spec.container)
-    ready = live.get("spec", {}).get("minReadySeconds") or 0
+    ready = spec_of(live).get("minReadySeconds") or 0
     if "readinessProbe" not in application:
         ready = max(ready, MIN_READY_SECONDS)
     if ready:
         result["minReadySeconds"] = ready
-    annotations = _unowned(live.get("metadata", {}).get("annotations") or {})
+    annotations = _unowned((live.get("metadata") or {}).get("annotations") or {})
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet" if claims else "Deployment",

@@ -30,26 +30,6 @@ def cluster_problems(live: LiveObjects) -> Iterator[Problem]:
         )
 
 
-def injection_problem(live: LiveObjects, title: str, template: Object, why: str) -> str | None:
-    """Says when pods get no sidecar.
-
-    Args:
-        live: The snapshot.
-        title: Whose pods they are, e.g. `Deployment web`.
-        template: Their template.
-        why: What the sidecar is needed for.
-
-    Returns:
-        A sentence, or None.
-    """
-    if not live.injectors or live.injected(template):
-        return None
-    return (
-        f"pods of {title} get no sidecar, which {why}; label namespace"
-        f" {live.namespace} istio-injection=enabled (or istio.io/rev=<revision>) and restart them"
-    )
-
-
 def adoption_problems(namespace: str, name: str, service: Service, live: LiveObjects) -> Iterator[str]:
     """Checks what a Service must be before any HTTPRoute is put on it.
 

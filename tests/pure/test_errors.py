@@ -18,6 +18,14 @@ def test_a_config_error_lists_each_problem_once_sorted_one_per_line() -> None:
     assert error.problems == (Problem("", "bare"), Problem("a", "one"), Problem("b", "two"))
 
 
+def test_what_is_said_of_a_value_that_could_not_be_read_is_dropped() -> None:
+    unread = Problem("a.b", "missing", unread=True)
+    beside = [Problem("a", "around"), Problem("a.bc", "beside"), Problem("a[0]", "an item")]
+    error = ConfigError([Problem("a.b", "unknown"), Problem("a.b.c", "in it"), unread, *beside])
+    assert error.problems == tuple(sorted([unread, *beside]))
+    assert error.problems[1].unread
+
+
 def test_a_config_error_without_problems_is_a_mistake_of_ours() -> None:
     with pytest.raises(ValueError, match="at least one"):
         ConfigError([])

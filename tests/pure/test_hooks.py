@@ -152,13 +152,13 @@ def test_only_a_hook_of_the_baseline_can_be_skipped() -> None:
 
 
 def test_mistakes_in_hooks_are_told_with_all_others() -> None:
-    loaded = read_flow(flow(id="A", hooks=[{"name": "x"}, SEED], services={"web": {"image": "x"}}), "dev")
+    loaded = read_flow(flow(id="A", hooks=[SEED, {"name": "x"}], services={"web": {"image": "x"}}), "dev")
     assert loaded.config is not None
     assert names(loaded.config.hooks) == ["seed"]
-    lines = refusals(flow(id="A", hooks=[{"name": "x"}, SEED], services={"web": {"image": "x"}}))
+    lines = refusals(flow(id="A", hooks=[SEED, {"name": "x"}], services={"web": {"image": "x"}}))
     assert [line.partition(":")[2].partition(":")[0] for line in lines][:3] == [
-        "flow.hooks[0]",
         "flow.hooks[0].uses[0].database",
+        "flow.hooks[1]",
         "flow.id",
     ]
 
