@@ -109,7 +109,7 @@ def test_a_backend_that_removes_the_key_does_not_undo_what_a_flows_host_sets() -
     }
     mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "votes-api", "port": 80}}}
     other = {"name": "x", "namespace": "else", "port": 80, "filters": [set_own]}
-    rules = [
+    rules: list[dict[str, Any]] = [
         {"backendRefs": [{"name": name, "port": 80, "filters": [drop]}, other]} for name in (UI, "votes-api")
     ]
     rules[0]["backendRefs"][0]["filters"] = [mirror]
@@ -138,6 +138,13 @@ def test_more_rules_than_an_object_holds_are_refused() -> None:
         f'topology.entries[0]: host "{FLOW_HOST}" cannot be routed: the routes of the production host have'
         " more rules than one object holds (18)"
     ]
+
+
+def test_more_matches_than_an_object_holds_are_refused() -> None:
+    paths = [{"path": {"type": "Exact", "value": f"/{index}"}} for index in range(43)]
+    own = own_route(*[{**TO_UI, "matches": paths}] * 3)
+    [line] = refusals(snapshot=live(http_routes=[*live().http_routes, own]))
+    assert line.startswith(f'topology.entries[0]: host "{FLOW_HOST}" cannot be routed: ')
 
 
 def test_routes_of_ours_and_of_flows_are_not_the_users() -> None:
@@ -229,6 +236,14 @@ def test_a_whole_flow_beside_the_users_own_route() -> None:
         "votes-api-dev",
         FORK,
     ]
+
+
+def test_rules_of_a_flows_host_have_no_names_for_those_of_two_routes_could_be_equal() -> None:
+    named = [{**rule, "name": "api"} for rule in (TO_API, REDIRECT)]
+    own = [own_route(rule, name=name) for rule, name in zip(named, ("one", "two"), strict=True)]
+    [entry] = plan(live=live(http_routes=[*live().http_routes, *own])).entries
+    assert [rule["matches"] for rule in entry.route["spec"]["rules"]] == [rule["matches"] for rule in named]
+    assert not any("name" in rule for rule in entry.route["spec"]["rules"])
 
 
 def test_a_fork_gets_nothing_where_production_sends_nothing() -> None:

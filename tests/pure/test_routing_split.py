@@ -50,6 +50,7 @@ def test_matches_that_can_tie_stay_together_in_their_order() -> None:
     "matches",
     [
         [header(f"t{n}") for n in range(17)],
+        [{"headers": [{"name": ("x-a", "X-A")[n % 2], "value": str(n)}]} for n in range(17)],
         [{"queryParams": [{"name": "q", "value": str(n)}]} for n in range(17)],
         [path(f"/{n:02d}", "PathPrefix") for n in range(17)],
         [{"method": {"service": f"s{n:02d}"}} for n in range(17)],
@@ -59,7 +60,7 @@ def test_matches_that_can_tie_stay_together_in_their_order() -> None:
             for method in ("GET", "PUT")
         ],
     ],
-    ids=["headers", "query", "prefixes", "grpc", "methods"],
+    ids=["headers", "header-case", "query", "prefixes", "grpc", "methods"],
 )
 def test_matches_that_no_request_meets_together_can_be_parted(matches: list[dict[str, Any]]) -> None:
     assert len(split([rule(match) for match in matches])) == 2
