@@ -4,8 +4,6 @@ A route's `Accepted` condition comes before its effect (istiod debounces its pus
 HTTPRoute stays green for most mistakes. The only proof is an answer: the flow's host must be answered by the
 flow, and production's host must still be answered without it. Flow routes set the response header
 `x-kardinal-flow`, and fork routes `x-kardinal-fork`, for this purpose.
-
-Facts: docs/facts/mesh.md#accepted-comes-before-its-effect, docs/facts/mesh.md#what-a-status-does-not-say.
 """
 
 import socket
