@@ -14,7 +14,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import grimp
@@ -76,10 +76,17 @@ def reduced(found: Imports) -> Imports:
     """Leaves out every arrow that a longer way implies.
 
     Args:
-        found: As `imports`; without circles.
+        found: As `imports`.
+
+    Raises:
+        ValueError: Parts import each other in a circle.
     """
+    try:
+        order = list(TopologicalSorter(found).static_order())
+    except CycleError as error:
+        raise ValueError(f"parts import each other in a circle: {', '.join(error.args[1])}") from error
     reached: dict[str, frozenset[str]] = {}
-    for part in TopologicalSorter(found).static_order():
+    for part in order:
         direct = found.get(part, frozenset())
         reached[part] = direct.union(*(reached[one] for one in direct))
     return {

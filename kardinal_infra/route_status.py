@@ -1,4 +1,7 @@
-"""Waits until routes are accepted by all their parents."""
+"""Waits until routes are accepted by all their parents.
+
+Facts: docs/facts/mesh.md#accepted-comes-before-its-effect, docs/facts/mesh.md#what-a-status-does-not-say.
+"""
 
 import time
 from collections.abc import Iterable, Mapping

@@ -2,8 +2,6 @@
 
 All backends keep to Neon's limits (neon.com/docs/guides/branch-expiration): in the future, at most 30 days
 ahead, whole seconds, not on protected, default or parent branches.
-
-Fact: docs/facts/neon.md#limits-of-a-life-time.
 """
 
 from __future__ import annotations

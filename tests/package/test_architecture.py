@@ -58,6 +58,11 @@ def test_an_arrow_that_others_imply_is_left_out(diagram: ModuleType) -> None:
     )
 
 
+def test_a_circle_is_named(diagram: ModuleType) -> None:
+    with pytest.raises(ValueError, match="parts import each other in a circle: one, other, one"):
+        diagram.reduced({"one": frozenset({"other"}), "other": frozenset({"one"})})
+
+
 def test_layers_are_read_as_import_linter_reads_them(diagram: ModuleType, tmp_path: Path) -> None:
     settings = tmp_path / "pyproject.toml"
     settings.write_text(

@@ -1,4 +1,7 @@
-"""Finding the branch to branch from, and checking that it can be branched, before anything is created."""
+"""Finding the branch to branch from, and checking that it can be branched, before anything is created.
+
+Fact: docs/facts/neon.md#limits-of-a-life-time.
+"""
 
 from __future__ import annotations
 
