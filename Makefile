@@ -1,7 +1,7 @@
 # make demo        a flow beside production on real Kubernetes, Istio and PostgreSQL, told and checked
 # make demo-down   removes everything that the demo and the lab made
 # make test        every test, in rings side by side; starts the lab if it does not run, and leaves it as it was found
-# make test-long   the same with more repetitions of what is random or killed (KARDINAL_LONG=1; an hour more)
+# make test-long   the same, with more repetitions of what is random or killed (lab/README.md)
 # make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL nor the Pulumi engine
 # make test-postgres, make test-engine, make test-lab  the tests that need that
 # make properties  the properties of routes, forks and plans on 10,000 random applications each (a quarter of an hour)
