@@ -22,6 +22,9 @@ _REPAIRS = 10
 PLACEHOLDER = "unreadable"
 """Stands for a required text that is missing, so that the rest can be read."""
 
+SUGGESTED = 20
+"""Unknown names of one kind that are compared with all known ones, which costs: nobody reads thousands."""
+
 _MESSAGES = {
     "missing": "required, but missing",
     "string_type": "must be a string; put it in quotes",
@@ -83,15 +86,17 @@ def read_model(model: type[Model], value: object, key: str) -> tuple[Model | Non
         return model.model_validate(value), []
     except ValidationError as error:
         details = _details(error)
-        problems = [_problem(model, detail, key) for detail in details]
+        problems = [
+            _problem(model, detail, key, suggest=place < SUGGESTED) for place, detail in enumerate(details)
+        ]
         return _repaired(model, value, details), problems
 
 
-def _problem(model: type[BaseModel], detail: ErrorDetails, key: str) -> Problem:
+def _problem(model: type[BaseModel], detail: ErrorDetails, key: str, *, suggest: bool) -> Problem:
     location, kind = detail["loc"], detail["type"]
     context = detail.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _keys_at(model, location[:-1])
+        known = _keys_at(model, location[:-1]) if suggest else ()
         message = "unknown key" + did_you_mean(str(location[-1]), known)
     elif kind == "value_error":
         message = str(context["error"])

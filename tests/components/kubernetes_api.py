@@ -1,4 +1,4 @@
-"""A Kubernetes API server of a few kinds over HTTP: lists in pages, label selectors, deletion, every failure."""
+"""A Kubernetes API server of a few kinds over HTTP: pages of lists, selectors, deletion, every failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
@@ -93,16 +93,12 @@ class KubernetesApi:
             return self._delete(rest[0], rest[1])
         if len(rest) == 2:
             return self._get(rest[0], rest[1])
-        return self._list(
-            rest[0], namespace, {key: last for key, [*_, last] in parse_qs(parts.query).items()}
-        )
+        return self._list(rest[0], namespace, dict(parse_qsl(parts.query)))
 
     def _list(self, plural: str, namespace: str, query: dict[str, str]) -> Answer:
         selector, first = query.get("labelSelector", ""), int(query.get("continue", "0"))
         if first and plural in self.forgotten:
-            return status(
-                410, "The provided continue parameter is too old to display a consistent list result."
-            )
+            return status(410, "The provided continue parameter is too old")
         items = [
             item
             for item in self.objects.get(plural, [])

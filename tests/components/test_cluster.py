@@ -98,6 +98,7 @@ def test_a_list_whose_next_page_is_forgotten_begins_anew_and_comes_whole(
 def test_lists_that_take_long_are_told_of_with_their_size(
     kubernetes: KubernetesApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("kardinal_infra.snapshot.SLOW_SECONDS", 600)
     read(kubernetes)
     assert capsys.readouterr() == ("", "")
 

@@ -8,6 +8,9 @@ from typing import Any, get_args
 import pytest
 
 from benchmarks.application import STACK, Forks, flow, live, topology
+from kardinal_infra.config import load_flow
+from kardinal_infra.config.reading import SUGGESTED, did_you_mean
+from kardinal_infra.errors import ConfigError
 from kardinal_infra.forking import BranchSecret, fork_template, fork_workload
 from kardinal_infra.names import label_problem
 from kardinal_infra.plan import FlowPlan, baseline_problems, make_plan, proof
@@ -53,6 +56,26 @@ def test_a_baseline_grows_linearly_with_the_application() -> None:
         return steps_of(adopt)
 
     assert steps(2 * SIZE) / steps(SIZE) < MOST
+
+
+def test_of_thousands_of_misspelt_names_the_first_are_compared_with_all_that_there_are() -> None:
+    app = topology(SIZE)
+    misspelt = {f"servce-{number:05d}": {} for number in range(10_000)}
+    config = load_flow({"baseline": "b", "services": misspelt, "acknowledge": [*misspelt]}, "dev")
+    caught: list[ConfigError] = []
+
+    def refuse() -> None:
+        with pytest.raises(ConfigError) as refused:
+            make_plan(app, config, live(app, 0), stack=STACK)
+        caught.append(refused.value)
+
+    counted = calls_of([did_you_mean], refuse)
+    assert counted == {"did_you_mean": 2 * SUGGESTED}
+    messages = [item.message for item in caught[0].problems if ".services." in item.path]
+    assert len(messages) == len(misspelt)
+    assert messages[1].startswith("unknown service; shop has: service-00000, service-00001,")
+    assert messages[1].endswith('; did you mean "service-00001"?')
+    assert set(messages[SUGGESTED:]) == {"unknown service"}
 
 
 def test_each_fork_is_rendered_once() -> None:
