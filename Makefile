@@ -8,6 +8,7 @@
 # make faults      500 schedules of faults and crashes on the local Neon service (FAULTS="--count 2000 --workers 3")
 # make churn       100 flows created and destroyed, four at a time, beside 100,000 requests (CHURN="--seed 2")
 # make bench-branch  create to first query by size and file system, and twenty stacks at once (root; btrfs-progs, xfsprogs)
+# make bench-plan  seconds of a plan by size of the application; fails where they grow faster (BENCH="--sizes 500,2000")
 # make lint        style, types, layers
 # make shell       a shell with the lab's programs and variables
 # Another Python: make PYTHON=python3.12 demo
@@ -30,7 +31,7 @@ rings = $(BIN)/python -m tests.rings $(RINGS)
 running_lab = if $(BIN)/python -m lab status > /dev/null 2>&1; then :; \
   else trap '$(BIN)/python -m lab down' EXIT; $(BIN)/python -m lab up || exit 1; fi
 
-.PHONY: help demo demo-down test test-long test-fast test-postgres test-engine test-lab lint properties faults churn bench-branch shell
+.PHONY: help demo demo-down test test-long test-fast test-postgres test-engine test-lab lint properties faults churn bench-branch bench-plan shell
 
 help:
 	@sed -n "s/^# make /make /p" Makefile
@@ -70,6 +71,9 @@ churn: $(READY)
 bench-branch: $(READY)
 	$(BIN)/python -m benchmarks.branches $(BENCH)
 	$(BIN)/python -m tests.neon.many_stacks --stacks 20
+
+bench-plan: $(READY)
+	$(BIN)/python -m benchmarks.plan $(BENCH)
 
 shell: $(READY)
 	@eval "$$($(BIN)/python -m lab env)" && PATH="$$PWD/$(BIN):$$PATH" $${SHELL_PROGRAM:-bash}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from kardinal_infra.config import FlowConfig, load_flow
 from kardinal_infra.live import LiveObjects, Object
 from kardinal_infra.names import LABEL_FORK, Owner, catch_all_name, entry_route_name, fork_name, route_name
-from kardinal_infra.routing import entry_route, production_routes
+from kardinal_infra.routing import Targets, entry_route, production_routes
 from kardinal_infra.routing.gateway_api.manifest import (
     EVERYTHING,
     http_route,
@@ -181,7 +181,8 @@ def _others(app: Topology, flows: int) -> Iterator[Object]:
             spec = {"parentRefs": [service_parent(name, PORT)], "rules": [rule]}
             yield http_route(home, route_name(name, flow_id, PORT), name, spec)
         entry = app.entries[0].service
-        made = entry_route(owner, app.gateway, entry, f"{flow_id}.flows.example.com", PORT, None)
+        targets = Targets.of(app, owner, entry, {})
+        made = entry_route(targets, app.gateway, f"{flow_id}.flows.example.com", PORT)
         assert made["metadata"]["name"] == entry_route_name(entry, flow_id)
         yield made
 

@@ -1,9 +1,12 @@
 """Reads the live objects that a plan needs, once.
 
 Only reads, and only what the plan asks for. Secrets are listed for their key names; their values are dropped
-at once. What may not be read is left out where the plan can do without it.
+at once. What may not be read is left out where the plan can do without it. Lists come in pages; one that
+takes long is named on standard error, so that nobody has to guess what a preview waits for.
 """
 
+import sys
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -42,9 +45,16 @@ T = TypeVar("T")
 
 _FORBIDDEN = 403
 _NOT_FOUND = 404
+_GONE = 410
 
 PARALLEL_READS = 6
 """Lists under way at once."""
+
+PAGE = 500
+"""Objects in one answer of a list, as kubectl asks for them."""
+
+SLOW_SECONDS = 2.0
+"""A list that takes longer is told of."""
 
 INJECTOR_LABEL = "sidecar-injector"
 """Value of the label `app` on every webhook configuration that Istio's installer makes for injection."""
@@ -202,10 +212,7 @@ class _Reader:
     ) -> tuple[dict[str, frozenset[str]], list[Object]] | None:
         """Returns the key names by object, and the flows' objects without their data; None when forbidden."""
         items = self._try(
-            lambda: [
-                cast("dict[str, Any]", cast("Any", item).to_dict())
-                for item in self._client.list(cast("Any", kind), namespace=namespace)
-            ],
+            lambda: [cast("Any", item).to_dict() for item in self._pages(kind, namespace)],
             f"list {kind.__name__}s",
             tolerate={_FORBIDDEN, _NOT_FOUND},
         )
@@ -232,18 +239,40 @@ class _Reader:
     def _injectors(self) -> list[Object]:
         """Returns Istio's injection webhooks."""
         result = self._try(
-            lambda: [
-                cast("Object", cast("Any", item).to_dict())
-                for item in self._client.list(WEBHOOKS, labels={"app": INJECTOR_LABEL})
-            ],
+            lambda: [item.to_dict() for item in self._pages(WEBHOOKS, labels={"app": INJECTOR_LABEL})],
             "list MutatingWebhookConfigurations",
             tolerate={_NOT_FOUND},
         )
         return result or []
 
     def _list(self, kind: type[Any], namespace: str, labels: Mapping[str, Any] | None = None) -> list[Object]:
-        items = self._client.list(kind, namespace=namespace, labels=cast("Any", labels))
-        return [cast("Object", item.to_dict()) for item in items]
+        return [cast("Object", item.to_dict()) for item in self._pages(kind, namespace, labels)]
+
+    def _pages(
+        self, kind: type[Any], namespace: str | None = None, labels: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """Lists a kind page by page, and says so when that takes long."""
+        begun = time.monotonic()
+
+        def listed(size: int | None) -> list[Any]:
+            found = self._client.list(
+                cast("Any", kind), namespace=namespace, labels=cast("Any", labels), chunk_size=size
+            )
+            return [*found]
+
+        try:
+            items = listed(PAGE)
+        except httpx.HTTPStatusError as error:
+            # The server forgets the state that the pages are of after some minutes. All at once needs none.
+            if error.response.status_code != _GONE:
+                raise
+            items = listed(None)
+        seconds = time.monotonic() - begun
+        if seconds > SLOW_SECONDS:
+            where = {None: "", "*": " of all namespaces"}.get(namespace, f" of namespace {namespace}")
+            text = f"kardinal: reading {len(items)} {_plural(kind)}{where} took {seconds:.0f} s"
+            print(text, file=sys.stderr)  # noqa: T201 - before any resource that a log could be of
+        return items
 
     def _if_allowed(
         self, kind: type[Any], namespace: str, labels: Mapping[str, Any] | None = None

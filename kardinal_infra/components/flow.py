@@ -255,13 +255,9 @@ class Flow(pulumi.ComponentResource):
 
     def _forked_resources(self, services: Collection[str] | None = None) -> list[pulumi.Resource]:
         """Workloads and Services of some forks, by default of all."""
-        return [
-            resource
-            for service, fork in self.forks.items()
-            if services is None or service in services
-            for resource in (fork.workload, fork.service)
-            if resource is not None
-        ]
+        names = self.forks if services is None else sorted(services)
+        forks = [self.forks[name] for name in names if name in self.forks]
+        return [item for fork in forks for item in (fork.workload, fork.service) if item is not None]
 
     def _probe(self, name: str) -> Probe | None:
         """Asks every public host who answers: the flow on its own, production without it on production's."""

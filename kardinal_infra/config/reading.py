@@ -28,6 +28,9 @@ _PLACEHOLDER = "unreadable-"
 It passes for a name, and a number makes each one another: two that are missing are not the same.
 """
 
+SUGGESTED = 20
+"""Unknown names of one kind that are compared with all known ones, which costs: nobody reads thousands."""
+
 _MESSAGES = {
     "extra_forbidden": "unknown key",
     "missing": "required, but missing",
@@ -109,14 +112,17 @@ def read_model(model: type[Model], value: object, key: str) -> tuple[Model | Non
         return model.model_validate(value), []
     except ValidationError as error:
         details = _details(error)
-        problems = [_problem(model, detail, key) for detail in details]
+        problems = [
+            _problem(model, detail, key, suggest=place < SUGGESTED) for place, detail in enumerate(details)
+        ]
         return _repaired(model, value, details), problems
 
 
-def _problem(model: type[BaseModel], detail: ErrorDetails, key: str) -> Problem:
+def _problem(model: type[BaseModel], detail: ErrorDetails, key: str, *, suggest: bool) -> Problem:
     location, message = detail["loc"], sentence(detail)
     if detail["type"] == "extra_forbidden":
-        message += did_you_mean(str(location[-1]), _keys_at(model, location[:-1]))
+        known = _keys_at(model, location[:-1]) if suggest else ()
+        message += did_you_mean(str(location[-1]), known)
     return Problem(dotted(key, location), message, unread=True)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kardinal_infra.config import Capabilities, CapabilitiesOf, FlowConfig
 from kardinal_infra.config.flow import KEY
-from kardinal_infra.config.reading import did_you_mean
+from kardinal_infra.config.reading import SUGGESTED, did_you_mean
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.forking.workloads import find_workload
 from kardinal_infra.live import LiveObjects
@@ -135,10 +135,11 @@ def _unusable(flow: str) -> bool:
 def _unknown_names(topology: Topology, config: FlowConfig) -> Iterator[Problem]:
     for part, what in (("services", "service"), ("databases", "database"), ("stores", "store")):
         known = getattr(topology, part)
-        for name in getattr(config, part):
-            if name not in known:
-                message = f"unknown {what}; {topology.application} has: {', '.join(sorted(known)) or 'none'}"
-                yield Problem(f"{KEY}.{part}.{name}", message + did_you_mean(name, known))
+        listed = f"; {topology.application} has: {', '.join(sorted(known)) or 'none'}"
+        unknown = [name for name in getattr(config, part) if name not in known]
+        for place, name in enumerate(unknown):
+            more = listed + did_you_mean(name, known) if place < SUGGESTED else ""
+            yield Problem(f"{KEY}.{part}.{name}", f"unknown {what}{more}")
 
 
 def _capabilities(

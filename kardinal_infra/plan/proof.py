@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kardinal_infra.config.reading import did_you_mean
+from kardinal_infra.config.reading import SUGGESTED, did_you_mean
 from kardinal_infra.errors import Problem
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import ForkPlan
@@ -85,7 +85,7 @@ def acknowledgement_problems(context: Context) -> Iterator[Problem]:
     Args:
         context: Everything known.
     """
-    for index, name in enumerate(context.config.acknowledge):
-        if name not in RULE_NAMES:
-            message = f'unknown rule "{name}"' + did_you_mean(name, sorted(RULE_NAMES))
-            yield Problem(f"{context.key}.acknowledge[{index}]", message)
+    unknown = [item for item in enumerate(context.config.acknowledge) if item[1] not in RULE_NAMES]
+    for place, (index, name) in enumerate(unknown):
+        more = did_you_mean(name, sorted(RULE_NAMES)) if place < SUGGESTED else ""
+        yield Problem(f"{context.key}.acknowledge[{index}]", f'unknown rule "{name}"{more}')

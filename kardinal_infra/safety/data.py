@@ -71,6 +71,8 @@ def _mounted(case: Case, fork: ProposedFork) -> Iterator[tuple[str, Key]]:
 def undeclared_database_user(case: Case) -> Iterator[Hit]:
     """A service that the flow's requests reach uses a branched database, and does not declare it."""
     parents = BranchedParents(case).of()
+    if not parents.keys and not parents.hosts:
+        return  # nothing is branched, or nothing tells where from
     entered = {entry.service for entry in case.topology.entries} | case.forked()
     for name in sorted(case.topology.downstream(entered) - case.forked()):
         try:

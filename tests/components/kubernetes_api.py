@@ -1,4 +1,4 @@
-"""A Kubernetes API server of a few kinds over HTTP: lists, label selectors, deletion, and every failure."""
+"""A Kubernetes API server of a few kinds over HTTP: pages of lists, selectors, deletion, every failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
@@ -48,6 +48,7 @@ class KubernetesApi:
         failures: Answer by path prefix, before anything else is looked at.
         seen: Method and path with query of every request.
         tokens: `Authorization` of every request.
+        forgotten: Plurals of which no page but the first is given out any more.
         on_delete: Called with the plural and name instead of the removal.
     """
 
@@ -57,6 +58,7 @@ class KubernetesApi:
         self.failures: dict[str, Answer] = {}
         self.seen: list[str] = []
         self.tokens: list[str] = []
+        self.forgotten: set[str] = set()
         self.on_delete: Callable[[str, str], None] | None = None
         self.url = ""
 
@@ -92,17 +94,22 @@ class KubernetesApi:
             return self._delete(rest[0], rest[1])
         if len(rest) == 2:
             return self._get(rest[0], rest[1])
-        selector = parse_qs(parts.query).get("labelSelector", [""])[0]
-        return self._list(rest[0], namespace, selector)
+        return self._list(rest[0], namespace, dict(parse_qsl(parts.query)))
 
-    def _list(self, plural: str, namespace: str, selector: str) -> Answer:
+    def _list(self, plural: str, namespace: str, query: dict[str, str]) -> Answer:
+        selector, first = query.get("labelSelector", ""), int(query.get("continue", "0"))
+        if first and plural in self.forgotten:
+            return status(410, "The provided continue parameter is too old")
         items = [
             item
             for item in self.objects.get(plural, [])
             if namespace in ("", item["metadata"].get("namespace", ""))
             and selects(selector, item["metadata"].get("labels") or {})
         ]
-        return 200, "application/json", json.dumps({"metadata": {"resourceVersion": "1"}, "items": items})
+        last = first + int(query["limit"]) if "limit" in query else len(items)
+        # As the real server: the token is there, and empty on the last page.
+        metadata = {"resourceVersion": "1", "continue": str(last) if last < len(items) else ""}
+        return 200, "application/json", json.dumps({"metadata": metadata, "items": items[first:last]})
 
     def _get(self, plural: str, name: str) -> Answer:
         for item in self.objects.get(plural, []):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -60,6 +61,59 @@ def test_objects_keep_every_field_as_the_server_sent_it(kubernetes: KubernetesAp
     found = read(kubernetes).service("later")
     assert found is not None
     assert found["spec"] == item["spec"]
+
+
+def test_lists_are_read_page_by_page(kubernetes: KubernetesApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes.put("secrets", *(secret(f"s{number}", {"KEY": PASSWORD}) for number in range(5)))
+    whole = read(kubernetes)
+    assert whole.secret_keys == {f"s{number}": frozenset({"KEY"}) for number in range(5)}
+    assert asked(kubernetes, f"{CORE}/namespaces/{NAMESPACE}/secrets") == [{"limit": "500"}]
+
+    monkeypatch.setattr("kardinal_infra.snapshot.PAGE", 2)
+    kubernetes.seen.clear()
+    assert read(kubernetes) == whole
+    assert asked(kubernetes, f"{CORE}/namespaces/{NAMESPACE}/secrets") == [
+        {"limit": "2"},
+        {"limit": "2", "continue": "2"},
+        {"limit": "2", "continue": "4"},
+    ]
+
+
+def test_a_list_whose_next_page_is_forgotten_begins_anew_and_comes_whole(
+    kubernetes: KubernetesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read(kubernetes)
+    monkeypatch.setattr("kardinal_infra.snapshot.PAGE", 1)
+    kubernetes.forgotten = {"deployments", "httproutes"}
+    kubernetes.seen.clear()
+
+    assert read(kubernetes) == whole
+    assert asked(kubernetes, f"{APPS}/namespaces/{NAMESPACE}/deployments") == [
+        {"limit": "1"},
+        {"limit": "1", "continue": "1"},
+        {},
+    ]
+
+
+def test_lists_that_take_long_are_told_of_with_their_size(
+    kubernetes: KubernetesApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kardinal_infra.snapshot.SLOW_SECONDS", 600)
+    read(kubernetes)
+    assert capsys.readouterr() == ("", "")
+
+    monkeypatch.setattr("kardinal_infra.snapshot.SLOW_SECONDS", -1)
+    read(kubernetes)
+    told = [line.rpartition(" took ")[0] for line in capsys.readouterr().err.splitlines()]
+    assert f"kardinal: reading 2 deployments of namespace {NAMESPACE}" in told
+    assert "kardinal: reading 2 httproutes of all namespaces" in told
+    assert "kardinal: reading 1 mutatingwebhookconfigurations" in told
+
+
+def asked(api: KubernetesApi, path: str) -> list[dict[str, str]]:
+    """The queries of the lists of a path, in their order."""
+    targets = [urlsplit(entry.partition(" ")[2]) for entry in api.seen]
+    return [dict(parse_qsl(target.query)) for target in targets if target.path == path]
 
 
 def test_only_this_namespace_s_objects_but_everybody_s_routes(kubernetes: KubernetesApi) -> None:
