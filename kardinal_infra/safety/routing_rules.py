@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kardinal_infra.live import Object, name_of, namespace_of, spec_of
-from kardinal_infra.names import Owner, ServiceRef
+from kardinal_infra.names import ServiceRef
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.gateway_api.host import is_redirect
 from kardinal_infra.routing.gateway_api.mesh import flow_routes
@@ -17,7 +17,6 @@ from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.key import Carrier
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import kind_of, matches_of, rules_of, service_parents, title_of
-from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import expressions_of
@@ -84,11 +83,8 @@ def _missing_routes(case: Case) -> Iterator[Hit]:
 
 def _could_be_routed(case: Case, service: str, port: int) -> bool:
     """The baseline's routes lead to what is forked, and can be copied; else every plan says what is wrong."""
-    forks = {fork.service: fork.name for fork in case.forks}
-    owner = Owner("", case.home(service), case.flow)
-    targets = Targets.of(case.topology, owner, service, forks, case.routing_key)
     try:
-        return bool(flow_routes(targets, port, case.live.routes))
+        return bool(flow_routes(case.targets(service), port, case.live.routes))
     except ValueError:
         return False
 
