@@ -94,15 +94,6 @@ class Targets:
         """The flow's id."""
         return str(self.owner.flow)
 
-    def named(self, name: str, namespace: str | None = None) -> ServiceRef:
-        """Returns the Service that a backend names.
-
-        Args:
-            name: Its name.
-            namespace: Its namespace, as written; default: that of the rules.
-        """
-        return ServiceRef(namespace or self.owner.namespace, name)
-
     def declares(self, service: ServiceRef) -> bool:
         """Says whether a Service is one of the topology's.
 

@@ -55,19 +55,17 @@ def _undeclared(service: Object | None, known: set[int]) -> Iterator[int]:
 
 
 def _mirror_left_out(case: Case) -> Iterator[Hit]:
-    forks = case.forked()
     for service, _, route in baseline_of(case):
         for rule in rules_of(route):
             for item in _filters(rule):
                 if item.get("type") != MIRROR:
                     continue
                 mirror = item["requestMirror"]["backendRef"]
-                target, namespace = mirror["name"], mirror.get("namespace") or namespace_of(route)
-                if target not in forks or case.home(target) != namespace:
+                if case.targets(service).mirror_fork(service_of(mirror, namespace_of(route))) is None:
                     yield Hit(
                         case.service_path(service),
-                        f"{title_of(route)} mirrors requests to {target}, which the flow does not fork: its"
-                        " requests are not mirrored",
+                        f"{title_of(route)} mirrors requests to {mirror['name']}, which the flow does not"
+                        " fork: its requests are not mirrored",
                         (title_of(route),),
                     )
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from kardinal_infra.forking import DatabaseEnv, StoreEnv
 from kardinal_infra.live import LiveObjects, Object, containers, name_of, pod_template
+from kardinal_infra.names import Owner
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.routing.public_hosts import PublicHost, production_host
+from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.topology import Topology
 
 
@@ -108,6 +110,16 @@ class Case:
             service: Name of the service.
         """
         return self.topology.homes[service]
+
+    def targets(self, service: str) -> Targets:
+        """Returns where the flow's requests to a service go.
+
+        Args:
+            service: Name of the service.
+        """
+        forks = {fork.service: fork.name for fork in self.forks}
+        owner = Owner("", self.topology.namespace, self.flow)
+        return Targets.of(self.topology, owner, service, forks, self.routing_key)
 
     def live_of(self, service: str) -> LiveObjects:
         """Returns the cluster as it is in the namespace of a service.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kardinal_infra.live import Object, name_of, namespace_of, spec_of
-from kardinal_infra.names import Owner, ServiceRef
+from kardinal_infra.names import ServiceRef
 from kardinal_infra.observed.index import grouped
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.gateway_api.host import is_redirect
@@ -19,7 +19,6 @@ from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.key import Carrier
 from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.parents import kind_of, matches_of, rules_of, service_parents, title_of
-from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import expressions_of
@@ -87,12 +86,9 @@ def _missing_routes(case: Case) -> Iterator[Hit]:
 
 def _could_be_routed(case: Case, service: str, port: int) -> bool:
     """The baseline's routes lead to what is forked, and can be copied; else every plan says what is wrong."""
-    forks = {fork.service: fork.name for fork in case.forks}
-    owner = Owner("", case.home(service), case.flow)
-    targets = Targets.of(case.topology, owner, service, forks, case.routing_key)
     try:
         candidates = case.live.baseline_routes_on(case.topology.ref(service))
-        return bool(flow_routes(targets, port, candidates))
+        return bool(flow_routes(case.targets(service), port, candidates))
     except ValueError:
         return False
 
