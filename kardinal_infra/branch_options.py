@@ -190,7 +190,7 @@ class BranchOptions(StrictModel):
         roles: Further roles on the branch; written `extraRoles`.
     """
 
-    init: Annotated[BranchInit | None, Option("fill branches otherwise", replaces=True)] = None
+    init: Annotated[BranchInit | None, Option(replaces=True)] = None
     masking_rules: Annotated[tuple[MaskingRule, ...] | None, Option("mask data", _rules, replaces=True)] = (
         None
     )

@@ -1,7 +1,7 @@
 """How long a branch lives: from the `ttl` text to the expiry time.
 
-All backends keep to Neon's limits (neon.com/docs/guides/branch-expiration): in the future, at most 30 days
-ahead, whole seconds, not on protected, default or parent branches.
+Of every backend an end is in the future, in whole seconds, and on no protected branch. How far ahead
+it may be is each one's own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def utc_text(moment: str) -> str:
 
 
 def timestamp(moment: datetime) -> str:
-    """Writes a time the way Neon does: UTC, whole seconds, `2026-11-24T18:02:16Z`."""
+    """Writes a time as all states have it: UTC, whole seconds, `2026-11-24T18:02:16Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -76,13 +76,13 @@ def test_a_stack_lives_and_leaves_nothing_and_stores_no_secret(
 @pytest.mark.engine
 @pytest.mark.postgres
 def test_mistakes_are_shown_at_preview_all_at_once(stack: BranchStack) -> None:
-    stack.ask(project="not an address", parent_lsn="0/1", ttl="99d", name="votes")
+    stack.ask(project="not an address", parent_lsn="0/1", ttl="99w", name="votes")
     code, output = stack.attempt("preview")
     assert code != 0
     for part in (
         "host or host:port",
         "parent_lsn: the branching backend postgres cannot",
-        "at most 30d",
+        "is not a life time",
         "choose another",
     ):
         assert part in output

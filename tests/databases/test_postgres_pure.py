@@ -152,7 +152,7 @@ def test_without_the_driver_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 def test_all_mistakes_come_at_once() -> None:
     wrong = {
-        **GOOD, "project": "a b", "name": "votes", "ttl": "99d", "source": "magic", "init": "masked",
+        **GOOD, "project": "a b", "name": "votes", "ttl": "99w", "source": "magic", "init": "masked",
         "nonsense": 1,
     }  # fmt: skip
     found = {name for name, _ in inputs.problems(wrong, lambda _: False, NOW)}

@@ -145,9 +145,8 @@ def test_a_root_branch_is_never_taken_for_one_with_data() -> None:
 def test_an_answer_that_names_another_branch_is_neither_used_nor_cleaned_up(spec, answered) -> None:
     neon = FakeNeon()
     neon.branches[MAIN]["default"] = False
-    other = (
-        MAIN if answered == MAIN else neon.add_branch("other", parent=MAIN if spec.init != "data" else None)
-    )
+    parent = MAIN if spec.content != "data" else None
+    other = MAIN if answered == MAIN else neon.add_branch("other", parent=parent)
     create = neon._create
 
     def confused(request: Request, *, masked: bool = False):

@@ -51,7 +51,7 @@ def test_the_compute_of_an_adopted_branch_is_resized() -> None:
 def test_an_update_sends_only_what_differs_and_waits_for_it() -> None:
     neon = FakeNeon()
     made = ensure_branch(neon.client(), replace(SPEC, compute=BIG)).branch.id
-    smaller = replace(SPEC, compute=BIG.model_copy(update={"autoscaling_limit_max_cu": 1}))
+    smaller = replace(SPEC, compute=replace(BIG, max_units=1))
     update_branch(neon.client(), PROJECT, made, smaller, rotate=False)
     update_branch(neon.client(), PROJECT, made, smaller, rotate=False)
     sent = [request.body["endpoint"] for request in neon.sent("PATCH", "/endpoints")]

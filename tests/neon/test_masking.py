@@ -53,7 +53,7 @@ def test_a_masked_branch_is_made_by_one_call_and_waited_for() -> None:
     view = ensure_branch(neon.client(time), MASKED)
     sent = neon.sent("POST", "/branch_anonymized")
     assert [request.body["start_anonymization"] for request in sent] == [True]
-    assert sent[0].body["masking_rules"] == [body(one) for one in RULES]
+    assert sent[0].body["masking_rules"] == [body(one) for one in MASKED.rules]
     assert sent[0].body["annotation_value"].items() > OURS.items()
     assert sent[0].body["branch_create"]["endpoints"] == [{"type": "read_write"}]
     assert neon.sent("POST", "/anonymize") == []
@@ -245,11 +245,11 @@ def test_an_update_waits_for_masking_and_tells_of_its_failure() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"column_name": "town_id"}, r"voter.town_id belongs to a foreign key.*mask other columns"),
-        ({"column_name": "mail"}, r"voter has no column 'mail' \(it has id, email, name, town_id\)"),
-        ({"table_name": "vote"}, r"no table votes.public.vote \(there are public.voter\)"),
-        ({"schema_name": "app"}, r"no table votes.app.voter"),
-        ({"database_name": "polls"}, r"database 'polls' does not exist there \(it has votes\)"),
+        ({"column": "town_id"}, r"voter.town_id belongs to a foreign key.*mask other columns"),
+        ({"column": "mail"}, r"voter has no column 'mail' \(it has id, email, name, town_id\)"),
+        ({"table": "vote"}, r"no table votes.public.vote \(there are public.voter\)"),
+        ({"schema_": "app"}, r"no table votes.app.voter"),
+        ({"database": "polls"}, r"database 'polls' does not exist there \(it has votes\)"),
     ],
 )
 def test_a_column_that_cannot_be_masked_is_refused_before_anything_is_made(change, message) -> None:

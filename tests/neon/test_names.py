@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from kardinal_infra import names
+from kardinal_infra.databases.neon.inputs import INPUTS
 from kardinal_infra.databases.neon.names import branch_name
 from tests.pure.samples import MANY
 from tests.pure.test_names import labels
@@ -40,7 +41,7 @@ def test_branch_names_that_neons_tools_misread_are_refused(name: str, taken_for:
     ],
 )
 def test_unusable_branch_names_are_refused(name: str, problem: str) -> None:
-    assert branch_name(name, NOW) == problem
+    assert INPUTS["name"].problem(name, NOW) == problem
 
 
 @MANY

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from pydantic import BaseModel
+
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView
-from kardinal_infra.databases.request import BranchRequest
 from tests.neon.fake import MAIN, PARENT_PASSWORD, PROJECT, FakeNeon
 
 OURS = {"kardinal-stack": "organization/kardinal/dev", "kardinal-flow": "dev", "kardinal-database": "votes"}
@@ -22,8 +23,8 @@ SPEC = BranchSpec(
 
 
 def replace(item: Any, **changes: Any) -> Any:
-    """`dataclasses.replace`, for requests and specifications too."""
-    if isinstance(item, BranchRequest):
+    """`dataclasses.replace`, for requests, specifications and their parts too."""
+    if isinstance(item, BaseModel):
         return type(item)(**{**dict(item), **changes})
     return dataclasses.replace(item, **changes)
 

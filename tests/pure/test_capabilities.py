@@ -1,4 +1,4 @@
-"""What the plan asks of a branching backend: where parents are, which hand-over it has, if it is there."""
+"""What the plan asks of a branching backend: where parents are, which hand-over it has, whether it is one."""
 
 from __future__ import annotations
 

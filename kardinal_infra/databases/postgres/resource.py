@@ -40,7 +40,7 @@ class PostgresBranchArgs(TypedDict):
     """Marks of ownership besides `kardinal-stack`, which is always set to this stack. Changed in place."""
 
     ttl: NotRequired[pulumi.Input[str]]
-    """Life time, for example `24h` or `7d`, at most 30 days. An update renews it when half of it is over.
+    """Life time, for example `24h` or `7d`. An update renews it when half of it is over.
     After it nobody can log in any more; `reap` or the next update removes the branch."""
 
     expires_at: NotRequired[pulumi.Input[str]]

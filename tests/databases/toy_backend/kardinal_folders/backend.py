@@ -20,7 +20,9 @@ class FoldersBackend(ResourceBackend):
     """Copies of SQLite files. Nobody logs in to a file, so no credential of a branch opens its parent."""
 
     name = "folders"
-    capabilities = Capabilities(rotates_credentials=True, config_keys=(CONFIG,))
+    capabilities = Capabilities(
+        options=frozenset(INPUTS.INPUTS), rotates_credentials=True, config_keys=(CONFIG,)
+    )
     inputs = INPUTS
 
     def branch(self, resource_name: str, args: Any, opts: pulumi.ResourceOptions | None) -> Branch:
