@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -15,8 +16,10 @@ from kardinal_infra.errors import (
 )
 from tests.neon.fake import KEY, PROJECT, FakeTime, error
 
+Handler = Callable[[httpx.Request], httpx.Response]
 
-def client_of(handler) -> NeonClient:
+
+def client_of(handler: Handler) -> NeonClient:
     settings = resolve_settings(environment={"NEON_API_KEY": KEY})
     return NeonClient(settings, clock=FakeTime().clock(), transport=httpx.MockTransport(handler))
 
