@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class _TokenAuth(httpx.Auth):
     def __init__(self, read: Callable[[], str]) -> None:
         self._read = read
 
-    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["Authorization"] = f"Bearer {self._read()}"
         yield request
 
@@ -93,7 +93,7 @@ class _ExecAuth(httpx.Auth):
         self._token = ""
         self._lock = threading.Lock()
 
-    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         used = self._current(refused="")
         request.headers["Authorization"] = f"Bearer {used}"
         response = yield request
