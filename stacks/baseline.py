@@ -1,8 +1,10 @@
 """The baseline stack: adopts the application that `kardinal:baseline` describes and exports its topology."""
 
+from typing import cast
+
 import pulumi
 
-from kardinal_infra import Baseline
+from kardinal_infra import Baseline, BaselineArgs
 from kardinal_infra.config import load_baseline
 
 
@@ -16,6 +18,9 @@ def program() -> None:
     kubernetes = pulumi.Config("kubernetes")
     name = load_baseline(config).to_topology().application
     baseline = Baseline(
-        name, config, kubeconfig=kubernetes.get("kubeconfig"), context=kubernetes.get("context")
+        name,
+        cast("BaselineArgs", config),  # it was read for its name: it has this shape
+        kubeconfig=kubernetes.get("kubeconfig"),
+        context=kubernetes.get("context"),
     )
     pulumi.export("topology", baseline.topology.to_plain())

@@ -1,8 +1,10 @@
 """The flow stack: makes what `kardinal:flow` describes and exports the flow's contract."""
 
+from typing import cast
+
 import pulumi
 
-from kardinal_infra import Flow
+from kardinal_infra import Flow, FlowArgs
 
 
 def program() -> None:
@@ -14,7 +16,8 @@ def program() -> None:
     kubernetes = pulumi.Config("kubernetes")
     flow = Flow(
         pulumi.get_stack(),
-        pulumi.Config("kardinal").get_object("flow"),
+        # Data of whatever shape, or none: what is wrong with it is the flow's to say.
+        cast("FlowArgs", pulumi.Config("kardinal").get_object("flow")),
         kubeconfig=kubernetes.get("kubeconfig"),
         context=kubernetes.get("context"),
     )

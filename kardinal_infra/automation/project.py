@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pulumi import automation as auto
 
@@ -34,6 +34,14 @@ CLUSTER = "kubernetes:"
 
 PARALLEL_READS = 4
 """Stacks whose outputs are read at once."""
+
+
+FlowState = Literal["updating", "ready", "empty", "incomplete"]
+"""How a flow's stack stands.
+
+`empty`: it holds nothing, as before the first `up` and after `destroy`. `incomplete`: an `up` or a `destroy`
+of it failed on the way.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,23 @@ class FlowSummary:
         outputs: What it exports; None while no `up` of it has succeeded.
         updated: When its last update began, in UTC; None before the first.
         updating: Whether an update runs now.
+        resources: How many its state holds; None when the state backend does not count them.
     """
 
     stack: str
     outputs: FlowOutputs | None
     updated: datetime | None
     updating: bool = False
+    resources: int | None = None
+
+    @property
+    def state(self) -> FlowState:
+        """How the flow stands."""
+        if self.updating:
+            return "updating"
+        if self.outputs:
+            return "ready"
+        return "empty" if self.resources == 0 else "incomplete"
 
 
 class Project:
@@ -158,7 +177,11 @@ class Project:
                 values = list(pool.map(self._outputs, [stack.name for stack in stacks]))
             return [
                 FlowSummary(
-                    stack.name, _flow_outputs(value), stack.last_update, bool(stack.update_in_progress)
+                    stack.name,
+                    _flow_outputs(value),
+                    stack.last_update,
+                    bool(stack.update_in_progress),
+                    stack.resource_count,
                 )
                 for stack, value in zip(stacks, values, strict=True)
                 if "flow" in value.values

@@ -104,10 +104,9 @@ def ls(project_dir: ProjectDir = None) -> None:
         result.add_column(column, overflow="fold")
     for summary in found:
         outputs = summary.outputs
-        state = "updating" if summary.updating else "ready" if outputs else "incomplete"
         url = (outputs.url if outputs else None) or "-"
         updated = f"{age(summary.updated)} ago" if summary.updated else "never"
-        result.add_row(summary.stack, url, _services(outputs), updated, state)
+        result.add_row(summary.stack, url, _services(outputs), updated, summary.state)
     Console().print(result)
 
 

@@ -120,7 +120,9 @@ class Api:
     ) -> Object:
         content = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content else {})
-        for attempt in range(1, _BUSY_TRIES + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 response = self._client.request(
                     method, path, params=parameters or {}, content=content, headers=headers
@@ -137,8 +139,7 @@ class Api:
                 continue
             if response.is_success:
                 return dict(response.json())
-            break
-        raise _error(response)
+            raise _error(response)
 
 
 def _parameters(manager: str, dry_run: bool) -> dict[str, str]:

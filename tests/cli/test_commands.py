@@ -101,6 +101,23 @@ def test_a_flow_that_failed_is_listed_and_can_be_deleted(project: Project) -> No
     assert "broken" not in project.stacks()
 
 
+def test_a_flow_that_was_destroyed_is_listed_as_empty_and_can_be_deleted(project: Project) -> None:
+    assert kardinal(project, "flow", "create", "web", "web:2", "--id", "gone").code == 0
+    project.pulumi("destroy", "--yes", "--skip-preview", "-s", "gone")
+    listed = kardinal(project, "flow", "ls")
+    assert re.search(r"gone +- +- +\w+ ago +empty *\n", listed.output), listed.output
+    assert kardinal(project, "flow", "delete", "gone").code == 0
+    assert "gone" not in project.stacks()
+
+
+def test_a_flow_of_which_nothing_was_ever_made_is_listed_as_empty(project: Project) -> None:
+    project.ensure_stack("never")
+    project.configure("never", {"kardinal:stack": "flow"})
+    listed = kardinal(project, "flow", "ls")
+    assert re.search(r"never +- +- +\w+ ago +empty *\n", listed.output), listed.output
+    assert kardinal(project, "flow", "delete", "never").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from lab.settings import Lab, LabError
 
 
 @pytest.fixture
-def processes(tmp_path: Path):
+def processes(tmp_path: Path) -> Iterator[Processes]:
     found = Processes(Lab(name="t", cache=tmp_path, state=tmp_path, prefix="10.9", ingress_port=1))
     yield found
     for name in found.names():

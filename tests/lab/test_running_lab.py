@@ -85,7 +85,7 @@ Python = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def pods(running: Lab, kubectl, namespace: str) -> str:
+def pods(running: Lab, kubectl: Callable[..., str], namespace: str) -> str:
     archive = build_image(
         IMAGE,
         packages=["python3-minimal"],
@@ -101,7 +101,7 @@ def pods(running: Lab, kubectl, namespace: str) -> str:
 
 
 @pytest.fixture
-def in_pod(kubectl, pods: str) -> Python:
+def in_pod(kubectl: Callable[..., str], pods: str) -> Python:
     def run(script: str, *arguments: str, pod: str = "plain") -> str:
         return kubectl("exec", "-n", pods, pod, "-c", "main", "--", "python3", "-c", script, *arguments)
 
@@ -116,7 +116,7 @@ def test_status_says_that_it_runs(running: Lab) -> None:
     assert "not running" not in done.stdout
 
 
-def test_the_sidecar_is_a_native_one_and_ready(kubectl, pods: str) -> None:
+def test_the_sidecar_is_a_native_one_and_ready(kubectl: Callable[..., str], pods: str) -> None:
     pod = json.loads(kubectl("get", "pod", "meshed", "-n", pods, "-o", "json"))
     sidecar = next(part for part in pod["spec"]["initContainers"] if part["name"] == "istio-proxy")
     assert sidecar["restartPolicy"] == "Always"
@@ -133,7 +133,9 @@ def test_names_of_the_cluster_resolve_and_others_do_not_exist(running: Lab, in_p
     assert in_pod(RESOLVE, "nothing.example") == "True"
 
 
-def test_a_load_balancer_gets_an_address_that_the_machine_reaches(running: Lab, kubectl, pods: str) -> None:
+def test_a_load_balancer_gets_an_address_that_the_machine_reaches(
+    running: Lab, kubectl: Callable[..., str], pods: str
+) -> None:
     question = "jsonpath={.status.loadBalancer.ingress[0].ip}"
     address = wait_for(
         lambda: kubectl("get", "service", "balanced", "-n", pods, "-o", question), "an address", seconds=20
@@ -159,7 +161,7 @@ def test_a_pod_reaches_the_machine_at_its_end_of_the_link(running: Lab, in_pod: 
         greeter.join()
 
 
-def test_the_kubelet_obeys_only_the_api_server(running: Lab, kubectl, pods: str) -> None:
+def test_the_kubelet_obeys_only_the_api_server(running: Lab, kubectl: Callable[..., str], pods: str) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with pytest.raises(urllib.error.HTTPError, match="401"):

@@ -63,7 +63,7 @@ def test_a_project_name_is_never_taken_for_an_id() -> None:
 def test_a_key_that_lists_no_projects_needs_the_projects_id() -> None:
     neon = FakeNeon()
 
-    def fault(request: Request, number: int, moment: str):
+    def fault(request: Request, number: int, moment: str) -> httpx.Response | None:
         return error(400, "org_id is required") if request.path == "/projects" else None
 
     neon.fault = fault
@@ -95,7 +95,7 @@ def test_a_parent_that_is_being_deleted_is_none() -> None:
 
 
 @pytest.mark.parametrize("code", ["BRANCHES_LIMIT_EXCEEDED", ""])
-def test_a_full_project_names_our_branches_and_how_they_go(code) -> None:
+def test_a_full_project_names_our_branches_and_how_they_go(code: str) -> None:
     neon = FakeNeon()
     neon.add_branch("old", parent=MAIN, annotations={"kardinal-stack": OTHER})
     neon.add_branch(
@@ -103,7 +103,7 @@ def test_a_full_project_names_our_branches_and_how_they_go(code) -> None:
     )
     neon.add_branch("by-hand", parent=MAIN)
 
-    def full(request: Request, number: int, moment: str):
+    def full(request: Request, number: int, moment: str) -> httpx.Response | None:
         if request.method == "POST" and moment == "before":
             return error(422, "branches limit exceeded", code)
         return None
@@ -126,7 +126,7 @@ def test_many_branches_of_ours_are_counted() -> None:
 def test_a_project_full_of_others_says_so_and_root_branches_are_explained() -> None:
     neon = FakeNeon()
 
-    def full(request: Request, number: int, moment: str):
+    def full(request: Request, number: int, moment: str) -> httpx.Response | None:
         if request.method == "POST" and moment == "before":
             return error(422, "root branches limit exceeded", "ROOT_BRANCHES_LIMIT_EXCEEDED")
         return None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httpx
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.errors import NeonPreconditionError
+from kardinal_infra.databases.neon.spec import BranchSpec
 from kardinal_infra.errors import BranchingError, OwnershipError
 from tests.neon.fake import MAIN, PARENT_PASSWORD, FakeNeon, FakeTime, Request
 from tests.neon.wanted import OURS, SPEC, assert_exactly_one_branch_of_ours, password, replace
@@ -67,7 +70,7 @@ def test_an_answer_with_the_old_password_is_asked_for_again() -> None:
     neon, time = FakeNeon(), FakeTime()
     stale = 2
 
-    def lagging(request: Request, number: int, moment: str):
+    def lagging(request: Request, number: int, moment: str) -> httpx.Response | None:
         nonlocal stale
         if moment == "after" and "connection_uri" in request.path and stale:
             stale -= 1
@@ -122,7 +125,9 @@ def test_the_default_branch_is_resolved_once_and_named_by_id() -> None:
         ),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_is_created(prepare, spec, message) -> None:
+def test_what_cannot_work_is_said_before_anything_is_created(
+    prepare: Callable[[FakeNeon], object], spec: BranchSpec, message: str
+) -> None:
     neon = FakeNeon()
     prepare(neon)
     with pytest.raises(BranchingError, match=message):
@@ -151,7 +156,7 @@ def test_our_own_branch_is_adopted_completed_and_renewed() -> None:
         {"kardinal-stack": OURS["kardinal-stack"]},
     ],
 )
-def test_a_foreign_branch_is_neither_adopted_nor_touched(annotations) -> None:
+def test_a_foreign_branch_is_neither_adopted_nor_touched(annotations: dict[str, str]) -> None:
     neon = FakeNeon()
     foreign = neon.add_branch(SPEC.name, parent=MAIN, annotations=annotations)
     with pytest.raises(OwnershipError, match=rf"{SPEC.name}.*{foreign}"):

@@ -98,7 +98,7 @@ def test_removal_waits_and_a_second_one_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"default": True}, {"protected": True}])
-def test_default_and_protected_branches_are_refused(fields) -> None:
+def test_default_and_protected_branches_are_refused(fields: dict[str, bool]) -> None:
     neon = FakeNeon()
     kept = neon.add_branch("kept", parent=MAIN, **fields)
     with pytest.raises(BranchingError, match=rf"{next(iter(fields))}.*kept|kept.*{next(iter(fields))}"):

@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -16,13 +18,15 @@ from kardinal_infra.databases.neon.models import (
 from kardinal_infra.databases.neon.settings import resolve_settings
 from tests.neon.fake import KEY, MAIN, PROJECT, FakeNeon, FakeTime, error
 
+Handler = Callable[[httpx.Request], httpx.Response]
 
-def client_of(handler) -> NeonClient:
+
+def client_of(handler: Handler) -> NeonClient:
     settings = resolve_settings(environment={"NEON_API_KEY": KEY})
     return NeonClient(settings, clock=FakeTime().clock(), transport=httpx.MockTransport(handler))
 
 
-def answering(*answers: dict):
+def answering(*answers: dict[str, Any]) -> tuple[Handler, list[httpx.Request]]:
     """Gives these JSON answers in order and records the requests."""
     left = list(answers)
     seen: list[httpx.Request] = []

@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -11,8 +12,10 @@ from kardinal_infra.databases.neon.errors import NeonAuthError, NeonError, NeonK
 from kardinal_infra.databases.neon.settings import resolve_settings
 from tests.neon.fake import KEY, PROJECT, FakeTime, error
 
+Handler = Callable[[httpx.Request], httpx.Response]
 
-def client_of(handler) -> NeonClient:
+
+def client_of(handler: Handler) -> NeonClient:
     settings = resolve_settings(environment={"NEON_API_KEY": KEY})
     return NeonClient(settings, clock=FakeTime().clock(), transport=httpx.MockTransport(handler))
 

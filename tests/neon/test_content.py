@@ -8,6 +8,7 @@ import pytest
 from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
 from kardinal_infra.databases.neon.content import CONTENT_ANNOTATION
+from kardinal_infra.databases.neon.spec import BranchSpec
 from kardinal_infra.errors import BranchingError, OwnershipError
 from tests.neon.fake import MAIN, PARENT_PASSWORD, PROJECT, Crash, FakeNeon, Request
 from tests.neon.wanted import OURS, SPEC, password, replace
@@ -19,7 +20,7 @@ SCHEMA_ONLY = replace(SPEC, init="schema-only")
 def dies_before(neon: FakeNeon, method: str, part: str) -> None:
     """Kills the process at the first request of one kind."""
 
-    def fault(request: Request, number: int, moment: str):
+    def fault(request: Request, number: int, moment: str) -> None:
         if moment == "before" and request.method == method and part in request.path:
             neon.fault = None
             raise Crash
@@ -125,7 +126,7 @@ def test_a_killed_schema_only_branch_is_completed() -> None:
         {CONTENT_ANNOTATION: f"init=masked rules=0 parent={MAIN}"},
     ],
 )
-def test_a_root_branch_of_ours_with_another_mark_is_not_adopted(marks) -> None:
+def test_a_root_branch_of_ours_with_another_mark_is_not_adopted(marks: dict[str, str]) -> None:
     neon = FakeNeon()
     neon.add_branch(SPEC.name, annotations={**OURS, **marks})
     with pytest.raises(OwnershipError, match=r"made with .* instead of init=schema-only"):
@@ -142,14 +143,16 @@ def test_a_root_branch_is_never_taken_for_one_with_data() -> None:
 
 @pytest.mark.parametrize("spec", [SPEC, SCHEMA_ONLY])
 @pytest.mark.parametrize("answered", [MAIN, "other"])
-def test_an_answer_that_names_another_branch_is_neither_used_nor_cleaned_up(spec, answered) -> None:
+def test_an_answer_that_names_another_branch_is_neither_used_nor_cleaned_up(
+    spec: BranchSpec, answered: str
+) -> None:
     neon = FakeNeon()
     neon.branches[MAIN]["default"] = False
     parent = MAIN if spec.content != "data" else None
     other = MAIN if answered == MAIN else neon.add_branch("other", parent=parent)
     create = neon._create
 
-    def confused(request: Request, *, masked: bool = False):
+    def confused(request: Request, *, masked: bool = False) -> httpx.Response:
         made = create(request, masked=masked).json()
         return httpx.Response(201, json={**made, "branch": neon.branches[other]})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -93,11 +95,11 @@ def test_what_an_interrupted_run_made_is_made_once_and_put_right() -> None:
 
 @pytest.mark.parametrize("answer", ["before", "after"])
 @pytest.mark.parametrize("kind", ["roles", "databases"])
-def test_a_creation_with_unknown_outcome_is_looked_at(kind, answer) -> None:
+def test_a_creation_with_unknown_outcome_is_looked_at(kind: str, answer: str) -> None:
     neon = FakeNeon()
     failed: list[str] = []
 
-    def fault(request: Request, number: int, moment: str):
+    def fault(request: Request, number: int, moment: str) -> httpx.Response | None:
         if request.method == "POST" and request.path.endswith(f"/{kind}") and moment == answer and not failed:
             failed.append(request.path)
             return httpx.Response(500, text="")
@@ -113,7 +115,7 @@ def test_a_creation_with_unknown_outcome_is_looked_at(kind, answer) -> None:
 def test_a_refused_role_is_told_and_the_branch_not_left_behind() -> None:
     neon = FakeNeon()
 
-    def fault(request: Request, number: int, moment: str):
+    def fault(request: Request, number: int, moment: str) -> httpx.Response | None:
         return error(422, "too many roles") if request.path.endswith("/roles") and request.body else None
 
     neon.fault = fault
@@ -159,7 +161,9 @@ def test_reading_shows_what_is_there() -> None:
         ({"databases": {"audit": "nobody"}}, r"owner 'nobody' does not exist there \(it has votes_owner\)"),
     ],
 )
-def test_what_the_parent_has_or_lacks_is_said_before_anything_is_made(change, message) -> None:
+def test_what_the_parent_has_or_lacks_is_said_before_anything_is_made(
+    change: dict[str, Any], message: str
+) -> None:
     neon = FakeNeon()
     with pytest.raises(BranchingError, match=message):
         ensure_branch(neon.client(), replace(SPEC, **change))

@@ -13,17 +13,17 @@ from kardinal_infra.databases.neon.change import update_branch
 from kardinal_infra.databases.neon.errors import NeonConflictError, NeonError, NeonOperationError
 from kardinal_infra.databases.neon.removal import remove_branch
 from kardinal_infra.errors import BranchingError, KardinalError, OwnershipError
-from tests.neon.fake import MAIN, PARENT_PASSWORD, PROJECT, Crash, FakeNeon, FakeTime, Request, error
+from tests.neon.fake import MAIN, PARENT_PASSWORD, PROJECT, Crash, FakeNeon, FakeTime, Fault, Request, error
 from tests.neon.wanted import OURS, SPEC, assert_exactly_one_branch_of_ours, password, replace
 
 # Conflicts and unknown outcomes.
 
 
-def nth(method: str, part: str, count: int, moment: str, act: Callable[[], httpx.Response | None]):
+def nth(method: str, part: str, count: int, moment: str, act: Callable[[], httpx.Response | None]) -> Fault:
     """A fault at the first so many requests of one kind."""
     seen = 0
 
-    def fault(request: Request, number: int, at: str):
+    def fault(request: Request, number: int, at: str) -> httpx.Response | None:
         nonlocal seen
         if at != moment or request.method != method or part not in request.path:
             return None
@@ -50,7 +50,9 @@ def reset() -> None:
     ],
 )
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_create_with_unknown_outcome_ends_with_one_branch(moment, act, count) -> None:
+def test_a_create_with_unknown_outcome_ends_with_one_branch(
+    moment: str, act: Callable[[], httpx.Response | None], count: int
+) -> None:
     neon = FakeNeon()
     neon.fault = nth("POST", "/branches", count, moment, act)
     view = ensure_branch(neon.client(), SPEC)
@@ -82,7 +84,7 @@ def test_a_branch_that_is_being_deleted_is_waited_for() -> None:
     neon, time = FakeNeon(), FakeTime()
     dying = neon.add_branch(SPEC.name, parent=MAIN, annotations=OURS, pending_state="storage_deleted")
 
-    def gone(request: Request, number: int, moment: str):
+    def gone(request: Request, number: int, moment: str) -> None:
         if time.seconds >= 2:
             neon.branches.pop(dying, None)
 
@@ -96,7 +98,7 @@ def test_an_answer_that_points_at_the_parent_is_refused_and_the_branch_removed()
     neon = FakeNeon()
     main_host = next(e["host"] for e in neon.endpoints.values() if e["branch_id"] == MAIN)
 
-    def parents_uri(request: Request, number: int, moment: str):
+    def parents_uri(request: Request, number: int, moment: str) -> httpx.Response | None:
         if moment == "after" and "connection_uri" in request.path:
             uri = f"postgresql://votes_owner:{PARENT_PASSWORD}@{main_host}/votes"
             return httpx.Response(200, json={"uri": uri})
@@ -112,7 +114,7 @@ def test_an_answer_that_points_at_the_parent_is_refused_and_the_branch_removed()
 def test_computes_that_share_a_host_need_a_port_to_be_told_apart() -> None:
     neon = FakeNeon()
 
-    def shared(request: Request, number: int, moment: str):
+    def shared(request: Request, number: int, moment: str) -> None:
         for endpoint in neon.endpoints.values():
             endpoint["host"] = "127.0.0.1"
 
@@ -124,7 +126,7 @@ def test_computes_that_share_a_host_need_a_port_to_be_told_apart() -> None:
 def test_a_failure_after_the_create_removes_the_branch() -> None:
     neon = FakeNeon()
 
-    def no_compute(request: Request, number: int, moment: str):
+    def no_compute(request: Request, number: int, moment: str) -> None:
         for operation in neon.operations:
             if operation["action"] == "start_compute":
                 operation.update(status="failed", error="no capacity")
@@ -153,8 +155,8 @@ def calls_of(run: Callable[[FakeNeon], object]) -> int:
     return len(neon.requests)
 
 
-def crash_at(number: int, moment: str):
-    def fault(request: Request, seen: int, at: str):
+def crash_at(number: int, moment: str) -> Fault:
+    def fault(request: Request, seen: int, at: str) -> None:
         if (seen, at) == (number, moment):
             raise Crash
 
@@ -186,7 +188,9 @@ def test_random_faults_and_crashes_leave_neither_orphans_nor_duplicates() -> Non
         foreign = neon.add_branch("kardinal/voting/foreign/votes", parent=MAIN, annotations={"who": "else"})
         before = dict(neon.branches[foreign])
 
-        def fault(request: Request, number: int, moment: str, dice: random.Random = dice):
+        def fault(
+            request: Request, number: int, moment: str, dice: random.Random = dice
+        ) -> httpx.Response | None:
             if dice.random() > 0.12:
                 return None
             return dice.choice(

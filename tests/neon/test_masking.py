@@ -9,6 +9,7 @@ from kardinal_infra.databases.neon.branch import ensure_branch
 from kardinal_infra.databases.neon.change import read_branch, update_branch
 from kardinal_infra.databases.neon.errors import NeonError, NeonMaskingError, NeonTimeoutError
 from kardinal_infra.databases.neon.models import body
+from kardinal_infra.databases.neon.spec import BranchSpec
 from kardinal_infra.databases.request import MaskingRule
 from kardinal_infra.errors import BranchingError, OwnershipError
 from tests.neon.fake import MAIN, PROJECT, Crash, FakeNeon, FakeTime, Request, error
@@ -70,12 +71,12 @@ def test_masking_that_does_not_begin_by_itself_is_begun() -> None:
 
 
 @pytest.mark.parametrize("answer", ["before", "after"])
-def test_a_start_with_unknown_outcome_is_looked_at(answer) -> None:
+def test_a_start_with_unknown_outcome_is_looked_at(answer: str) -> None:
     neon = new()
     neon.masks_by_itself = False
     failed = 0
 
-    def fault(request: Request, number: int, moment: str):
+    def fault(request: Request, number: int, moment: str) -> httpx.Response | None:
         nonlocal failed
         if request.path.endswith("/anonymize") and moment == answer and not failed:
             failed += 1
@@ -104,7 +105,7 @@ def test_masking_that_never_ends_is_given_up() -> None:
     neon = new()
     neon.masks_by_itself = False
 
-    def stuck(request: Request, number: int, moment: str):
+    def stuck(request: Request, number: int, moment: str) -> None:
         for masking in neon.masking.values():
             masking.steps = ["anonymizing"]
 
@@ -121,7 +122,7 @@ def killed(neon: FakeNeon, at: int) -> bool:
     """Runs until the given write or look at the state; says whether it came that far."""
     seen = 0
 
-    def fault(request: Request, number: int, moment: str):
+    def fault(request: Request, number: int, moment: str) -> None:
         nonlocal seen
         if moment == "after" and (request.method != "GET" or "anonymized_status" in request.path):
             seen += 1
@@ -139,7 +140,7 @@ def killed(neon: FakeNeon, at: int) -> bool:
 
 
 @pytest.mark.parametrize("by_itself", [True, False])
-def test_a_run_killed_anywhere_is_completed_by_the_next(by_itself) -> None:
+def test_a_run_killed_anywhere_is_completed_by_the_next(by_itself: bool) -> None:
     deaths = 0
     for at in range(1, 20):
         neon = new()
@@ -179,7 +180,7 @@ def test_what_failed_in_a_killed_run_is_tried_once_more_and_removed_when_it_fail
     "other",
     [SPEC, replace(MASKED, masking_rules=RULES[:1]), replace(SPEC, init="schema-only")],
 )
-def test_a_branch_masked_otherwise_is_not_adopted(other) -> None:
+def test_a_branch_masked_otherwise_is_not_adopted(other: BranchSpec) -> None:
     neon = new()
     ensure_branch(neon.client(), MASKED)
     with pytest.raises(OwnershipError, match=r"made with init=masked .* instead of .*delete it|made from"):
@@ -199,7 +200,7 @@ def test_an_error_of_the_service_leaves_an_adopted_branch_alone() -> None:
     neon = new()
     assert killed(neon, 2)
 
-    def broken(request: Request, number: int, moment: str):
+    def broken(request: Request, number: int, moment: str) -> httpx.Response | None:
         return error(400, "no") if "anonymized_status" in request.path else None
 
     neon.fault = broken
@@ -252,7 +253,9 @@ def test_an_update_waits_for_masking_and_tells_of_its_failure() -> None:
         ({"database": "polls"}, r"database 'polls' does not exist there \(it has votes\)"),
     ],
 )
-def test_a_column_that_cannot_be_masked_is_refused_before_anything_is_made(change, message) -> None:
+def test_a_column_that_cannot_be_masked_is_refused_before_anything_is_made(
+    change: dict[str, str], message: str
+) -> None:
     neon = new()
     bad = RULES[0].model_copy(update=change)
     with pytest.raises(BranchingError, match=message):
@@ -263,7 +266,7 @@ def test_a_column_that_cannot_be_masked_is_refused_before_anything_is_made(chang
 def test_without_a_look_at_the_schema_the_service_has_the_word() -> None:
     neon = new()
 
-    def no_schema(request: Request, number: int, moment: str):
+    def no_schema(request: Request, number: int, moment: str) -> httpx.Response | None:
         return error(400, "not there") if request.path.endswith("/schema") else None
 
     neon.fault = no_schema

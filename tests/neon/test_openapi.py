@@ -219,7 +219,9 @@ def test_a_masked_branch_holds_no_choice_of_anybody(client: NeonClient, service:
         ({"value": None, "function": "anon.nonsense()"}, r"anon\.nonsense"),
     ],
 )
-def test_what_cannot_be_masked_leaves_nothing(client: NeonClient, change, message) -> None:
+def test_what_cannot_be_masked_leaves_nothing(
+    client: NeonClient, change: dict[str, Any], message: str
+) -> None:
     rule = CHOICE.model_copy(update=change)
     spec = replace(SPEC, name="kardinal/voting/unmasked/votes", init="masked", masking_rules=(rule,))
     with pytest.raises(BranchingError, match=message):

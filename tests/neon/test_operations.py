@@ -1,5 +1,6 @@
 """Waiting for operations."""
 
+import httpx
 import pytest
 
 from kardinal_infra.databases.neon.errors import NeonOperationError, NeonTimeoutError
@@ -79,7 +80,7 @@ def test_a_poll_survives_an_operation_that_is_not_visible_yet() -> None:
     neon, time = FakeNeon(), FakeTime()
     started = neon._start("create_branch", MAIN)
 
-    def hidden(request: Request, number: int, moment: str):
+    def hidden(request: Request, number: int, moment: str) -> httpx.Response | None:
         return error(404, "operation not found") if number <= 2 and moment == "before" else None
 
     neon.fault = hidden

@@ -1,5 +1,8 @@
 """What is repeated, what is not, and for how long."""
 
+from collections.abc import Callable
+from typing import Never
+
 import httpx
 import pytest
 
@@ -15,33 +18,35 @@ from kardinal_infra.databases.neon.errors import (
     NeonUnexpectedAnswerError,
     NeonUnknownOutcomeError,
 )
-from kardinal_infra.databases.neon.models import BranchOptions, EndpointOptions
-from tests.neon.fake import MAIN, PROJECT, FakeNeon, FakeTime, Request, error
+from kardinal_infra.databases.neon.models import BranchCreated, BranchOptions, EndpointOptions
+from tests.neon.fake import MAIN, PROJECT, FakeNeon, FakeTime, Fault, Request, error
+
+Make = Callable[[], httpx.Response]
 
 NOT_READY = "branch not ready yet"
 
 
-def first_times(count: int, make):
+def first_times(count: int, make: Make) -> Fault:
     """A fault that spoils the first so many requests."""
 
-    def fault(request: Request, number: int, moment: str):
+    def fault(request: Request, number: int, moment: str) -> httpx.Response | None:
         return make() if moment == "before" and number <= count else None
 
     return fault
 
 
-def always(make):
+def always(make: Make) -> Fault:
     return first_times(10**9, make)
 
 
-def raiser(kind: type[httpx.HTTPError]):
-    def make():
+def raiser(kind: type[httpx.HTTPError]) -> Make:
+    def make() -> Never:
         raise kind("boom")
 
     return make
 
 
-def create(neon: FakeNeon, time: FakeTime, name: str = "flow"):
+def create(neon: FakeNeon, time: FakeTime, name: str = "flow") -> BranchCreated:
     return neon.client(time).branches.create(
         PROJECT,
         BranchOptions(name=name, parent_id=MAIN),
@@ -61,7 +66,7 @@ def create(neon: FakeNeon, time: FakeTime, name: str = "flow"):
         raiser(httpx.ConnectTimeout),
     ],
 )
-def test_a_write_that_did_nothing_is_repeated(answer) -> None:
+def test_a_write_that_did_nothing_is_repeated(answer: Make) -> None:
     neon, time = FakeNeon(), FakeTime()
     neon.fault = first_times(3, answer)
     assert create(neon, time).branch.name == "flow"
@@ -84,7 +89,7 @@ def test_a_write_that_did_nothing_is_repeated(answer) -> None:
         (lambda: httpx.Response(201, json={"branch": {"id": 1}}), NeonUnexpectedAnswerError),
     ],
 )
-def test_a_write_with_unknown_outcome_is_not_repeated(answer, kind) -> None:
+def test_a_write_with_unknown_outcome_is_not_repeated(answer: Make, kind: type[NeonError]) -> None:
     neon, time = FakeNeon(), FakeTime()
     neon.fault = always(answer)
     with pytest.raises(kind) as caught:
@@ -106,7 +111,7 @@ def test_a_write_with_unknown_outcome_is_not_repeated(answer, kind) -> None:
         (lambda: error(422, "other"), NeonError),
     ],
 )
-def test_refusals_are_final_for_reads_and_writes(answer, kind) -> None:
+def test_refusals_are_final_for_reads_and_writes(answer: Make, kind: type[NeonError]) -> None:
     neon, time = FakeNeon(), FakeTime()
     neon.fault = always(answer)
     with pytest.raises(kind):
@@ -127,7 +132,7 @@ def test_refusals_are_final_for_reads_and_writes(answer, kind) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["get", "delete"])
-def test_reads_and_deletes_are_repeated_after_an_unknown_outcome(answer, method) -> None:
+def test_reads_and_deletes_are_repeated_after_an_unknown_outcome(answer: Make, method: str) -> None:
     neon, time = FakeNeon(), FakeTime()
     branch = neon.add_branch("flow", parent=MAIN)
     neon.fault = first_times(2, answer)
@@ -140,7 +145,7 @@ def test_a_delete_whose_answer_was_lost_ends_well() -> None:
     neon, time = FakeNeon(), FakeTime()
     branch = neon.add_branch("flow", parent=MAIN)
 
-    def lose_first_answer(request: Request, number: int, moment: str):
+    def lose_first_answer(request: Request, number: int, moment: str) -> None:
         if moment == "after" and number == 1:
             raise httpx.ReadError("reset")
 
@@ -218,7 +223,7 @@ def test_404_is_repeated_only_when_just_made_and_not_for_long() -> None:
 def test_anything_but_a_neon_error_passes_through() -> None:
     neon, time = FakeNeon(), FakeTime()
 
-    def broken(request: Request, number: int, moment: str):
+    def broken(request: Request, number: int, moment: str) -> Never:
         raise ZeroDivisionError
 
     neon.fault = broken

@@ -1,12 +1,14 @@
 """Small manifests for the plugin tests."""
 
+from typing import Any
 
-def config_map(name=None, **data):
+
+def config_map(name: str | None = None, **data: str) -> dict[str, Any]:
     metadata = {"name": name} if name else {}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
-def deployment(image="a", labels=None, **container):
+def deployment(image: str = "a", labels: dict[str, str] | None = None, **container: Any) -> dict[str, Any]:
     labels = labels or {"app": "x"}
     pod = {"containers": [{"name": "c", "image": image, **container}]}
     return {

@@ -2,7 +2,9 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -10,18 +12,19 @@ from pulumi.runtime.proto import provider_pb2
 
 from lab_plugins.common import wire
 from lab_plugins.common.wire import UNKNOWN, Secret
+from tests.plugins.conftest import Plugin
 
 COMMAND = "command:local:Command"
 
 
 @pytest.fixture
-def command(start):
+def command(start: Callable[..., Plugin]) -> Plugin:
     plugin = start("lab_plugins.command")
     plugin.stub.Configure(provider_pb2.ConfigureRequest(acceptSecrets=True))
     return plugin
 
 
-def alive(pid):
+def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -30,7 +33,7 @@ def alive(pid):
     return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
 
 
-def test_create_update_and_delete_run_their_commands(command, tmp_path):
+def test_create_update_and_delete_run_their_commands(command: Plugin, tmp_path: Path) -> None:
     file = tmp_path / "log"
     inputs = {
         "create": "printf 'made %s\\n' $NAME; cat; echo trouble >&2",
@@ -48,7 +51,7 @@ def test_create_update_and_delete_run_their_commands(command, tmp_path):
     assert file.read_text() == "was made it given, trouble\ndeleted after updated\n"
 
 
-def test_update_falls_back_on_create(command):
+def test_update_falls_back_on_create(command: Plugin) -> None:
     _, state = command.create(COMMAND, "c", {"create": "echo $PULUMI_COMMAND_STDOUT+"})
     assert (
         command.update(COMMAND, "c", "c1", state, {"create": "echo $PULUMI_COMMAND_STDOUT+"})["stdout"]
@@ -58,13 +61,13 @@ def test_update_falls_back_on_create(command):
     assert command.update(COMMAND, "c", "c1", state, quiet)["stdout"] == "+"
 
 
-def test_nothing_to_run_is_fine(command):
+def test_nothing_to_run_is_fine(command: Plugin) -> None:
     identifier, state = command.create(COMMAND, "c", {"delete": "true"})
     assert (state["stdout"], state["stderr"]) == ("", "")
     command.delete(COMMAND, "c", identifier, {"create": "false", "stdout": "", "stderr": ""})
 
 
-def test_where_and_by_what_it_runs(command, tmp_path):
+def test_where_and_by_what_it_runs(command: Plugin, tmp_path: Path) -> None:
     inputs = {
         "create": "import os; print(os.getcwd())",
         "interpreter": ["python3", "-c"],
@@ -85,7 +88,7 @@ def test_where_and_by_what_it_runs(command, tmp_path):
         ({"create": "true", "interpreter": ["/not/there"]}, "/not/there"),
     ],
 )
-def test_a_failed_command_says_what_it_wrote(command, inputs, message):
+def test_a_failed_command_says_what_it_wrote(command: Plugin, inputs: dict[str, Any], message: str) -> None:
     with pytest.raises(grpc.RpcError) as error:
         command.create(COMMAND, "c", inputs)
     assert message in error.value.details()
@@ -93,7 +96,7 @@ def test_a_failed_command_says_what_it_wrote(command, inputs, message):
         assert sorted(error.value.details().splitlines()[1:]) == ["oops", "out"]
 
 
-def test_a_preview_runs_nothing(command, tmp_path):
+def test_a_preview_runs_nothing(command: Plugin, tmp_path: Path) -> None:
     inputs = {"create": f"touch {tmp_path}/made"}
     _, state = command.create(COMMAND, "c", inputs, preview=True)
     assert (state["stdout"], state["stderr"]) == (UNKNOWN, UNKNOWN)
@@ -104,14 +107,14 @@ def test_a_preview_runs_nothing(command, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_one_secret_input_makes_the_output_secret(command):
+def test_one_secret_input_makes_the_output_secret(command: Plugin) -> None:
     _, state = command.create(COMMAND, "c", {"create": "echo $A", "environment": {"A": Secret("hunter2")}})
     assert state["stdout"] == Secret("hunter2")
     assert state["environment"] == {"A": Secret("hunter2")}
     assert command.create(COMMAND, "c", {"create": "echo x"})[1]["stdout"] == "x"
 
 
-def test_other_triggers_mean_another_resource(command):
+def test_other_triggers_mean_another_resource(command: Plugin) -> None:
     state = {
         "create": "x",
         "triggers": ["a", {"b": 1}],
@@ -135,7 +138,7 @@ def test_other_triggers_mean_another_resource(command):
     assert not ignored.detailedDiff
 
 
-def test_mistakes_are_all_named(command):
+def test_mistakes_are_all_named(command: Plugin) -> None:
     inputs = {"assetPaths": ["*"], "create": 3, "environment": {"A": 1}, "logging": "loud"}
     failures = {
         failure.property: failure.reason for failure in command.check_raw(COMMAND, "c", inputs).failures
@@ -144,13 +147,13 @@ def test_mistakes_are_all_named(command):
     assert "does not collect files" in failures["assetPaths"]
 
 
-def test_remote_commands_are_declined(command):
+def test_remote_commands_are_declined(command: Plugin) -> None:
     with pytest.raises(grpc.RpcError, match="does not serve command:remote:Command"):
         command.check("command:remote:Command", "c", {})
 
 
-def test_the_function_runs_at_once(command):
-    def invoke(token, **arguments):
+def test_the_function_runs_at_once(command: Plugin) -> None:
+    def invoke(token: str, **arguments: Any) -> Any:
         request = provider_pb2.InvokeRequest(tok=token, args=wire.encode(arguments))
         return wire.decode(getattr(command.stub.Invoke(request), "return"))
 
@@ -161,7 +164,7 @@ def test_the_function_runs_at_once(command):
         invoke("x:y:z")
 
 
-def test_cancel_kills_the_command_and_its_children(command, tmp_path):
+def test_cancel_kills_the_command_and_its_children(command: Plugin, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     os.mkfifo(pids)
     script = f"sleep 600 & echo $$ $! > {pids}; wait"
@@ -176,12 +179,12 @@ def test_cancel_kills_the_command_and_its_children(command, tmp_path):
         command.create(COMMAND, "c", {"create": "true"})
 
 
-def test_a_command_that_takes_too_long_is_killed(command):
+def test_a_command_that_takes_too_long_is_killed(command: Plugin) -> None:
     with pytest.raises(grpc.RpcError, match="signal: SIGKILL"):
         command.create(COMMAND, "c", {"create": "sleep 600"}, timeout=0.2)
 
 
-def test_the_end_of_the_plugin_is_the_end_of_its_commands(command, tmp_path):
+def test_the_end_of_the_plugin_is_the_end_of_its_commands(command: Plugin, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     os.mkfifo(pids)
     running = command.background(command.create, COMMAND, "c", {"create": f"echo $$ > {pids}; sleep 600"})

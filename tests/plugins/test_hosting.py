@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -10,6 +11,8 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
+from tests.plugins.conftest import Plugin
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -17,14 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
     ("module", "name"),
     [("lab_plugins.kubernetes", "pulumi-kubernetes"), ("lab_plugins.command", "pulumi-command")],
 )
-def test_reports_the_installed_sdks_version(start, module, name):
+def test_reports_the_installed_sdks_version(start: Callable[..., Plugin], module: str, name: str) -> None:
     from importlib.metadata import version
 
     assert start(module).stub.GetPluginInfo(empty_pb2.Empty()).version == version(name)
 
 
 @pytest.mark.parametrize("module", ["lab_plugins.kubernetes", "lab_plugins.command"])
-def test_what_is_not_served_is_declined_in_words(start, module):
+def test_what_is_not_served_is_declined_in_words(start: Callable[..., Plugin], module: str) -> None:
     plugin = start(module)
     for call, request in (
         (plugin.stub.GetSchema, provider_pb2.GetSchemaRequest()),
@@ -36,12 +39,12 @@ def test_what_is_not_served_is_declined_in_words(start, module):
         assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_functions_of_the_kubernetes_package_are_declined_by_name(start):
+def test_functions_of_the_kubernetes_package_are_declined_by_name(start: Callable[..., Plugin]) -> None:
     with pytest.raises(grpc.RpcError, match="does not serve the function kubernetes:yaml:decode"):
         start("lab_plugins.kubernetes").stub.Invoke(provider_pb2.InvokeRequest(tok="kubernetes:yaml:decode"))
 
 
-def test_writes_nothing_but_the_port(start):
+def test_writes_nothing_but_the_port(start: Callable[..., Plugin]) -> None:
     plugin = start("lab_plugins.kubernetes")
     plugin.stub.GetPluginInfo(empty_pb2.Empty())
     plugin.process.terminate()
@@ -50,7 +53,7 @@ def test_writes_nothing_but_the_port(start):
 
 
 @pytest.mark.parametrize("module", ["lab_plugins.kubernetes", "lab_plugins.command"])
-def test_ends_when_its_parent_is_killed(module):
+def test_ends_when_its_parent_is_killed(module: str) -> None:
     parent = subprocess.Popen(
         [
             sys.executable,
@@ -70,7 +73,7 @@ def test_ends_when_its_parent_is_killed(module):
     assert not plugin.is_running()
 
 
-def test_large_objects_pass(start):
+def test_large_objects_pass(start: Callable[..., Plugin]) -> None:
     plugin = start("lab_plugins.command")
     value = "x" * (8 * 1024 * 1024)
     checked = plugin.check("command:local:Command", "c", {"create": value})

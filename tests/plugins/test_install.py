@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab_plugins.install import PluginError, ensure_plugins, install_stand_ins
+from tests.plugins.conftest import Plugin
 
 pytestmark = pytest.mark.engine
 
@@ -17,7 +19,7 @@ VERSIONS = {"kubernetes": version("pulumi-kubernetes"), "command": version("pulu
 
 
 @pytest.fixture
-def cache(tmp_path):
+def cache(tmp_path: Path) -> Path:
     """A cache in which today's downloads have failed already."""
     folder = tmp_path / "cache"
     folder.mkdir()
@@ -27,22 +29,24 @@ def cache(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _empty_home(bin_dir, monkeypatch, tmp_path):
+def _empty_home(bin_dir: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("PULUMI_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
 
 
-def launcher(home, name):
+def launcher(home: Path, name: str) -> Path:
     return home / "plugins" / f"resource-{name}-v{VERSIONS[name]}" / f"pulumi-resource-{name}"
 
 
-def official(path):
+def official(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("#!/bin/sh\nexec /bin/true\n")
     path.chmod(0o755)
 
 
-def test_the_stand_ins_are_installed_when_nothing_else_is_to_be_had(bin_dir, cache, tmp_path):
+def test_the_stand_ins_are_installed_when_nothing_else_is_to_be_had(
+    bin_dir: str, cache: Path, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     lines = ensure_plugins(bin_dir, cache=cache, home=home)
     assert [line.split(":")[0] for line in lines] == [
@@ -60,7 +64,7 @@ def test_the_stand_ins_are_installed_when_nothing_else_is_to_be_had(bin_dir, cac
     )
 
 
-def test_an_installed_official_plugin_is_kept(bin_dir, cache, tmp_path):
+def test_an_installed_official_plugin_is_kept(bin_dir: str, cache: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     official(launcher(home, "kubernetes"))
     lines = ensure_plugins(bin_dir, cache=cache, home=home)
@@ -68,14 +72,16 @@ def test_an_installed_official_plugin_is_kept(bin_dir, cache, tmp_path):
     assert launcher(home, "kubernetes").read_text().endswith("/bin/true\n")
 
 
-def test_the_users_own_official_plugin_is_taken_along(bin_dir, cache, tmp_path):
+def test_the_users_own_official_plugin_is_taken_along(bin_dir: str, cache: Path, tmp_path: Path) -> None:
     official(launcher(tmp_path / "user" / ".pulumi", "kubernetes"))
     lines = ensure_plugins(bin_dir, cache=cache, home=tmp_path / "home")
     assert "the official one" in lines[0]
     assert launcher(tmp_path / "home", "kubernetes").read_text().endswith("/bin/true\n")
 
 
-def test_an_official_plugin_on_path_is_used(bin_dir, cache, tmp_path, monkeypatch):
+def test_an_official_plugin_on_path_is_used(
+    bin_dir: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     official(tmp_path / "bin" / "pulumi-resource-command")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     lines = ensure_plugins(bin_dir, cache=cache, home=tmp_path / "home")
@@ -85,7 +91,7 @@ def test_an_official_plugin_on_path_is_used(bin_dir, cache, tmp_path, monkeypatc
     )
 
 
-def test_no_stand_in_goes_into_the_users_own_home(bin_dir, cache, tmp_path):
+def test_no_stand_in_goes_into_the_users_own_home(bin_dir: str, cache: Path, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="set PULUMI_HOME to a folder other than your own"):
         ensure_plugins(bin_dir, cache=cache)
     assert not launcher(tmp_path / "user" / ".pulumi", "kubernetes").exists()
@@ -94,7 +100,7 @@ def test_no_stand_in_goes_into_the_users_own_home(bin_dir, cache, tmp_path):
     assert all("the official one" in line for line in ensure_plugins(bin_dir, cache=cache))
 
 
-def test_an_installed_stand_in_answers_from_any_folder(bin_dir, tmp_path):
+def test_an_installed_stand_in_answers_from_any_folder(bin_dir: str, tmp_path: Path) -> None:
     install_stand_ins(bin_dir, tmp_path / "home")
     project = tmp_path / "project"
     project.mkdir()
@@ -108,20 +114,22 @@ def test_an_installed_stand_in_answers_from_any_folder(bin_dir, tmp_path):
     process.stdout.close()
 
 
-def test_no_command_line_is_said(tmp_path, monkeypatch):
+def test_no_command_line_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PluginError, match="no `pulumi`"):
         ensure_plugins(tmp_path)
 
 
-def test_the_versions_are_those_that_the_sdks_ask_for():
+def test_the_versions_are_those_that_the_sdks_ask_for() -> None:
     for package in ("pulumi_kubernetes", "pulumi_command"):
         module = __import__(package)
         asked = json.loads((Path(module.__file__).parent / "pulumi-plugin.json").read_text())
         assert VERSIONS[asked["name"]] == asked["version"]
 
 
-def test_a_stand_in_adds_nothing_to_the_environment_of_commands(bin_dir, tmp_path, start_executable):
+def test_a_stand_in_adds_nothing_to_the_environment_of_commands(
+    bin_dir: str, tmp_path: Path, start_executable: Callable[[Path], Plugin]
+) -> None:
     install_stand_ins(bin_dir, tmp_path / "home")
     plugin = start_executable(launcher(tmp_path / "home", "command"))
     _, state = plugin.create("command:local:Command", "c", {"create": "env | grep -c ^PYTHON; true"})

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from lab.configuration import PAUSE_IMAGE
 from lab_plugins.install import install_stand_ins
+from tests.plugins.conftest import Cluster
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -49,17 +52,17 @@ def deployment(image, **options):
 class Project:
     """A Pulumi project with one stack, worked on by the real command line."""
 
-    def __init__(self, folder, environment):
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = environment
         (folder / "Pulumi.yaml").write_text("name: plugins\nruntime: python\n")
         self.write("")
         self.run("stack", "init", "dev")
 
-    def write(self, program):
+    def write(self, program: str) -> None:
         (self.folder / "__main__.py").write_text(PRELUDE + textwrap.dedent(program))
 
-    def start(self, *arguments):
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.folder,
@@ -69,39 +72,41 @@ class Project:
             text=True,
         )
 
-    def attempt(self, *arguments):
+    def attempt(self, *arguments: str) -> tuple[int, str]:
         """Run a command: (exit code, what it wrote)."""
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=120)
         return process.returncode, output
 
-    def run(self, *arguments):
+    def run(self, *arguments: str) -> str:
         """Run a command that must succeed."""
         code, output = self.attempt(*arguments)
         assert code == 0, output
         return output
 
-    def up(self, *arguments):
+    def up(self, *arguments: str) -> Any:
         """Update, and return the outputs."""
         output = self.run("up", "--yes", "--skip-preview", *arguments)
         assert "warning" not in output
         return json.loads(self.run("stack", "output", "--json", "--show-secrets"))
 
-    def state(self):
+    def state(self) -> tuple[str, Any]:
         """Return the recorded state as text and as a list of resources."""
         text = self.run("stack", "export")
         return text, json.loads(text)["deployment"]
 
 
 @pytest.fixture(scope="module")
-def home(bin_dir, tmp_path_factory):
+def home(bin_dir: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     install_stand_ins(bin_dir, folder)
     return folder
 
 
 @pytest.fixture
-def project(bin_dir, home, kubeconfig, cluster, namespace, unique, tmp_path):
+def project(
+    bin_dir: str, home: Path, kubeconfig: str, cluster: Cluster, namespace: str, unique: str, tmp_path: Path
+) -> Iterator[Project]:
     folders = [str(Path(sys.executable).parent), bin_dir, os.environ["PATH"]]
     state = tmp_path / "state"
     state.mkdir()
@@ -128,7 +133,7 @@ def project(bin_dir, home, kubeconfig, cluster, namespace, unique, tmp_path):
         cluster.delete("apps/v1", "Deployment", namespace, unique)
 
 
-def config_map(namespace, name):
+def config_map(namespace: str, name: str) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "1"}}
 
@@ -151,7 +156,7 @@ LIFE = f"""
 """
 
 
-def test_a_flows_life(project, cluster, namespace, tmp_path):
+def test_a_flows_life(project: Project, cluster: Cluster, namespace: str, tmp_path: Path) -> None:
     """Preview, up, nothing to do, refresh, change, destroy; no secret in clear in the state."""
     log = tmp_path / "deleted"
     project.environment |= {"TEST_LOG": str(log), "TEST_VERSION": "one"}
@@ -180,7 +185,9 @@ def test_a_flows_life(project, cluster, namespace, tmp_path):
     assert cluster.get("v1", "Secret", namespace, second["secret"]) is None
 
 
-def test_get_reads_an_object_of_somebody_else(project, cluster, namespace, unique):
+def test_get_reads_an_object_of_somebody_else(
+    project: Project, cluster: Cluster, namespace: str, unique: str
+) -> None:
     cluster.create(config_map(namespace, unique))
     project.write(
         """
@@ -193,7 +200,9 @@ def test_get_reads_an_object_of_somebody_else(project, cluster, namespace, uniqu
     assert cluster.get("v1", "ConfigMap", namespace, unique)["data"] == {"a": "1"}
 
 
-def test_an_import_is_taken_over_and_then_deleted(project, cluster, namespace, unique):
+def test_an_import_is_taken_over_and_then_deleted(
+    project: Project, cluster: Cluster, namespace: str, unique: str
+) -> None:
     cluster.create(config_map(namespace, unique))
     project.write(
         """
@@ -210,7 +219,9 @@ def test_an_import_is_taken_over_and_then_deleted(project, cluster, namespace, u
     assert cluster.get("v1", "ConfigMap", namespace, unique) is None
 
 
-def test_an_explicit_provider_brings_its_cluster_and_namespace(project, namespace, kubeconfig):
+def test_an_explicit_provider_brings_its_cluster_and_namespace(
+    project: Project, namespace: str, kubeconfig: str
+) -> None:
     del project.environment["KUBECONFIG"]
     project.environment["TEST_KUBECONFIG"] = kubeconfig
     project.write(
@@ -226,7 +237,7 @@ def test_an_explicit_provider_brings_its_cluster_and_namespace(project, namespac
     assert "+-" not in project.run("preview", "--expect-no-changes")
 
 
-def test_a_failed_wait_is_kept_and_repaired_by_the_next_run(project):
+def test_a_failed_wait_is_kept_and_repaired_by_the_next_run(project: Project) -> None:
     program = "deployment('{}', custom_timeouts=pulumi.CustomTimeouts(create='3s', update='30s'))\n"
     project.write(program.format("nope:1"))
     code, output = project.attempt("up", "--yes", "--skip-preview")
@@ -241,7 +252,9 @@ def test_a_failed_wait_is_kept_and_repaired_by_the_next_run(project):
     assert not any(entry.get("initErrors") for entry in state["resources"])
 
 
-def test_what_was_deleted_by_hand_is_made_again_after_a_refresh(project, cluster, namespace, unique):
+def test_what_was_deleted_by_hand_is_made_again_after_a_refresh(
+    project: Project, cluster: Cluster, namespace: str, unique: str
+) -> None:
     project.write(
         """
         kubernetes.core.v1.ConfigMap("cm", metadata={"name": unique, "namespace": namespace}, data={"a": "1"})
@@ -258,7 +271,9 @@ def test_what_was_deleted_by_hand_is_made_again_after_a_refresh(project, cluster
 
 class TestInterrupted:
     @pytest.fixture
-    def stuck(self, project, cluster, namespace, unique):
+    def stuck(
+        self, project: Project, cluster: Cluster, namespace: str, unique: str
+    ) -> Iterator[subprocess.Popen[str]]:
         """`pulumi up` with a Deployment under way that will never be ready."""
         project.write("deployment('nope:1')\n")
         process = project.start("up", "--yes", "--skip-preview")
@@ -269,7 +284,9 @@ class TestInterrupted:
         process.kill()
         process.communicate()
 
-    def test_ctrl_c_ends_the_wait_and_keeps_the_object(self, stuck, project, cluster, namespace, unique):
+    def test_ctrl_c_ends_the_wait_and_keeps_the_object(
+        self, stuck: subprocess.Popen[str], project: Project, cluster: Cluster, namespace: str, unique: str
+    ) -> None:
         stuck.send_signal(signal.SIGINT)
         output, _ = stuck.communicate(timeout=60)
         assert stuck.returncode != 0
@@ -280,7 +297,7 @@ class TestInterrupted:
         project.run("destroy", "--yes")
         assert cluster.get("apps/v1", "Deployment", namespace, unique) is None
 
-    def test_no_plugin_outlives_a_killed_engine(self, stuck):
+    def test_no_plugin_outlives_a_killed_engine(self, stuck: subprocess.Popen[str]) -> None:
         plugins = [
             child
             for child in psutil.Process(stuck.pid).children(recursive=True)

@@ -1,9 +1,12 @@
 """Read, delete, and what is done without a cluster, on the lab's API server."""
 
+from collections.abc import Callable
+
 import grpc
 import pytest
 
 from lab_plugins.common.wire import Secret
+from tests.plugins.conftest import Cluster, InitFailedError, Plugin
 from tests.plugins.manifests import config_map, deployment
 
 pytestmark = pytest.mark.lab
@@ -14,7 +17,9 @@ DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 
 
 class TestRead:
-    def test_refresh_sees_drift_in_the_shape_of_the_inputs(self, kubernetes, cluster, namespace):
+    def test_refresh_sees_drift_in_the_shape_of_the_inputs(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str
+    ) -> None:
         inputs = kubernetes.check(CONFIG_MAP, "cm", config_map(a="1"))
         name = inputs["metadata"]["name"]
         identifier, state = kubernetes.create(CONFIG_MAP, "cm", inputs)
@@ -28,13 +33,15 @@ class TestRead:
         diff = kubernetes.diff(CONFIG_MAP, "cm", read_state, inputs)
         assert list(diff.detailedDiff) == ["data.a"]
 
-    def test_what_is_gone_has_no_id(self, kubernetes, cluster, namespace):
+    def test_what_is_gone_has_no_id(self, kubernetes: Plugin, cluster: Cluster, namespace: str) -> None:
         inputs = kubernetes.check(CONFIG_MAP, "cm", config_map())
         identifier, state = kubernetes.create(CONFIG_MAP, "cm", inputs)
         cluster.delete("v1", "ConfigMap", namespace, inputs["metadata"]["name"])
         assert kubernetes.read(CONFIG_MAP, "cm", identifier, state, inputs) == ("", {}, {})
 
-    def test_get_recovers_inputs_that_need_no_change(self, kubernetes, cluster, namespace, unique):
+    def test_get_recovers_inputs_that_need_no_change(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str, unique: str
+    ) -> None:
         manifest = deployment("a")
         manifest["metadata"] = {"name": unique, "namespace": namespace, "labels": {"x": "y"}}
         cluster.create(manifest)
@@ -52,14 +59,18 @@ class TestRead:
         checked = kubernetes.check(DEPLOYMENT, "ext", manifest, olds=inputs)
         assert checked["metadata"]["name"] == unique
 
-    def test_an_import_needs_no_change(self, kubernetes, cluster, namespace, unique):
+    def test_an_import_needs_no_change(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str, unique: str
+    ) -> None:
         theirs = config_map(unique, a="1")
         cluster.create({**theirs, "metadata": {"name": unique, "namespace": namespace}})
         _, state, inputs = kubernetes.read(CONFIG_MAP, "cm", f"{namespace}/{unique}", {}, {})
         checked = kubernetes.check(CONFIG_MAP, "cm", theirs, olds=inputs)
         assert kubernetes.diff(CONFIG_MAP, "cm", state, checked).changes == 1
 
-    def test_a_secret_that_is_read_is_secret(self, kubernetes, cluster, namespace, unique):
+    def test_a_secret_that_is_read_is_secret(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str, unique: str
+    ) -> None:
         cluster.create(
             {
                 "apiVersion": "v1",
@@ -73,7 +84,9 @@ class TestRead:
 
 
 class TestDelete:
-    def test_is_over_when_the_object_is_gone(self, kubernetes, cluster, namespace):
+    def test_is_over_when_the_object_is_gone(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str
+    ) -> None:
         inputs = kubernetes.check(DEPLOYMENT, "d", deployment())
         identifier, state = kubernetes.create(DEPLOYMENT, "d", inputs)
         kubernetes.delete(DEPLOYMENT, "d", identifier, state)
@@ -81,8 +94,8 @@ class TestDelete:
         kubernetes.delete(DEPLOYMENT, "d", identifier, state)
 
     def test_a_finalizer_holds_it_up_until_the_time_is_over(
-        self, kubernetes, cluster, namespace, init_failed
-    ):
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str, init_failed: type[InitFailedError]
+    ) -> None:
         held = config_map() | {"metadata": {"finalizers": ["example.dev/held"]}}
         inputs = kubernetes.check(CONFIG_MAP, "cm", held)
         name = inputs["metadata"]["name"]
@@ -108,7 +121,7 @@ contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
 """
 
-    def test_a_preview_is_green_and_an_update_says_why(self, start):
+    def test_a_preview_is_green_and_an_update_says_why(self, start: Callable[..., Plugin]) -> None:
         plugin = start("lab_plugins.kubernetes")
         plugin.configure(kubeconfig=self.KUBECONFIG)
         inputs = plugin.check(CONFIG_MAP, "cm", config_map(a="1"))
@@ -121,13 +134,13 @@ current-context: x
             with pytest.raises(grpc.RpcError, match="PULUMI_K8S_DELETE_UNREACHABLE"):
                 call(CONFIG_MAP, "cm", "default/cm", inputs)
 
-    def test_resources_of_a_lost_cluster_can_be_forgotten(self, start):
+    def test_resources_of_a_lost_cluster_can_be_forgotten(self, start: Callable[..., Plugin]) -> None:
         plugin = start("lab_plugins.kubernetes", {"PULUMI_K8S_DELETE_UNREACHABLE": "true"})
         plugin.configure(kubeconfig=self.KUBECONFIG)
         assert plugin.read(CONFIG_MAP, "cm", "default/cm", config_map(), config_map())[0] == ""
         plugin.delete(CONFIG_MAP, "cm", "default/cm", config_map())
 
-    def test_a_broken_kubeconfig_is_told_when_it_is_needed(self, start):
+    def test_a_broken_kubeconfig_is_told_when_it_is_needed(self, start: Callable[..., Plugin]) -> None:
         plugin = start("lab_plugins.kubernetes")
         plugin.configure(kubeconfig="hunter2: [")
         with pytest.raises(grpc.RpcError, match="is not YAML") as error:

@@ -5,6 +5,7 @@ import threading
 import grpc
 import pytest
 
+from tests.plugins.conftest import Cluster, InitFailedError, Plugin
 from tests.plugins.manifests import config_map, deployment
 
 pytestmark = pytest.mark.lab
@@ -14,7 +15,9 @@ DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 
 
 class TestUpdate:
-    def test_first_moves_ownership_and_then_applies(self, kubernetes, cluster, namespace):
+    def test_first_moves_ownership_and_then_applies(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str
+    ) -> None:
         first = deployment("a", env=[{"name": "OLD", "value": "1"}])
         inputs = kubernetes.check(DEPLOYMENT, "d", first)
         identifier, state = kubernetes.create(DEPLOYMENT, "d", inputs)
@@ -36,7 +39,9 @@ class TestUpdate:
         assert after["__fieldManager"] == state["__fieldManager"]
         assert kubernetes.diff(DEPLOYMENT, "d", after, news).changes == 1
 
-    def test_a_conflict_is_reported_and_nothing_is_forced(self, kubernetes, cluster, namespace, init_failed):
+    def test_a_conflict_is_reported_and_nothing_is_forced(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str, init_failed: type[InitFailedError]
+    ) -> None:
         inputs = kubernetes.check(CONFIG_MAP, "cm", config_map(a="1", b="1"))
         name = inputs["metadata"]["name"]
         identifier, state = kubernetes.create(CONFIG_MAP, "cm", inputs)
@@ -53,14 +58,16 @@ class TestUpdate:
         kubernetes.update(CONFIG_MAP, "cm", identifier, failure.value.properties, forced)
         assert cluster.get("v1", "ConfigMap", namespace, name)["data"] == {"a": "2", "b": "2"}
 
-    def test_others_may_write_at_the_same_time(self, kubernetes, cluster, namespace):
+    def test_others_may_write_at_the_same_time(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str
+    ) -> None:
         inputs = kubernetes.check(CONFIG_MAP, "cm", config_map(a="1"))
         name = inputs["metadata"]["name"]
         identifier, state = kubernetes.create(CONFIG_MAP, "cm", inputs)
         theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}}
         done = threading.Event()
 
-        def write():
+        def write() -> None:
             written = 0
             while not done.is_set():
                 cluster.apply({**theirs, "data": {"other": str(written := written + 1)}}, "controller")
@@ -75,7 +82,9 @@ class TestUpdate:
         assert writing.result(timeout=10) > 0
         assert cluster.get("v1", "ConfigMap", namespace, name)["data"]["a"] == "2"
 
-    def test_ignored_fields_of_another_manager_are_left_to_it(self, kubernetes, cluster, namespace):
+    def test_ignored_fields_of_another_manager_are_left_to_it(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str
+    ) -> None:
         inputs = kubernetes.check(DEPLOYMENT, "d", deployment("a"))
         name = inputs["metadata"]["name"]
         identifier, state = kubernetes.create(DEPLOYMENT, "d", inputs)
@@ -93,7 +102,9 @@ class TestUpdate:
         assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "b"
         cluster.delete("apps/v1", "Deployment", namespace, name)
 
-    def test_an_object_that_is_gone_is_named(self, kubernetes, cluster, namespace):
+    def test_an_object_that_is_gone_is_named(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str
+    ) -> None:
         inputs = kubernetes.check(CONFIG_MAP, "cm", config_map(a="1"))
         identifier, state = kubernetes.create(CONFIG_MAP, "cm", inputs)
         name = inputs["metadata"]["name"]
@@ -107,7 +118,7 @@ class TestUpdate:
 
 
 class TestDiff:
-    def test_delete_before_replace_only_under_an_explicit_name(self, kubernetes, unique):
+    def test_delete_before_replace_only_under_an_explicit_name(self, kubernetes: Plugin, unique: str) -> None:
         for name, expected in ((None, False), (unique, True)):
             inputs = kubernetes.check(CONFIG_MAP, "cm", config_map(name, a="1"))
             _, state = kubernetes.create(CONFIG_MAP, "cm", inputs)
@@ -116,7 +127,7 @@ class TestDiff:
             assert list(diff.replaces) == ["data.a"]
             assert diff.deleteBeforeReplace is expected
 
-    def test_a_new_name_is_created_first(self, kubernetes, unique):
+    def test_a_new_name_is_created_first(self, kubernetes: Plugin, unique: str) -> None:
         inputs = kubernetes.check(CONFIG_MAP, "cm", config_map(unique))
         _, state = kubernetes.create(CONFIG_MAP, "cm", inputs)
         diff = kubernetes.diff(
@@ -125,14 +136,14 @@ class TestDiff:
         assert list(diff.replaces) == ["metadata.name"]
         assert not diff.deleteBeforeReplace
 
-    def test_ignored_changes_are_none(self, kubernetes):
+    def test_ignored_changes_are_none(self, kubernetes: Plugin) -> None:
         inputs = kubernetes.check(DEPLOYMENT, "d", deployment("a"))
         _, state = kubernetes.create(DEPLOYMENT, "d", inputs)
         news = kubernetes.check(DEPLOYMENT, "d", deployment("b"), olds=inputs)
         place = "spec.template.spec.containers[*].image"
         assert kubernetes.diff(DEPLOYMENT, "d", state, news, ignoreChanges=[place]).changes == 1
 
-    def test_the_server_stores_quantities_as_we_spell_them(self, kubernetes):
+    def test_the_server_stores_quantities_as_we_spell_them(self, kubernetes: Plugin) -> None:
         amounts = ["0.5", "1000m", "1500m", "100m", "1.001", "2000"]
         memory = ["1024Mi", "1.5Gi", "1000M", "1e3", "123", "0.5Gi"]
         containers = [

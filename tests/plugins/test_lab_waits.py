@@ -1,11 +1,13 @@
 """Waits against the lab's real controllers: what is ready, what never will be, and how a wait is ended."""
 
 import re
+from typing import Any
 
 import pytest
 
 from lab.configuration import PAUSE_IMAGE, REGISTRY
 from lab.settings import ISTIO_VERSION
+from tests.plugins.conftest import Cluster, InitFailedError, Plugin
 
 pytestmark = pytest.mark.lab
 
@@ -21,14 +23,14 @@ IDLE = PAUSE_IMAGE
 SHELL = f"{REGISTRY}/pilot:{ISTIO_VERSION}"
 
 
-def pod_template(app, image=IDLE, **container):
+def pod_template(app: str, image: str = IDLE, **container: Any) -> dict[str, Any]:
     annotations = {"sidecar.istio.io/inject": "false"}
     container = {"name": "c", "image": image, "imagePullPolicy": "Never", **container}
     spec = {"containers": [container], "terminationGracePeriodSeconds": 1}
     return {"metadata": {"labels": {"app": app}, "annotations": annotations}, "spec": spec}
 
 
-def deployment(app, annotations=None, **options):
+def deployment(app: str, annotations: dict[str, str] | None = None, **options: Any) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -41,14 +43,16 @@ def deployment(app, annotations=None, **options):
     }
 
 
-def job(script):
+def job(script: str) -> dict[str, Any]:
     template = pod_template("job", image=SHELL, command=["sh", "-c", script])
     template["spec"]["restartPolicy"] = "Never"
     return {"apiVersion": "batch/v1", "kind": "Job", "spec": {"backoffLimit": 0, "template": template}}
 
 
 class TestDeployment:
-    def test_is_created_rolled_out_and_deleted(self, kubernetes, cluster, namespace, unique):
+    def test_is_created_rolled_out_and_deleted(
+        self, kubernetes: Plugin, cluster: Cluster, namespace: str, unique: str
+    ) -> None:
         inputs = kubernetes.check(DEPLOYMENT, "d", deployment(unique))
         identifier, state = kubernetes.create(DEPLOYMENT, "d", inputs)
         assert state["status"]["readyReplicas"] == 1
@@ -64,8 +68,8 @@ class TestDeployment:
         assert pods["items"] == [], "foreground: the pods go first"
 
     def test_that_cannot_start_is_kept_with_its_reasons_and_recovers(
-        self, kubernetes, namespace, unique, init_failed
-    ):
+        self, kubernetes: Plugin, namespace: str, unique: str, init_failed: type[InitFailedError]
+    ) -> None:
         broken = deployment(unique, image="nope:1")
         inputs = kubernetes.check(DEPLOYMENT, "bad", broken)
         name = inputs["metadata"]["name"]
@@ -99,7 +103,14 @@ class TestDeployment:
         assert kubernetes.read(DEPLOYMENT, "bad", failure.value.id, after, fixed)[0] == failure.value.id
         kubernetes.delete(DEPLOYMENT, "bad", failure.value.id, after)
 
-    def test_cancel_ends_the_wait_and_keeps_the_object(self, doomed, cluster, namespace, unique, init_failed):
+    def test_cancel_ends_the_wait_and_keeps_the_object(
+        self,
+        doomed: Plugin,
+        cluster: Cluster,
+        namespace: str,
+        unique: str,
+        init_failed: type[InitFailedError],
+    ) -> None:
         inputs = doomed.check(DEPLOYMENT, "bad", deployment(unique, image="nope:1"))
         name = inputs["metadata"]["name"]
         creating = doomed.background(doomed.create, DEPLOYMENT, "bad", inputs)
@@ -111,14 +122,16 @@ class TestDeployment:
         assert failure.value.id == f"{namespace}/{name}"
         cluster.delete("apps/v1", "Deployment", namespace, name)
 
-    def test_is_not_waited_for_when_told_so(self, kubernetes, unique):
+    def test_is_not_waited_for_when_told_so(self, kubernetes: Plugin, unique: str) -> None:
         skipping = deployment(unique, {"pulumi.com/skipAwait": "true"}, image="nope:1")
         inputs = kubernetes.check(DEPLOYMENT, "d", skipping)
         identifier, state = kubernetes.create(DEPLOYMENT, "d", inputs)
         assert kubernetes.read(DEPLOYMENT, "d", identifier, state, inputs)[0] == identifier
         kubernetes.delete(DEPLOYMENT, "d", identifier, state)
 
-    def test_the_annotation_bounds_the_wait(self, kubernetes, unique, init_failed):
+    def test_the_annotation_bounds_the_wait(
+        self, kubernetes: Plugin, unique: str, init_failed: type[InitFailedError]
+    ) -> None:
         hurried = deployment(unique, {"pulumi.com/timeoutSeconds": "1"}, image="nope:1")
         inputs = kubernetes.check(DEPLOYMENT, "d", hurried)
         with pytest.raises(init_failed, match="timed out waiting to be Ready") as failure:
@@ -127,7 +140,7 @@ class TestDeployment:
 
 
 class TestJob:
-    def test_is_waited_for_until_it_is_complete(self, kubernetes):
+    def test_is_waited_for_until_it_is_complete(self, kubernetes: Plugin) -> None:
         inputs = kubernetes.check(JOB, "j", job("exit 0"))
         identifier, state = kubernetes.create(JOB, "j", inputs)
         assert state["status"]["succeeded"] == 1
@@ -137,7 +150,9 @@ class TestJob:
         ]
         kubernetes.delete(JOB, "j", identifier, state)
 
-    def test_a_failed_one_fails_at_once_with_its_exit_code(self, kubernetes, init_failed):
+    def test_a_failed_one_fails_at_once_with_its_exit_code(
+        self, kubernetes: Plugin, init_failed: type[InitFailedError]
+    ) -> None:
         inputs = kubernetes.check(JOB, "jf", job("exit 7"))
         with pytest.raises(init_failed) as failure:
             kubernetes.create(JOB, "jf", inputs)
@@ -148,7 +163,9 @@ class TestJob:
         assert 'container "c" completed with exit code 7' in "\n".join(failure.value.reasons)
         kubernetes.delete(JOB, "jf", failure.value.id, failure.value.properties)
 
-    def test_a_failed_one_is_replaced_when_asked_for(self, kubernetes, unique, init_failed):
+    def test_a_failed_one_is_replaced_when_asked_for(
+        self, kubernetes: Plugin, unique: str, init_failed: type[InitFailedError]
+    ) -> None:
         asked = job("exit 7")
         asked["metadata"] = {"name": unique, "annotations": {"pulumi.com/replaceUnready": "true"}}
         inputs = kubernetes.check(JOB, "ju", asked)
@@ -160,7 +177,7 @@ class TestJob:
         kubernetes.delete(JOB, "ju", failure.value.id, failure.value.properties)
 
 
-def test_a_stateful_set_is_waited_for(kubernetes, unique):
+def test_a_stateful_set_is_waited_for(kubernetes: Plugin, unique: str) -> None:
     manifest = deployment(unique)
     manifest["kind"] = "StatefulSet"
     manifest["spec"]["serviceName"] = unique
@@ -170,7 +187,7 @@ def test_a_stateful_set_is_waited_for(kubernetes, unique):
     kubernetes.delete(STATEFUL_SET, "s", identifier, state)
 
 
-def test_a_pod_is_waited_for(kubernetes, unique):
+def test_a_pod_is_waited_for(kubernetes: Plugin, unique: str) -> None:
     template = pod_template(unique)
     inputs = kubernetes.check(POD, "p", {"apiVersion": "v1", "kind": "Pod", **template})
     identifier, state = kubernetes.create(POD, "p", inputs)
@@ -179,12 +196,12 @@ def test_a_pod_is_waited_for(kubernetes, unique):
 
 
 class TestService:
-    def service(self, annotations=None, **spec):
+    def service(self, annotations: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
         metadata = {"annotations": annotations or {}}
         ports = {"ports": [{"port": 80}], "selector": {"app": "nothing"}}
         return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {**ports, **spec}}
 
-    def test_that_selects_nothing_passes_when_its_endpoints_have_settled(self, kubernetes):
+    def test_that_selects_nothing_passes_when_its_endpoints_have_settled(self, kubernetes: Plugin) -> None:
         inputs = kubernetes.check(SERVICE, "s", self.service())
         identifier, state = kubernetes.create(SERVICE, "s", inputs)
         assert kubernetes.read(SERVICE, "s", identifier, state, inputs)[0] == identifier
@@ -194,13 +211,13 @@ class TestService:
         "service",
         [{"annotations": {"pulumi.com/skipAwait": "true"}}, {"clusterIP": "None"}],
     )
-    def test_that_needs_no_endpoints_does_not_wait(self, kubernetes, service):
+    def test_that_needs_no_endpoints_does_not_wait(self, kubernetes: Plugin, service: Any) -> None:
         inputs = kubernetes.check(SERVICE, "s", self.service(**service))
         # The settling time alone would be longer than this.
         identifier, state = kubernetes.create(SERVICE, "s", inputs, timeout=5)
         kubernetes.delete(SERVICE, "s", identifier, state)
 
-    def test_an_address_is_for_life(self, kubernetes):
+    def test_an_address_is_for_life(self, kubernetes: Plugin) -> None:
         inputs = kubernetes.check(SERVICE, "s", self.service(clusterIP="None"))
         identifier, state = kubernetes.create(SERVICE, "s", inputs)
         news = kubernetes.check(SERVICE, "s", self.service(), olds=inputs)
@@ -209,7 +226,7 @@ class TestService:
 
 
 class TestWaitFor:
-    def route(self, service, expression):
+    def route(self, service: Any, expression: str) -> dict[str, Any]:
         return {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "HTTPRoute",
@@ -221,7 +238,7 @@ class TestWaitFor:
         }
 
     @pytest.fixture
-    def service(self, kubernetes, unique):
+    def service(self, kubernetes: Plugin, unique: str) -> dict[str, Any]:
         manifest = TestService().service({"pulumi.com/skipAwait": "true"})
         manifest["metadata"]["name"] = unique
         inputs = kubernetes.check(SERVICE, unique, manifest)
@@ -229,7 +246,9 @@ class TestWaitFor:
         yield unique
         kubernetes.delete(SERVICE, unique, identifier, state)
 
-    def test_a_route_is_waited_for_until_istio_has_accepted_it(self, kubernetes, service):
+    def test_a_route_is_waited_for_until_istio_has_accepted_it(
+        self, kubernetes: Plugin, service: Any
+    ) -> None:
         expression = 'jsonpath={.status.parents[0].conditions[?(@.type=="Accepted")].status}=True'
         inputs = kubernetes.check(ROUTE, "r", self.route(service, expression))
         identifier, state = kubernetes.create(ROUTE, "r", inputs, timeout=30)
@@ -243,7 +262,9 @@ class TestWaitFor:
         assert not kubernetes.diff(ROUTE, "r", after, news).detailedDiff
         kubernetes.delete(ROUTE, "r", identifier, after)
 
-    def test_what_never_comes_is_a_partial_failure(self, kubernetes, service, init_failed):
+    def test_what_never_comes_is_a_partial_failure(
+        self, kubernetes: Plugin, service: Any, init_failed: type[InitFailedError]
+    ) -> None:
         expression = "jsonpath={.status.parents[0].parentRef.name}=other"
         inputs = kubernetes.check(ROUTE, "r", self.route(service, expression))
         with pytest.raises(init_failed) as failure:
@@ -251,7 +272,7 @@ class TestWaitFor:
         assert "{.status.parents[0].parentRef.name}=other does not hold" in failure.value.reasons
         kubernetes.delete(ROUTE, "r", failure.value.id, failure.value.properties)
 
-    def test_a_condition_of_any_kind(self, kubernetes, unique):
+    def test_a_condition_of_any_kind(self, kubernetes: Plugin, unique: str) -> None:
         waiting = deployment(
             unique, {"pulumi.com/waitFor": '["condition=Progressing", "jsonpath={.spec.replicas}=1"]'}
         )

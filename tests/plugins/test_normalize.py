@@ -26,22 +26,22 @@ from lab_plugins.kubernetes.quantities import canonical
         ("nonsense", "nonsense"),
     ],
 )
-def test_quantities_are_spelled_as_the_server_stores_them(given, stored):
+def test_quantities_are_spelled_as_the_server_stores_them(given: str, stored: str) -> None:
     assert canonical(given) == stored
 
 
-def test_string_data_becomes_data():
+def test_string_data_becomes_data() -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "1"}, "data": {"b": "Mg==", "a": "x"}}
     assert normalize(secret) == {"apiVersion": "v1", "kind": "Secret", "data": {"a": "MQ==", "b": "Mg=="}}
     assert "stringData" in secret
 
 
-def test_an_unknown_anywhere_leaves_values_alone():
+def test_an_unknown_anywhere_leaves_values_alone() -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "stringData": {"a": UNKNOWN}}
     assert normalize(secret) == secret
 
 
-def test_server_set_metadata_goes():
+def test_server_set_metadata_goes() -> None:
     obj = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -50,12 +50,12 @@ def test_server_set_metadata_goes():
     assert normalize(obj)["metadata"] == {"name": "a"}
 
 
-def test_quantities_of_custom_resources_stay():
+def test_quantities_of_custom_resources_stay() -> None:
     custom = {"apiVersion": "example.dev/v1", "kind": "Thing", "spec": {"limits": {"cpu": "1000m"}}}
     assert normalize(custom) == custom
 
 
-def test_quantities_of_a_pod_are_respelled():
+def test_quantities_of_a_pod_are_respelled() -> None:
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -64,7 +64,7 @@ def test_quantities_of_a_pod_are_respelled():
     assert normalize(pod)["spec"]["containers"][0]["resources"]["limits"] == {"cpu": "500m", "memory": "1Gi"}
 
 
-def test_pruning_keeps_the_shape():
+def test_pruning_keeps_the_shape() -> None:
     live = {"a": 1, "b": {"c": 2, "d": 3}, "l": [{"x": 1, "y": 2}, {"x": 3}], "s": "server"}
     assert prune(live, {"a": 0, "b": {"c": 0}, "l": [{"x": 0}], "gone": 1}) == {
         "a": 1,
@@ -73,5 +73,5 @@ def test_pruning_keeps_the_shape():
     }
 
 
-def test_pruning_keeps_a_value_of_another_type_whole():
+def test_pruning_keeps_a_value_of_another_type_whole() -> None:
     assert prune({"a": {"b": 1}}, {"a": "text"}) == {"a": {"b": 1}}

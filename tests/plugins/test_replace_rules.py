@@ -1,10 +1,20 @@
+from typing import Any
+
 import pytest
 
 from lab_plugins.kubernetes.property_paths import parse
 from lab_plugins.kubernetes.replace_rules import forces_replacement, replacing_fields
 
 
-def replaces(api_version, kind, path, value="x", secret_mutable=False, config_map_mutable=False, **inputs):
+def replaces(
+    api_version: str,
+    kind: str,
+    path: str,
+    value: object = "x",
+    secret_mutable: bool = False,
+    config_map_mutable: bool = False,
+    **inputs: Any,
+) -> bool:
     obj = {"apiVersion": api_version, "kind": kind, **inputs}
     fields = replacing_fields(obj, secret_mutable=secret_mutable, config_map_mutable=config_map_mutable)
     return forces_replacement(parse(path), value, fields)
@@ -31,7 +41,7 @@ def replaces(api_version, kind, path, value="x", secret_mutable=False, config_ma
         ("policy/v1", "PodDisruptionBudget", "spec.minAvailable"),
     ],
 )
-def test_a_new_object_is_needed(api_version, kind, path):
+def test_a_new_object_is_needed(api_version: str, kind: str, path: str) -> None:
     assert replaces(api_version, kind, path)
 
 
@@ -52,11 +62,11 @@ def test_a_new_object_is_needed(api_version, kind, path):
         ("example.dev/v1", "Deployment", "spec.selector"),
     ],
 )
-def test_the_object_is_updated(api_version, kind, path):
+def test_the_object_is_updated(api_version: str, kind: str, path: str) -> None:
     assert not replaces(api_version, kind, path)
 
 
-def test_mutable_data_is_updated_unless_the_object_is_immutable():
+def test_mutable_data_is_updated_unless_the_object_is_immutable() -> None:
     assert not replaces("v1", "ConfigMap", "data.a", config_map_mutable=True)
     assert replaces("v1", "ConfigMap", "data.a", config_map_mutable=True, immutable=True)
     assert not replaces("v1", "Secret", "data.a", secret_mutable=True)
@@ -64,7 +74,7 @@ def test_mutable_data_is_updated_unless_the_object_is_immutable():
     assert replaces("v1", "Secret", "data.a", secret_mutable=True, immutable=True)
 
 
-def test_a_whole_that_brings_the_field_along():
+def test_a_whole_that_brings_the_field_along() -> None:
     assert replaces("apps/v1", "Deployment", "spec", {"selector": {"matchLabels": {}}})
     assert not replaces("apps/v1", "Deployment", "spec", {"replicas": 1})
     assert replaces("v1", "Pod", "spec.containers", [{"name": "a", "image": "b"}])

@@ -1,4 +1,5 @@
 import threading
+from typing import Any
 
 import pytest
 
@@ -6,7 +7,7 @@ from lab_plugins.kubernetes import steering
 from lab_plugins.kubernetes.cancellation import Cancellation
 
 
-def annotated(**annotations):
+def annotated(**annotations: Any) -> dict[str, Any]:
     return {"metadata": {"annotations": {f"pulumi.com/{key}": value for key, value in annotations.items()}}}
 
 
@@ -19,7 +20,9 @@ def annotated(**annotations):
         (0, annotated(timeoutSeconds="soon"), 600),
     ],
 )
-def test_the_resource_option_comes_before_the_annotation(requested, inputs, seconds):
+def test_the_resource_option_comes_before_the_annotation(
+    requested: Any, inputs: dict[str, Any], seconds: float | None
+) -> None:
     assert steering.timeout_seconds(requested, inputs) == seconds
 
 
@@ -27,11 +30,11 @@ def test_the_resource_option_comes_before_the_annotation(requested, inputs, seco
     ("value", "policy"),
     [("orphan", "Orphan"), ("Background", "Background"), ("", "Foreground"), ("x", "Foreground")],
 )
-def test_how_dependents_are_deleted(value, policy):
+def test_how_dependents_are_deleted(value: Any, policy: str) -> None:
     assert steering.propagation(annotated(deletionPropagationPolicy=value)) == policy
 
 
-def test_a_cancellation_wakes_sleepers_and_calls_back():
+def test_a_cancellation_wakes_sleepers_and_calls_back() -> None:
     cancellation = Cancellation()
     assert not cancellation.sleep(0)
     called = []

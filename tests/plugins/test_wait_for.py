@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from lab_plugins.kubernetes.waiting.wait_for import WaitForError, parse_wait_for
@@ -24,7 +26,7 @@ ROUTE = {
 }
 
 
-def holds(annotation):
+def holds(annotation: str) -> bool:
     return [expectation.holds(ROUTE) for expectation in parse_wait_for(annotation)]
 
 
@@ -53,11 +55,11 @@ def holds(annotation):
         ("condition=Old", False),
     ],
 )
-def test_one_expression(annotation, expected):
+def test_one_expression(annotation: str, expected: Any) -> None:
     assert holds(annotation) == [expected]
 
 
-def test_several_expressions():
+def test_several_expressions() -> None:
     assert holds('["condition=Ready", "jsonpath={.status.count}=4"]') == [True, False]
 
 
@@ -73,6 +75,6 @@ def test_several_expressions():
         ("[]", "at least one condition"),
     ],
 )
-def test_mistakes_are_named(annotation, message):
+def test_mistakes_are_named(annotation: str, message: str) -> None:
     with pytest.raises(WaitForError, match=message):
         parse_wait_for(annotation)

@@ -1,5 +1,7 @@
 """The judgement of every wait, over hand-made events; the real controllers are in test_lab_waits.py."""
 
+from typing import Any
+
 import pytest
 
 from lab_plugins.kubernetes.discovery import ResourceType
@@ -13,29 +15,33 @@ from lab_plugins.kubernetes.waiting.stateful_set import StatefulSetWait
 
 
 class Discovery:
-    def find(self, api_version, kind):
+    def find(self, api_version: str, kind: str) -> ResourceType:
         return ResourceType(api_version, kind, kind.lower() + "s", True)
 
 
 class Session:
     discovery = Discovery()
 
-    def resource_type(self, obj):
+    def resource_type(self, obj: dict[str, Any]) -> ResourceType:
         return self.discovery.find(obj["apiVersion"], obj["kind"])
 
 
-def event(obj, deleted=False):
+def event(obj: dict[str, Any], deleted: bool = False) -> Event:
     return Event(obj["kind"], deleted, obj)
 
 
-def metadata(name, uid=None, owner=None, **more):
+def metadata(name: str, uid: str | None = None, owner: str | None = None, **more: Any) -> dict[str, Any]:
     owners = [{"uid": owner}] if owner else []
     return {"name": name, "namespace": "n", "uid": uid or name, "ownerReferences": owners, **more}
 
 
 def deployment(
-    generation=1, observed=1, revision="1", available="True", progressing="NewReplicaSetAvailable"
-):
+    generation: int = 1,
+    observed: int = 1,
+    revision: str = "1",
+    available: str = "True",
+    progressing: str = "NewReplicaSetAvailable",
+) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -58,7 +64,7 @@ def deployment(
     }
 
 
-def replica_set(revision="1", wanted=1, ready=1):
+def replica_set(revision: str = "1", wanted: int = 1, ready: int = 1) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
@@ -70,7 +76,7 @@ def replica_set(revision="1", wanted=1, ready=1):
     }
 
 
-def pod(name, owner, ready="False", reason="ErrImagePull"):
+def pod(name: str, owner: str | None, ready: int = "False", reason: str = "ErrImagePull") -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -94,13 +100,13 @@ def pod(name, owner, ready="False", reason="ErrImagePull"):
 
 
 class TestDeployment:
-    def judged(self, created, *objects):
+    def judged(self, created: dict[str, Any], *objects: dict[str, Any]) -> DeploymentWait:
         wait = DeploymentWait(Session(), created)
         for obj in objects:
             wait.observe(event(obj))
         return wait
 
-    def test_is_ready_when_its_replica_set_is(self):
+    def test_is_ready_when_its_replica_set_is(self) -> None:
         assert self.judged(deployment(observed=0), deployment(), replica_set()).done()
 
     @pytest.mark.parametrize(
@@ -114,19 +120,19 @@ class TestDeployment:
             [deployment()],
         ],
     )
-    def test_is_not_ready_before(self, objects):
+    def test_is_not_ready_before(self, objects: list[dict[str, Any]]) -> None:
         assert not self.judged(objects[0], *objects).done()
 
-    def test_needs_no_pods_with_no_replicas(self):
+    def test_needs_no_pods_with_no_replicas(self) -> None:
         assert self.judged(deployment(), deployment(), replica_set(wanted=0, ready=0)).done()
 
-    def test_a_state_from_before_the_update_is_not_news(self):
+    def test_a_state_from_before_the_update_is_not_news(self) -> None:
         wait = self.judged(
             deployment(generation=2, observed=1, revision="1"), deployment(generation=1), replica_set()
         )
         assert not wait.done()
 
-    def test_names_what_is_wrong(self):
+    def test_names_what_is_wrong(self) -> None:
         wait = self.judged(
             deployment(), deployment(available="False"), replica_set(ready=0), pod("p", "rs1"), pod("q", "x")
         )
@@ -137,14 +143,16 @@ class TestDeployment:
         ]
         assert wait.status() == "Waiting for app ReplicaSet to be available (0/1 Pods available)"
 
-    def test_a_deleted_pod_is_no_complaint(self):
+    def test_a_deleted_pod_is_no_complaint(self) -> None:
         wait = self.judged(deployment(), deployment(), replica_set(), pod("p", "rs1"))
         wait.observe(event(pod("p", "rs1"), deleted=True))
         assert wait.reasons() == []
 
 
 class TestStatefulSet:
-    def stateful_set(self, ready=2, revision="a", strategy="RollingUpdate", observed=1):
+    def stateful_set(
+        self, ready: int = 2, revision: str = "a", strategy: str = "RollingUpdate", observed: int = 1
+    ) -> dict[str, Any]:
         return {
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
@@ -170,12 +178,12 @@ class TestStatefulSet:
             ({"revision": "b", "strategy": "OnDelete"}, True),
         ],
     )
-    def test_readiness(self, state, done):
+    def test_readiness(self, state: dict[str, Any], done: bool) -> None:
         wait = StatefulSetWait(Session(), self.stateful_set(observed=0))
         wait.observe(event(self.stateful_set(**state)))
         assert wait.done() is done
 
-    def test_names_what_is_wrong(self):
+    def test_names_what_is_wrong(self) -> None:
         wait = StatefulSetWait(Session(), self.stateful_set(ready=1, revision="b"))
         assert wait.reasons() == [
             "1 out of 2 replicas succeeded readiness checks",
@@ -184,7 +192,7 @@ class TestStatefulSet:
 
 
 class TestJob:
-    def job(self, *conditions):
+    def job(self, *conditions: dict[str, Any]) -> dict[str, Any]:
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -195,14 +203,14 @@ class TestJob:
             },
         }
 
-    def test_is_done_when_complete(self):
+    def test_is_done_when_complete(self) -> None:
         wait = JobWait(Session(), self.job())
         assert not wait.done()
         wait.observe(event(self.job({"type": "Complete"})))
         assert wait.done()
         assert not wait.failed()
 
-    def test_a_failed_job_ends_the_wait_with_its_reasons(self):
+    def test_a_failed_job_ends_the_wait_with_its_reasons(self) -> None:
         wait = JobWait(Session(), self.job())
         broken = pod("p", "j")
         broken["status"]["containerStatuses"][0]["state"] = {"terminated": {"reason": "Error", "exitCode": 7}}
@@ -217,20 +225,20 @@ class TestJob:
 
 
 class TestService:
-    def service(self, **spec):
+    def service(self, **spec: Any) -> dict[str, Any]:
         selected = {"selector": {"app": "x"}, "type": "ClusterIP", "clusterIP": "10.0.0.1", **spec}
         return {"apiVersion": "v1", "kind": "Service", "metadata": metadata("s"), "spec": selected}
 
-    def endpoints(self, **subset):
+    def endpoints(self, **subset: Any) -> dict[str, Any]:
         return {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata("s"), "subsets": [subset]}
 
     @pytest.mark.parametrize("spec", [{"clusterIP": "None"}, {"type": "ExternalName"}, {"selector": {}}])
-    def test_nothing_to_wait_for(self, spec):
+    def test_nothing_to_wait_for(self, spec: dict[str, Any]) -> None:
         wait = ServiceWait(Session(), self.service(**spec))
         assert wait.done()
         assert len(wait.selections) == 1
 
-    def test_endpoints_have_to_settle(self, monkeypatch):
+    def test_endpoints_have_to_settle(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = [0.0]
         monkeypatch.setattr("lab_plugins.kubernetes.waiting.service.time.monotonic", lambda: clock[0])
         wait = ServiceWait(Session(), self.service())
@@ -246,7 +254,7 @@ class TestService:
         clock[0] = 29.0
         assert wait.done()
 
-    def test_a_load_balancer_needs_its_address(self):
+    def test_a_load_balancer_needs_its_address(self) -> None:
         service = self.service(type="LoadBalancer", selector={})
         wait = ServiceWait(Session(), service)
         assert not wait.done()
@@ -254,7 +262,7 @@ class TestService:
         assert wait.done()
 
 
-def test_a_pod_is_ready_when_it_is_or_has_succeeded():
+def test_a_pod_is_ready_when_it_is_or_has_succeeded() -> None:
     wait = PodWait(Session(), pod("p", "x"))
     assert not wait.done()
     assert "ErrImagePull" in wait.reasons()[0]
@@ -265,7 +273,7 @@ def test_a_pod_is_ready_when_it_is_or_has_succeeded():
     assert PodWait(Session(), ended).done()
 
 
-def test_an_object_is_gone_when_it_is_deleted_or_another_one():
+def test_an_object_is_gone_when_it_is_deleted_or_another_one() -> None:
     obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("c", finalizers=["x/y"])}
     wait = DeletionWait(Session(), obj)
     wait.observe(event(obj))
@@ -278,7 +286,7 @@ def test_an_object_is_gone_when_it_is_deleted_or_another_one():
     assert replaced.done()
 
 
-def test_label_selectors_are_written_as_queries():
+def test_label_selectors_are_written_as_queries() -> None:
     rules = [
         {"key": "tier", "operator": "In", "values": ["a", "b"]},
         {"key": "env", "operator": "NotIn", "values": ["x"]},

@@ -108,18 +108,18 @@ def app(**changes: Any) -> Topology:
 
 
 @pytest.mark.parametrize(("value", "message"), [*WRONG, *CONFLICTS])
-def test_a_mistake_in_the_baseline_has_its_path_and_a_way_out(value, message) -> None:
+def test_a_mistake_in_the_baseline_has_its_path_and_a_way_out(value: Any, message: str) -> None:
     assert f"kardinal:baseline.databases.votes.{message}" in baseline_problems(value)
 
 
 @pytest.mark.parametrize(("value", "message"), WRONG)
-def test_a_mistake_in_a_flow_has_its_path_and_a_way_out(value, message) -> None:
+def test_a_mistake_in_a_flow_has_its_path_and_a_way_out(value: Any, message: str) -> None:
     loaded = read_flow({**deepcopy(FLOW), "databases": {"votes": value}}, "dev")
     assert f"kardinal:flow.databases.votes.{message}" in [str(problem) for problem in loaded.problems]
 
 
 @pytest.mark.parametrize(("value", "message"), CONFLICTS)
-def test_what_a_flow_says_is_held_against_its_baseline(value, message) -> None:
+def test_what_a_flow_says_is_held_against_its_baseline(value: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         plan(topology=app(), databases={"votes": value})
     assert str(caught.value) == f"kardinal:flow.databases.votes.{message}"
@@ -155,7 +155,7 @@ def test_all_that_can_be_asked_for_is_no_mistake() -> None:
     ],
 )
 def test_the_flow_wins_over_the_baseline_and_what_belongs_together_stays_together(
-    baseline, own, merged
+    baseline: dict[str, Any], own: dict[str, Any], merged: dict[str, Any]
 ) -> None:
     branch = plan(topology=app(**baseline), databases={"votes": own}).databases[0]
     assert branch.options == BranchOptions(**merged)
@@ -185,7 +185,7 @@ def test_a_baseline_of_before_these_options_branches_as_before() -> None:
         ({"compute": {"suspendAfter": "never"}}, ["compute: the project's size, suspended after never"]),
     ],
 )
-def test_the_preview_says_how_a_database_is_branched(value, parts) -> None:
+def test_the_preview_says_how_a_database_is_branched(value: Any, parts: list[str]) -> None:
     text = plan(topology=app(), databases={"votes": value}).describe()
     assert [part for part in parts if part not in text] == []
 
@@ -203,12 +203,12 @@ def test_the_preview_says_when_a_flow_does_without_the_baselines_masking() -> No
 @pytest.mark.parametrize(
     ("text", "seconds"), [("never", -1), ("60s", 60), ("1m", 60), ("2h", 7200), ("7d", 604800)]
 )
-def test_idle_times(text, seconds) -> None:
+def test_idle_times(text: str, seconds: float | None) -> None:
     assert suspend_seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["0m", "59s", "169h", "5", "-1", "m", "1w", ""])
-def test_what_is_no_idle_time(text) -> None:
+def test_what_is_no_idle_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"idle time"):
         suspend_seconds(text)
 

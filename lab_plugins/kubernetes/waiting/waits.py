@@ -23,21 +23,27 @@ class Wait(Protocol):
 
     def done(self) -> bool:
         """Tell whether it is reached."""
+        ...
 
     def failed(self) -> bool:
         """Tell whether it can no longer be reached."""
+        ...
 
     def good_enough(self) -> bool:
         """Tell whether the state counts as reached when the time is up."""
+        ...
 
     def pause(self) -> float | None:
         """Return after how many seconds to look again without a change; None for never."""
+        ...
 
     def status(self) -> str:
         """Return one line on what is missing."""
+        ...
 
     def reasons(self) -> list[str]:
         """Return what is wrong, one line each."""
+        ...
 
 
 class WaitError(Exception):
