@@ -73,9 +73,6 @@ def test_the_branch_is_asked_for_with_the_flow_s_marks(preview: bool) -> None:
         "database": "votes",
         "role": "votes_owner",
         "parent": "main",
-        "protected": False,
-        "rotate_password": True,
-        "delete_children": False,
         "annotations": MARKS,
     }
     assert branch.secret_outputs == {"uri", "pooled_uri", "password", "role_passwords"}

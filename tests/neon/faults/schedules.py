@@ -150,17 +150,18 @@ def _with(dice: random.Random, request: BranchRequest, part: str) -> BranchReque
             return replace(request, ttl=None, expires_at=None)
         case "roles":
             roles = dice.choice([(), ("reader",), ("reader", "writer")])
-            kept = {
-                name: owner for name, owner in request.databases.items() if owner in (*roles, "votes_owner")
-            }
+            made = request.databases or {}
+            kept = {name: owner for name, owner in made.items() if owner in (*roles, "votes_owner")}
             return replace(request, roles=roles, databases=kept)
         case "databases":
-            owner = dice.choice(["votes_owner", *request.roles])
+            owner = dice.choice(["votes_owner", *(request.roles or ())])
             return replace(
                 request, databases=dice.choice([{}, {"log": owner}, {"log": owner, "more": owner}])
             )
         case "compute":
-            sizes = [None, Compute(0.25, 1.0), Compute(0.5, 2.0, "5m"), Compute(suspend_after="never")]
+            small = Compute(min_units=0.25, max_units=1.0)
+            large = Compute(min_units=0.5, max_units=2.0, suspend_after="5m")
+            sizes = [None, small, large, Compute(suspend_after="never")]
             return replace(request, compute=dice.choice(sizes))
         case "parent":
             return replace(request, parent=dice.choice([None, "main", "staging"]))

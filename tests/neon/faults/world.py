@@ -160,7 +160,7 @@ class World:
         parent = self.staging if wanted.parent == "staging" else self.main
         assert found["name"] == wanted.name == outs["branch_name"]
         assert found["parent_id"] == (None if wanted.init == "schema-only" else parent)
-        assert found["protected"] is wanted.protected
+        assert found["protected"] is bool(wanted.protected)
         assert {**found["annotations"], **wanted.annotations} == found["annotations"]
         assert found["expires_at"] == outs["expires_at"]
         assert (found["expires_at"] is None) is (wanted.ttl is None)
@@ -170,9 +170,9 @@ class World:
         if wanted.compute is not None:
             size = (wanted.compute.min_units, wanted.compute.max_units)
             assert all(w is None or w == s for w, s in zip(size, found["sizes"][0], strict=False)), found
-        assert {"votes": "votes_owner", **wanted.databases}.items() <= found["databases"].items()
-        assert {"votes_owner", *wanted.roles} <= found["roles"].keys()
-        assert {*(outs.get("role_passwords") or {})} == {*wanted.roles}
+        assert {"votes": "votes_owner", **(wanted.databases or {})}.items() <= found["databases"].items()
+        assert {"votes_owner", *(wanted.roles or ())} <= found["roles"].keys()
+        assert {*(outs.get("role_passwords") or {})} == {*(wanted.roles or ())}
         self.require_own(outs, rotated=wanted.rotate_password)
         self._require_login(outs, 0 if wanted.init == "schema-only" else ROWS)
 
