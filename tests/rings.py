@@ -71,6 +71,8 @@ class Ring:
 MOUNTS = frozenset({"mounts"})
 """For what mounts file systems, and for what looks at all mounts of the machine."""
 
+NEON_LOCAL = "tests/neon_local"
+
 RINGS = (
     # The longest first: what runs last should be short.
     Ring("tests/e2e", LAB),
@@ -79,7 +81,7 @@ RINGS = (
         "tests/e2e", LAB, part="own", only=("test_namespaces.py", "test_postgres_backend.py", "test_shop.py")
     ),
     Ring("tests/cli", ENGINE),
-    Ring("tests/neon_local", POSTGRES, alone_with=MOUNTS),
+    Ring(NEON_LOCAL, POSTGRES, alone_with=MOUNTS),
     Ring("tests/isolation", LAB),
     Ring("tests/mesh", LAB),
     Ring("tests/plugins", LAB),
@@ -103,7 +105,7 @@ RINGS = (
     Ring("tests/databases", FAST),
     Ring("tests/doctor", FAST),
     Ring("tests/lab", FAST),
-    Ring("tests/neon_local", FAST),
+    Ring(NEON_LOCAL, FAST),
     Ring("tests/shop", FAST),
     Ring("tests/cli", FAST),
     Ring("tests/e2e", FAST),
