@@ -71,43 +71,45 @@ class Ring:
 MOUNTS = frozenset({"mounts"})
 """For what mounts file systems, and for what looks at all mounts of the machine."""
 
+NEON_LOCAL = "packages/neon-local/tests"
+
 RINGS = (
-    # On the lab the longest come first: what runs last should be short.
+    # The longest first: what runs last should be short.
     Ring("tests/e2e", LAB),
     Ring("tests/e2e", LAB, part="killed", only=("test_churn.py", "test_killed.py")),
     Ring(
         "tests/e2e", LAB, part="own", only=("test_namespaces.py", "test_postgres_backend.py", "test_shop.py")
     ),
+    Ring("tests/cli", ENGINE),
+    Ring(NEON_LOCAL, POSTGRES, alone_with=MOUNTS),
     Ring("tests/isolation", LAB),
     Ring("tests/mesh", LAB),
     Ring("tests/plugins", LAB),
-    Ring("tests/lab", LAB, alone_with=MOUNTS),
-    Ring("tests/doctor", LAB),
-    Ring("tests/package", LAB),
     Ring("tests/neon", POSTGRES),
-    Ring("packages/neon-local/tests", POSTGRES, alone_with=MOUNTS),
     Ring("tests/databases", POSTGRES),
     Ring("tests/pure", FAST),
+    Ring("tests/lab", LAB, alone_with=MOUNTS),
+    Ring("tests/neon", ENGINE),
+    Ring("tests/e2e", ENGINE),
+    Ring("tests/doctor", LAB),
+    Ring("tests/package", LAB),
+    Ring("tests/package", FAST),
+    Ring("tests/components", ENGINE),
     Ring("tests/components", FAST),
     Ring("tests/neon", FAST),
-    Ring("tests/package", FAST),
-    Ring("tests/plugins", FAST),
-    Ring("tests/voting_app", FAST),
-    Ring("tests/voting_app", POSTGRES),
+    Ring("tests/databases", ENGINE),
     Ring("tests/components", POSTGRES),
-    Ring("tests/shop", FAST),
-    Ring("tests/lab", FAST),
-    Ring("packages/neon-local/tests", FAST),
+    Ring("tests/plugins", FAST),
+    Ring("tests/voting_app", POSTGRES),
+    Ring("tests/voting_app", FAST),
     Ring("tests/databases", FAST),
     Ring("tests/doctor", FAST),
+    Ring("tests/lab", FAST),
+    Ring(NEON_LOCAL, FAST),
+    Ring("tests/shop", FAST),
+    Ring("tests/cli", FAST),
     Ring("tests/e2e", FAST),
     Ring("tests/demo", FAST),
-    Ring("tests/cli", FAST),
-    Ring("tests/neon", ENGINE),
-    Ring("tests/cli", ENGINE),
-    Ring("tests/e2e", ENGINE),
-    Ring("tests/components", ENGINE),
-    Ring("tests/databases", ENGINE),
 )
 
 
@@ -168,7 +170,8 @@ def steps(wanted: Collection[Kind], only: Collection[str] = (), rings: Sequence[
     """
     made = [step(ring, rings) for ring in rings if ring.kind in wanted]
     if FAST in wanted:
-        made.append(Step("lint", ("make", "--no-print-directory", "lint")))
+        # First: what it finds is found soonest.
+        made.insert(0, Step("lint", ("make", "--no-print-directory", "lint")))
     found = [one for one in made if not only or one.name in only]
     lab = (Step(BUILT, (*LAB_COMMAND, "build")), Step(UP, (*LAB_COMMAND, "up"), after=(BUILT,)))
     for needed in reversed(lab):

@@ -67,7 +67,7 @@ def test_what_rings_need_is_a_step_before_them() -> None:
         for kinds in ([Kind.FAST], [Kind.ENGINE], [Kind.LAB])
     }
     assert names == {
-        (Kind.FAST,): [("a-fast",), ("lint",)],
+        (Kind.FAST,): [("lint",), ("a-fast",)],
         (Kind.ENGINE,): [(BUILT,), ("a-engine", BUILT)],
         (Kind.LAB,): [(BUILT,), (UP, BUILT), ("b-lab", UP)],
     }
