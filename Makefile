@@ -6,7 +6,7 @@
 # make faults      500 schedules of faults and crashes on the local Neon service (FAULTS="--count 2000 --workers 3")
 # make churn       100 flows created and destroyed, four at a time, beside 100,000 requests (CHURN="--seed 2")
 # make bench-branch  create to first query by size and file system, and twenty stacks at once (root; btrfs-progs, xfsprogs)
-# make lint        style, types, layers
+# make lint        style, types, layers, dead code
 # make shell       a shell with the lab's programs and variables
 # Another Python: make PYTHON=python3.12 demo
 
@@ -66,6 +66,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 properties: $(READY)
 	KARDINAL_EXAMPLES=10000 $(PYTEST) tests/pure
