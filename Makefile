@@ -9,7 +9,7 @@
 # make churn       100 flows created and destroyed, four at a time, beside 100,000 requests (CHURN="--seed 2")
 # make bench-branch  create to first query by size and file system, and twenty stacks at once (root; btrfs-progs, xfsprogs)
 # make bench-plan  seconds of a plan by size of the application; fails where they grow faster (BENCH="--sizes 500,2000")
-# make lint        style, types, layers
+# make lint        style, types, layers, dead code
 # make shell       a shell with the lab's programs and variables
 # Another Python: make PYTHON=python3.12 demo
 
@@ -57,6 +57,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 properties: $(READY)
 	KARDINAL_EXAMPLES=10000 $(PYTEST) tests/pure

@@ -30,12 +30,10 @@ class StackOutputs:
     Attributes:
         stack: Fully qualified name, `organization/project/stack`.
         values: Outputs in clear; keep the secret ones out of logs and wrap them with `secret`.
-        secret_names: Names of the outputs that are secret.
     """
 
     stack: str
     values: Mapping[str, Any]
-    secret_names: frozenset[str]
 
     def __repr__(self) -> str:
         """Names the outputs, never their values."""
@@ -98,7 +96,7 @@ def read_stack_outputs(name: str) -> StackOutputs:
         raise OutputsError(f'stack "{stack}" cannot be read: {_reason(error)}') from error
     answer: Mapping[str, Any] = result.value or {}
     outputs = _with_integers(answer.get("outputs") or {})
-    return StackOutputs(stack, outputs, frozenset(answer.get("secretOutputNames") or ()))
+    return StackOutputs(stack, outputs)
 
 
 def _with_integers(value: Any) -> Any:

@@ -287,8 +287,7 @@ class Project:
         """Reads a stack's outputs; secret ones stay hidden."""
         with plain_errors():
             values = json.loads(self._workspace.run("stack", "output", "--json", "--stack", stack))
-        hidden = frozenset(name for name, value in values.items() if value == "[secret]")
-        return StackOutputs(stack, values, hidden)
+        return StackOutputs(stack, values)
 
     def _config(self, stack: str) -> dict[str, str | None]:
         """Reads a stack's config; objects as JSON, secret values as None."""

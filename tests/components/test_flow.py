@@ -53,14 +53,21 @@ def test_it_consists_of_these_objects(preview: bool) -> None:
 
 
 def test_every_object_carries_the_flow_s_marks(preview: bool) -> None:
-    for item in declare(preview=preview).declared:
-        if item.type.startswith("kubernetes:"):
-            metadata = item.inputs["metadata"]
-            assert metadata["namespace"] == samples.NAMESPACE
-            assert metadata["labels"]["kardinal.dev/flow"] == "dev"
-            assert metadata["labels"]["app.kubernetes.io/managed-by"] == "kardinal"
-            assert metadata["annotations"]["kardinal.dev/stack"] == "organization/kardinal/dev"
-            assert metadata["annotations"]["pulumi.com/patchForce"] == "true"
+    objects = [item for item in declare(preview=preview).declared if item.type.startswith("kubernetes:")]
+    assert {item.type.rpartition(":")[2] for item in objects} == {
+        "Deployment",
+        "HTTPRoute",
+        "Job",
+        "Secret",
+        "Service",
+    }
+    for item in objects:
+        metadata = item.inputs["metadata"]
+        assert metadata["namespace"] == samples.NAMESPACE
+        assert metadata["labels"]["kardinal.dev/flow"] == "dev"
+        assert metadata["labels"]["app.kubernetes.io/managed-by"] == "kardinal"
+        assert metadata["annotations"]["kardinal.dev/stack"] == "organization/kardinal/dev"
+        assert metadata["annotations"]["pulumi.com/patchForce"] == "true"
 
 
 def test_the_branch_is_asked_for_with_the_flow_s_marks(preview: bool) -> None:

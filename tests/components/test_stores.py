@@ -27,7 +27,7 @@ def stack(*, preview: bool = False, **changes: Any) -> Stack:
 
 
 def read(found: Stack) -> FlowOutputs:
-    return FlowOutputs.from_values(StackOutputs("organization/kardinal/dev", found.exports, frozenset()))
+    return FlowOutputs.from_values(StackOutputs("organization/kardinal/dev", found.exports))
 
 
 def test_a_fresh_store_is_there_before_its_users_start(preview: bool) -> None:

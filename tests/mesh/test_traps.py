@@ -249,6 +249,7 @@ def test_the_status_of_what_goes_wrong_is_green(traps: dict[str, Trap], mesh: Me
         item["metadata"]["name"]: item for kind in ("httproutes", "grpcroutes") for item in mesh.objects(kind)
     }
     for service in ("longer-path", "alone", "portless-flow", "backend-port", "kinds"):
+        assert traps[service].flow, service
         for route in traps[service].flow:
             [parent] = live[route["metadata"]["name"]]["status"]["parents"]
             conditions = {item["type"]: item["status"] for item in parent["conditions"]}

@@ -34,10 +34,11 @@ class Crash(BaseException):
 
 @dataclass
 class FakeTime:
-    """Time that passes only when somebody sleeps."""
+    """Time that passes only when somebody sleeps; without a jitter of its own it is the same in every run."""
 
     seconds: float = 0.0
     slept: list[float] = field(default_factory=list)
+    jitter: Callable[[float, float], float] | None = None
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -48,7 +49,7 @@ class FakeTime:
             monotonic=lambda: self.seconds,
             sleep=self.sleep,
             utc_now=lambda: NOW + timedelta(seconds=self.seconds),
-            jitter=random.Random(7).uniform,
+            jitter=self.jitter or random.Random(7).uniform,
         )
 
 

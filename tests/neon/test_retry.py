@@ -6,6 +6,7 @@ from typing import Never
 import httpx
 import pytest
 
+from kardinal_infra.databases.neon.clock import Clock
 from kardinal_infra.databases.neon.errors import (
     NeonAuthError,
     NeonCallTimeoutError,
@@ -170,12 +171,15 @@ def test_repeating_ends_at_the_deadline_with_the_last_failure() -> None:
     [(429, [0.5, 1, 2, 4, 8, 8]), (503, [0.5, 1, 2, 4, 8, 8]), (423, [0.5, 1, 2, 2, 2, 2])],
 )
 def test_pauses_grow_and_differ_between_clients(status: int, ceilings: list[float]) -> None:
-    neon, time = FakeNeon(), FakeTime()
-    neon.fault = first_times(6, lambda: error(status, "busy"))
-    create(neon, time)
-    assert all(ceiling / 2 <= pause <= ceiling for pause, ceiling in zip(time.slept, ceilings, strict=True))
-    fractions = {round(pause / ceiling, 6) for pause, ceiling in zip(time.slept, ceilings, strict=True)}
-    assert len(fractions) == len(ceilings)
+    clients = [FakeTime(jitter=Clock().jitter) for _ in range(2)]
+    for time in clients:
+        neon = FakeNeon()
+        neon.fault = first_times(6, lambda: error(status, "busy"))
+        create(neon, time)
+        for pause, ceiling in zip(time.slept, ceilings, strict=True):
+            assert ceiling / 2 <= pause <= ceiling
+    pauses = [pause for time in clients for pause in time.slept]
+    assert len(set(pauses)) == len(pauses)
 
 
 @pytest.mark.parametrize(

@@ -176,36 +176,37 @@ FLOW = [
 ]
 
 
-def test_flows(preview: Callable[..., list[str]]) -> None:
-    base = [*FLOW, "ForkedWorkload", "ForkedWorkload", "HTTPRoute", "HTTPRoute", "HTTPRoute"]
-    more = ["Leftovers", "Probe", "Secret", "Secret", "Service", "Service", "Stack"]
-    with_migrations = [*base, "Job", *more]
+WITH_MIGRATIONS = sorted(
+    [
+        *FLOW,
+        *["ForkedWorkload"] * 2,
+        *["HTTPRoute"] * 3,
+        *["Job", "Leftovers", "Probe"],
+        *["Secret"] * 2,
+        *["Service"] * 2,
+        "Stack",
+    ]
+)
+EXPECTED = {
+    "01-minimal-flow": WITH_MIGRATIONS,
+    "02-flow-with-database": WITH_MIGRATIONS,
+    "03-neon-branch-alone": ["Branch", "Stack"],  # needs no key to be previewed
+    "04-read-a-flow": ["Stack"],
+    "05-adopt-an-application": [*["Acceptance"] * 2, "Baseline", *["HTTPRoute"] * 3, "Probe", "Stack"],
+    "06-full-isolation-and-sidecar": WITH_MIGRATIONS,
+    "07-hooks": sorted([*WITH_MIGRATIONS, "Command", "Command"]),
+}
+"""Types of what each example would make, sorted; a new example needs a line here."""
 
-    assert preview("01-minimal-flow") == with_migrations
-    assert preview("02-flow-with-database") == with_migrations
-    assert preview("06-full-isolation-and-sidecar") == with_migrations
-    assert preview("07-hooks") == sorted([*with_migrations, "Command", "Command"])
-
-
-def test_a_branch_alone_needs_no_key_to_be_previewed(preview: Callable[..., list[str]]) -> None:
-    assert preview("03-neon-branch-alone") == ["Branch", "Stack"]
-
-
-def test_reading_a_flow(preview: Callable[..., list[str]]) -> None:
-    assert preview("04-read-a-flow") == ["Stack"]
-
-
-def test_adopting_an_application(preview: Callable[..., list[str]]) -> None:
-    made = preview("05-adopt-an-application", namespace=NAMESPACE, gatewayNamespace=NAMESPACE)
-
-    assert made == [*["Acceptance"] * 2, "Baseline", *["HTTPRoute"] * 3, "Probe", "Stack"]
-
-
-def test_every_example_was_previewed(workplace: Path, preview: Callable[..., list[str]]) -> None:
-    assert sorted(folder.name for folder in workplace.iterdir() if folder.name in EXAMPLES) == EXAMPLES
+CONFIG = {"05-adopt-an-application": {"namespace": NAMESPACE, "gatewayNamespace": NAMESPACE}}
 
 
-def test_nothing_was_made(lab: Lab, application: None) -> None:
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_shows_what_it_would_make_and_makes_nothing(
+    example: str, preview: Callable[..., list[str]], lab: Lab
+) -> None:
+    assert preview(example, **CONFIG.get(example, {})) == EXPECTED[example]
+
     live = read_live(NAMESPACE, kubeconfig=str(lab.kubeconfig))
     assert [*live.of_flow("pr-42")] == []
     assert {item["metadata"]["name"] for item in live.deployments} == {"voting-app-ui", "votes-api"}

@@ -135,7 +135,9 @@ def app(host: str, **services: Any) -> Topology:
 @pytest.mark.parametrize("host", IN_CLUSTER)
 def test_a_lock_does_not_name_the_parent_although_it_is_a_service_of_the_application(host: str) -> None:
     declared = {"votes-db": {"ports": [{"port": 5432, "protocol": "tcp"}]}}
-    for fork in plan(topology=app(host, **declared), egress="locked").forks:
+    forks = plan(topology=app(host, **declared), egress="locked").forks
+    assert [fork.service for fork in forks] == ["votes-api", "voting-app-ui"]
+    for fork in forks:
         [sidecar] = [policy for policy in fork.policies if policy["kind"] == "Sidecar"]
         [listed] = sidecar["spec"]["egress"]
         assert not [name for name in listed["hosts"] if "votes-db" in name]
@@ -189,7 +191,9 @@ def test_no_label_is_kept_by_which_another_sidecar_would_take_the_place_of_the_l
         "spec": {"workloadSelector": {"labels": {"tier": "web"}}, "egress": [{"hosts": ["*/*"]}]},
     }
     for egress, kept in (("open", True), ("locked", False)):
-        for fork in plan(live=live(policies=[older]), egress=egress).forks:
+        forks = plan(live=live(policies=[older]), egress=egress).forks
+        assert [fork.service for fork in forks] == ["votes-api", "voting-app-ui"]
+        for fork in forks:
             labels = fork.workload({"votes": "s"})["spec"]["template"]["metadata"]["labels"]
             assert ("tier" in labels) is kept
 
