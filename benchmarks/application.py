@@ -12,8 +12,16 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from kardinal_infra.config import FlowConfig, load_flow
-from kardinal_infra.live import LiveObjects, Object
-from kardinal_infra.names import LABEL_FORK, Owner, catch_all_name, entry_route_name, fork_name, route_name
+from kardinal_infra.model.names import (
+    LABEL_FORK,
+    Owner,
+    catch_all_name,
+    entry_route_name,
+    fork_name,
+    route_name,
+)
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects, Object
 from kardinal_infra.routing import Targets, entry_route, production_routes
 from kardinal_infra.routing.gateway_api.manifest import (
     EVERYTHING,
@@ -21,7 +29,6 @@ from kardinal_infra.routing.gateway_api.manifest import (
     service_backend,
     service_parent,
 )
-from kardinal_infra.topology import Topology
 
 Forks = Literal["one", "some", "all"]
 """How much of the application a flow forks: one service, five of a hundred, or everything."""

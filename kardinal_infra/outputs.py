@@ -11,10 +11,10 @@ from typing import Any, Self, TypeVar, cast
 
 import pulumi
 
+from kardinal_infra.engine.program_errors import message_alone
+from kardinal_infra.engine.stack_outputs import FLOW_SCHEMA_VERSION, StackOutputs, read_stack_outputs
 from kardinal_infra.errors import OutputsError
-from kardinal_infra.program_errors import message_alone
-from kardinal_infra.stack_outputs import FLOW_SCHEMA_VERSION, StackOutputs, read_stack_outputs
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.topology import Topology
 
 Item = TypeVar("Item")
 

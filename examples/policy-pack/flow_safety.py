@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kardinal_infra.live import flow_of
+from kardinal_infra.cluster.snapshot import read_live
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import flow_of
 from kardinal_infra.safety import REFUSALS, RULES, case_of_manifests, prove
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.topology import Topology
 
 
 def validate(args: Any, report: Callable[[str], None]) -> None:

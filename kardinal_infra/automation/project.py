@@ -17,11 +17,11 @@ from pulumi import automation as auto
 from kardinal_infra.automation.workspace import AutomationError, Events, Show, Workspace, plain_errors
 from kardinal_infra.config.backends import installed_backends
 from kardinal_infra.databases.branching import capabilities_of
+from kardinal_infra.engine.stack_outputs import StackOutputs
 from kardinal_infra.errors import OutputsError
-from kardinal_infra.names import flow_id
+from kardinal_infra.model.names import flow_id
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.outputs import FlowOutputs
-from kardinal_infra.stack_outputs import StackOutputs
-from kardinal_infra.topology import Topology
 
 KIND = "kardinal:stack"
 """Config key that names a stack's program."""

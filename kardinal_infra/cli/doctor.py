@@ -14,8 +14,8 @@ from rich.text import Text
 from kardinal_infra.automation import Project
 from kardinal_infra.cli.common import Baseline, ProjectDir, UsageError, project_folder
 from kardinal_infra.doctor import Diagnosis, Question, Trace, diagnose
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.routing.key import DEFAULT_KEY
-from kardinal_infra.topology import Topology
 
 DROPPED = 3
 """Exit code when a service got the key and sent it to none of those that it calls."""

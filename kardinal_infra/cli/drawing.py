@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from kardinal_infra.topology import SCHEMA_VERSION, Topology
+from kardinal_infra.model.topology import SCHEMA_VERSION, Topology
 
 Graph = Mapping[str, Any]
 """`{schemaVersion, application, nodes, edges}`, as a flow exports it under `topology`."""

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from kardinal_infra.automation import AutomationError, Project, PulumiStacks, StateBackend
 from kardinal_infra.cli.common import Baseline, ProjectDir, UsageError, age, project_folder
-from kardinal_infra.cluster_flows import ClusterFlows
+from kardinal_infra.cluster.flows import ClusterFlows
 from kardinal_infra.databases.branching import backend
 from kardinal_infra.databases.reaping import Finding, Target
 from kardinal_infra.databases.reaping import reap as deal_with

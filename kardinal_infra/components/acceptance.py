@@ -11,10 +11,10 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
-from kardinal_infra.cluster import connect
+from kardinal_infra.cluster.client import connect
+from kardinal_infra.cluster.route_status import KINDS, wait_until_accepted
 from kardinal_infra.components.manifests import generation
-from kardinal_infra.dynamic import Provider, one_line_errors
-from kardinal_infra.route_status import KINDS, wait_until_accepted
+from kardinal_infra.engine.dynamic import Provider, one_line_errors
 
 
 class AcceptanceArgs(TypedDict):

@@ -6,22 +6,22 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
+from kardinal_infra.cluster.snapshot import read_live
 from kardinal_infra.components.acceptance import accepted
 from kardinal_infra.components.manifests import custom_resource
 from kardinal_infra.components.probe import probe_hosts
 from kardinal_infra.config import load_baseline
 from kardinal_infra.config.baseline import KEY
+from kardinal_infra.engine.program_errors import message_alone
+from kardinal_infra.engine.stack_outputs import qualified_stack_name
 from kardinal_infra.errors import ConfigError
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import ANSWER_FLOW, Owner
+from kardinal_infra.model.names import ANSWER_FLOW, Owner
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.gateways import NAME_LABEL
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import baseline_problems
 from kardinal_infra.plan.gateway import existing_gateway_problems
-from kardinal_infra.program_errors import message_alone
 from kardinal_infra.routing import catch_all_routes, production_routes
-from kardinal_infra.routing.listeners import NAME_LABEL
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.stack_outputs import qualified_stack_name
-from kardinal_infra.topology import Topology
 
 
 class BaselineArgs(TypedDict):

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from kardinal_infra.branch_options import BranchOptions, config_name
 from kardinal_infra.config.flow import KEY
 from kardinal_infra.databases.branching import BranchRequest, backend
 from kardinal_infra.errors import ConfigError, Problem
+from kardinal_infra.model.branch_options import BranchOptions, config_name
 from kardinal_infra.plan import BranchPlan
 
 

@@ -10,8 +10,8 @@ import pulumi_kubernetes as k8s
 from kardinal_infra.components.manifests import content_name, owned
 from kardinal_infra.databases.branching import Branch, BranchRequest, backend
 from kardinal_infra.databases.sidecar import server_sslmode
-from kardinal_infra.program_errors import message_alone
-from kardinal_infra.topology import DEFAULT_BACKEND
+from kardinal_infra.engine.program_errors import message_alone
+from kardinal_infra.model.topology import DEFAULT_BACKEND
 
 # To Pulumi's schema analyser a request is any data: it knows neither literals nor tuples.
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 from pulumi_command import local
 
+from kardinal_infra.cluster.snapshot import read_live
 from kardinal_infra.components.branch_requests import branch_requests
 from kardinal_infra.components.branched_database import BranchedDatabase, BranchedDatabaseArgs
-from kardinal_infra.components.egress import declare_egress
+from kardinal_infra.components.egress_lock import declare_egress
 from kardinal_infra.components.flow_outputs import flow_outputs
 from kardinal_infra.components.flow_routes import FlowRoutes
 from kardinal_infra.components.forked_workload import ForkedWorkload, ForkedWorkloadArgs
@@ -20,16 +21,15 @@ from kardinal_infra.config import read_flow
 from kardinal_infra.config.flow import KEY
 from kardinal_infra.databases.branching import BranchRequest, capabilities_of
 from kardinal_infra.databases.sidecar import DEFAULT_POOLER_IMAGE, SECRET_KEYS, add_pooler
+from kardinal_infra.engine.program_errors import message_alone
+from kardinal_infra.engine.stack_outputs import qualified_stack_name, read_stack_outputs
 from kardinal_infra.errors import ConfigError, OutputsError
-from kardinal_infra.hook import HookMoment
-from kardinal_infra.live import LiveObjects, pod_template
+from kardinal_infra.model.hook import HookMoment
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects, pod_template
 from kardinal_infra.plan import BranchPlan, FlowPlan, ForkPlan, make_plan
 from kardinal_infra.plan.drift import drift
 from kardinal_infra.plan.stores import starting_order
-from kardinal_infra.program_errors import message_alone
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.stack_outputs import qualified_stack_name, read_stack_outputs
-from kardinal_infra.topology import Topology
 
 
 class FlowArgs(TypedDict):

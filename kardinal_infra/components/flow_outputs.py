@@ -6,9 +6,9 @@ from typing import Any
 import pulumi
 
 from kardinal_infra.databases.branching import Branch
+from kardinal_infra.engine.stack_outputs import FLOW_SCHEMA_VERSION
 from kardinal_infra.plan import FlowPlan, StorePlan
 from kardinal_infra.plan.drift import template_versions
-from kardinal_infra.stack_outputs import FLOW_SCHEMA_VERSION
 
 
 def flow_outputs(plan: FlowPlan, branches: Mapping[str, Branch]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pulumi_command import local
 
 from kardinal_infra.components.branched_database import connection_parts
 from kardinal_infra.databases.branching import Branch
-from kardinal_infra.hook import Hook
+from kardinal_infra.model.hook import Hook
 from kardinal_infra.plan import FlowPlan
 
 

@@ -13,10 +13,10 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
-from kardinal_infra.cluster import connect
+from kardinal_infra.cluster.client import connect
+from kardinal_infra.cluster.sweep import sweep
 from kardinal_infra.databases.branching import BranchRequest, backend
-from kardinal_infra.dynamic import Provider, one_line_errors
-from kardinal_infra.sweep import sweep
+from kardinal_infra.engine.dynamic import Provider, one_line_errors
 
 DELETE_UNREACHABLE = "PULUMI_K8S_DELETE_UNREACHABLE"
 """The Kubernetes provider's own switch for a cluster that is gone for good."""

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from kardinal_infra.forking import SecretText
-from kardinal_infra.names import MAX_LABEL, shorten
+from kardinal_infra.model.names import MAX_LABEL, shorten
 
 _DIGITS = 8
 

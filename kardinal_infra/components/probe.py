@@ -11,13 +11,13 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
+from kardinal_infra.cluster.probe import ProbeCheck, run_probe
 from kardinal_infra.components.manifests import generation
-from kardinal_infra.dynamic import Provider, one_line_errors
-from kardinal_infra.names import ANSWER_FLOW, HEADER_FORK
+from kardinal_infra.engine.dynamic import Provider, one_line_errors
+from kardinal_infra.model.names import ANSWER_FLOW, HEADER_FORK
+from kardinal_infra.model.topology import Gateway
 from kardinal_infra.plan import FlowPlan
-from kardinal_infra.probe import ProbeCheck, run_probe
 from kardinal_infra.routing.asking import question
-from kardinal_infra.topology import Gateway
 
 PROBE_TIMEOUT_SECONDS = 60.0
 """How long a host may take to answer as expected after its routes were accepted."""
@@ -27,7 +27,7 @@ class ProbeArgs(TypedDict):
     """Arguments of `Probe`."""
 
     checks: list[dict[str, Any]]
-    """Fields of `kardinal_infra.probe.ProbeCheck`, one mapping per check."""
+    """Fields of `kardinal_infra.cluster.probe.ProbeCheck`, one mapping per check."""
 
     timeout: float
     """Seconds for all checks together."""
@@ -126,7 +126,7 @@ def probe_hosts(
     Args:
         name: Pulumi name.
         gateway: Where the hosts are.
-        checks: Fields of `kardinal_infra.probe.ProbeCheck` without the address, one mapping per check.
+        checks: Fields of `cluster.probe.ProbeCheck` without the address, one mapping per check.
         metadata: Metadata of the objects.
         parent: Component that the probe belongs to.
         after: What must be there before.

@@ -6,10 +6,15 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from kardinal_infra.cluster import connect
+from kardinal_infra.cluster.client import connect
+from kardinal_infra.cluster.virtual_services import (
+    flow_rules_of,
+    insert_rules,
+    read_virtual_service,
+    remove_rules,
+)
 from kardinal_infra.components.leftovers import cluster_is_gone
-from kardinal_infra.dynamic import Provider, one_line_errors
-from kardinal_infra.virtual_services import flow_rules_of, insert_rules, read_virtual_service, remove_rules
+from kardinal_infra.engine.dynamic import Provider, one_line_errors
 
 
 class VirtualServiceRulesArgs(TypedDict):

@@ -18,8 +18,8 @@ from kardinal_infra.config.forks import (
     ObjectKey,
     VolumeChoice,
 )
-from kardinal_infra.egress import Destination, Egress, parse_destination
 from kardinal_infra.model.durations import parse_ttl
+from kardinal_infra.model.egress import Destination, Egress, parse_destination
 
 __all__ = [
     "BaselineConfig",

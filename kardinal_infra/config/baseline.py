@@ -8,20 +8,26 @@ from typing import Literal
 
 from pydantic import Field
 
-from kardinal_infra.certificates import authority_problem
 from kardinal_infra.config.backends import backend_problem
 from kardinal_infra.config.branches import option_problems, together_problems
 from kardinal_infra.config.hooks import hook_problems
 from kardinal_infra.config.reading import did_you_mean, dotted, read_model, whole
 from kardinal_infra.config.stores import store_problems, template_problems
-from kardinal_infra.egress import Egress
 from kardinal_infra.errors import ConfigError, Problem
-from kardinal_infra.hook import Hook
-from kardinal_infra.models import DatabaseUse, StrictModel, Text
-from kardinal_infra.names import DEFAULT_GATEWAY, address_problem, alias_problem, host_problem, label_problem
-from kardinal_infra.service import Service
-from kardinal_infra.store import Store
-from kardinal_infra.topology import DEFAULT_PORTS, Database, Entry, Gateway, GatewayKind, Topology
+from kardinal_infra.model.base import DatabaseUse, StrictModel, Text
+from kardinal_infra.model.certificates import authority_problem
+from kardinal_infra.model.egress import Egress
+from kardinal_infra.model.hook import Hook
+from kardinal_infra.model.names import (
+    DEFAULT_GATEWAY,
+    address_problem,
+    alias_problem,
+    host_problem,
+    label_problem,
+)
+from kardinal_infra.model.service import Service
+from kardinal_infra.model.store import Store
+from kardinal_infra.model.topology import DEFAULT_PORTS, Database, Entry, Gateway, GatewayKind, Topology
 
 KEY = "kardinal:baseline"
 """Config key, the beginning of every path in messages."""
@@ -68,7 +74,7 @@ class GatewayConfig(StrictModel):
 
 
 class BaselineConfig(StrictModel):
-    """An application as it runs; fields as in `kardinal_infra.topology.Topology`.
+    """An application as it runs; fields as in `kardinal_infra.model.topology.Topology`.
 
     Attributes:
         application: Name of the application, a DNS label; default: the namespace.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kardinal_infra.branch_options import BranchOptions, config_name, option_of
 from kardinal_infra.config.reading import dotted
 from kardinal_infra.errors import Problem
+from kardinal_infra.model.branch_options import BranchOptions, config_name, option_of
 from kardinal_infra.model.branch_rules import combination_problems
 
 

@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from kardinal_infra.branch_options import BranchOptions
 from kardinal_infra.config.branches import option_problems
 from kardinal_infra.config.forks import ContainerPatch, EnvValue, Image, VolumeChoice
 from kardinal_infra.config.hooks import hook_problems
 from kardinal_infra.config.reading import dotted, read_model
-from kardinal_infra.egress import Egress
 from kardinal_infra.errors import ConfigError, Problem
-from kardinal_infra.hook import Hook
-from kardinal_infra.models import StrictModel, Text
-from kardinal_infra.names import FlowId, label_problem
-from kardinal_infra.store import StoreMode
-from kardinal_infra.topology import Handover, Migrations
+from kardinal_infra.model.base import StrictModel, Text
+from kardinal_infra.model.branch_options import BranchOptions
+from kardinal_infra.model.egress import Egress
+from kardinal_infra.model.hook import Hook
+from kardinal_infra.model.names import FlowId, label_problem
+from kardinal_infra.model.store import StoreMode
+from kardinal_infra.model.topology import Handover, Migrations
 
 KEY = "kardinal:flow"
 """Config key, the beginning of every path in messages."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, model_validator
 
-from kardinal_infra.models import StrictModel, Text
+from kardinal_infra.model.base import StrictModel, Text
 
 VolumeChoice = Literal["empty", "readOnly"]
 """What a fork gets instead of a volume of its baseline: an empty one of its own, or the same to read only."""

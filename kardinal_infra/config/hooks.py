@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.errors import Problem
-from kardinal_infra.hook import SET_VARIABLES, Hook
+from kardinal_infra.model.hook import SET_VARIABLES, Hook
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from kardinal_infra.errors import Problem
-from kardinal_infra.store import USE_TAGS
+from kardinal_infra.model.store import USE_TAGS
 
 Model = TypeVar("Model", bound=BaseModel)
 Part = TypeVar("Part")

@@ -8,9 +8,9 @@ from graphlib import CycleError, TopologicalSorter
 
 from kardinal_infra.config.reading import did_you_mean, dotted
 from kardinal_infra.errors import Problem
-from kardinal_infra.names import label_problem
-from kardinal_infra.service import Service
-from kardinal_infra.store import PLACEHOLDERS, Store, StoreUse
+from kardinal_infra.model.names import label_problem
+from kardinal_infra.model.service import Service
+from kardinal_infra.model.store import PLACEHOLDERS, Store, StoreUse
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 

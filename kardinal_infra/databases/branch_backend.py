@@ -12,7 +12,7 @@ import pulumi
 from kardinal_infra.databases.branch_provider import Inputs
 from kardinal_infra.databases.branching import Branch, BranchRequest, Capabilities, unsupported
 from kardinal_infra.errors import ConfigError, Problem
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 
 class ResourceBackend(ABC):

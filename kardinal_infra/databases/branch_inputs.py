@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from kardinal_infra.branch_options import option_of
 from kardinal_infra.config.reading import dotted, sentence
 from kardinal_infra.databases.request import BranchRequest
+from kardinal_infra.model.branch_options import option_of
 
 Props = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pulumi.dynamic import CheckFailure, CheckResult, DiffResult
 
 from kardinal_infra.databases.branch_inputs import Input, replacing
-from kardinal_infra.dynamic import Provider, is_unknown, one_line_errors
+from kardinal_infra.engine.dynamic import Provider, is_unknown, one_line_errors
 
 Props = dict[str, Any]
 

@@ -9,7 +9,7 @@ import pulumi
 import pulumi.dynamic
 from pulumi.dynamic import ResourceProvider
 
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 
 class BranchResource(pulumi.dynamic.Resource):

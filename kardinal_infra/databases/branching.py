@@ -11,11 +11,11 @@ from typing import Any, Protocol, Self, cast
 
 import pulumi
 
-from kardinal_infra.branch_options import option_of
 from kardinal_infra.config.backends import Capabilities, distribution_of, find_backend
 from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.databases.request import BranchInit, BranchRequest, Compute, MaskingRule
 from kardinal_infra.errors import ConfigError, Problem
+from kardinal_infra.model.branch_options import option_of
 
 __all__ = [
     "Branch",

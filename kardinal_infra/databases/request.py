@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
-from kardinal_infra.branch_options import (
+from kardinal_infra.model.branch_options import (
     BranchInit,
     BranchOptions,
     Compute,

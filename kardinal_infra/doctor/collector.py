@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kardinal_infra.doctor.marks import LIFE_SECONDS
-from kardinal_infra.live import INJECT
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
+from kardinal_infra.observed.live import INJECT
 from kardinal_infra.routing.key import DEFAULT_KEY, Carrier, Key
 
 HEADER_HOP = "x-kardinal-hop"

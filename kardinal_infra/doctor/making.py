@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 from lightkube import Client
 from lightkube.generic_resource import create_namespaced_resource
 
-from kardinal_infra.cluster import ask
+from kardinal_infra.cluster.client import ask
+from kardinal_infra.cluster.kinds import GRPC_ROUTES, HTTP_ROUTES, JOBS, SERVICES, VIRTUAL_SERVICES
+from kardinal_infra.cluster.route_status import wait_until_accepted
+from kardinal_infra.cluster.sweep import sweep
 from kardinal_infra.doctor.marks import LIFE_SECONDS, dead_probes, probe_owner
 from kardinal_infra.doctor.plan import ProbePlan
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.kinds import GRPC_ROUTES, HTTP_ROUTES, JOBS, SERVICES, VIRTUAL_SERVICES
-from kardinal_infra.live import Object, name_of, namespace_of
-from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY, Owner
-from kardinal_infra.route_status import wait_until_accepted
-from kardinal_infra.sweep import sweep
+from kardinal_infra.model.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY, Owner
+from kardinal_infra.observed.live import Object, name_of, namespace_of
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import string
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from kardinal_infra.live import Object, flow_of, owner_of
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
+from kardinal_infra.observed.live import Object, flow_of, owner_of
 
 LIFE_SECONDS = 600
 """How long a probe can live. The cluster ends its Job then, and everything that the Job owns goes with it."""

@@ -12,15 +12,15 @@ from kardinal_infra.doctor.marks import probe_owner
 from kardinal_infra.doctor.routes import probe_routes
 from kardinal_infra.doctor.verdict import callees
 from kardinal_infra.errors import ConfigError, Problem
-from kardinal_infra.live import LiveObjects, namespace_of
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
+from kardinal_infra.model.topology import Entry, Topology
+from kardinal_infra.observed.live import LiveObjects, namespace_of
+from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing import Targets
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
-from kardinal_infra.routing.mesh_hosts import claiming
 from kardinal_infra.routing.public_hosts import flow_entry
-from kardinal_infra.topology import Entry, Topology
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from kardinal_infra.live import LiveObjects, Object
-from kardinal_infra.names import LABEL_FORK
-from kardinal_infra.selectors import matches
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.names import LABEL_FORK
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects, Object
+from kardinal_infra.observed.selectors import matches
 
 SIDECAR = "istio-proxy"
 """Name of the mesh's container, an ordinary one or a native sidecar."""

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from kardinal_infra.doctor.entry import mirrored
-from kardinal_infra.live import Object
+from kardinal_infra.observed.live import Object
+from kardinal_infra.observed.routes import kind_of, rules_of
 from kardinal_infra.routing import Targets, baseline_routes
 from kardinal_infra.routing.gateway_api.mesh import asking_for_key, routes_on
 from kardinal_infra.routing.gateway_api.rules import flow_rule
-from kardinal_infra.routing.parents import kind_of, rules_of
 
 
 def probe_routes(targets: Targets, port: int, routes: Iterable[Object]) -> list[dict[str, Any]]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from lightkube import Client
 
-from kardinal_infra.cluster import ask, connect
+from kardinal_infra.cluster.client import ask, connect
+from kardinal_infra.cluster.probe import ProbeCheck, run_probe
+from kardinal_infra.cluster.snapshot import read_live
 from kardinal_infra.doctor.collector import CONTAINER, Sighting, read_log
 from kardinal_infra.doctor.entry import GATEWAY, calls_only
 from kardinal_infra.doctor.making import PODS, list_objects, made, remove_dead
@@ -15,12 +17,10 @@ from kardinal_infra.doctor.plan import ProbePlan, plan_probe
 from kardinal_infra.doctor.pods import addresses, proxy_image, services_of, without_sidecar
 from kardinal_infra.doctor.verdict import Diagnosis, Trace, callees, seen_calls, trace, undeclared_calls
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.live import LiveObjects, Object
-from kardinal_infra.names import ANSWER_FLOW
-from kardinal_infra.probe import ProbeCheck, run_probe
+from kardinal_infra.model.names import ANSWER_FLOW
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects, Object
 from kardinal_infra.routing.key import DEFAULT_KEY, Carrier, Key
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.topology import Topology
 
 ENTRY_SECONDS = 30.0
 """Longest wait until the probe's host answers."""

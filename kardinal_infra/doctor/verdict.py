@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kardinal_infra.doctor.collector import Sighting
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.routing.key import Carrier
-from kardinal_infra.topology import Topology
 
 EdgeState = Literal["passed", "missing", "unseen", "unreached"]
 State = Literal["passed", "dropped", "unclear"]

@@ -1,7 +1,7 @@
 """From a live workload to its fork: plain dicts in, plain dicts out."""
 
 from kardinal_infra.forking.checks import fork_problems, fork_warnings
-from kardinal_infra.forking.egress import (
+from kardinal_infra.forking.egress_lock import (
     allowed_entries,
     branch_entry,
     branch_host,

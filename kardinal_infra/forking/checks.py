@@ -12,7 +12,7 @@ from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.forking.containers import env_from_names, env_names
 from kardinal_infra.forking.spec import ForkSpec
 from kardinal_infra.forking.volumes import claim_templates, own_claims, volume_names
-from kardinal_infra.live import LiveObjects, containers, name_of, pod_template, spec_of
+from kardinal_infra.observed.live import LiveObjects, containers, name_of, pod_template, spec_of
 
 _SHARED = frozenset({"ReadOnlyMany", "ReadWriteMany"})
 _MAX_STATEFUL_SET_NAME = 52

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, containers, spec_of
+from kardinal_infra.observed.live import Object, containers, spec_of
 
 SIDECARS = frozenset({"istio-proxy", "linkerd-proxy", "cloud-sql-proxy", "pgbouncer", "vault-agent", "daprd"})
 """Names of containers that are never the application."""

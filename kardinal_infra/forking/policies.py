@@ -7,7 +7,10 @@ from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.forking.spec import ForkSpec
-from kardinal_infra.live import (
+from kardinal_infra.model.names import shorten
+from kardinal_infra.observed.index import grouped
+from kardinal_infra.observed.labels import ByLabels
+from kardinal_infra.observed.live import (
     LiveObjects,
     Object,
     name_of,
@@ -16,10 +19,7 @@ from kardinal_infra.live import (
     policy_selector,
     spec_of,
 )
-from kardinal_infra.names import shorten
-from kardinal_infra.observed.index import grouped
-from kardinal_infra.observed.labels import ByLabels
-from kardinal_infra.selectors import matches
+from kardinal_infra.observed.selectors import matches
 
 RECREATED = frozenset(
     {"NetworkPolicy", "AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "Sidecar"}

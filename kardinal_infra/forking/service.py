@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kardinal_infra.forking.spec import ForkSpec
-from kardinal_infra.live import spec_of
+from kardinal_infra.observed.live import spec_of
 
 _PORT_FIELDS = ("name", "port", "targetPort", "protocol", "appProtocol")
 

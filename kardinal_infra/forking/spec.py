@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from kardinal_infra.config import ContainerPatch, EnvValue, VolumeChoice
-from kardinal_infra.live import Object
-from kardinal_infra.models import ConnectionField
-from kardinal_infra.names import LABEL_FORK, Owner
-from kardinal_infra.topology import Handover
+from kardinal_infra.model.base import ConnectionField
+from kardinal_infra.model.names import LABEL_FORK, Owner
+from kardinal_infra.model.topology import Handover
+from kardinal_infra.observed.live import Object
 
 
 class SecretText(str):

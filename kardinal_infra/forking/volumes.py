@@ -6,7 +6,7 @@ from typing import Any
 
 from kardinal_infra.forking.containers import all_containers
 from kardinal_infra.forking.spec import ForkSpec
-from kardinal_infra.live import Object, name_of, pod_template, spec_of
+from kardinal_infra.observed.live import Object, name_of, pod_template, spec_of
 
 _CLAIM_FIELDS = ("accessModes", "resources", "storageClassName", "volumeMode")
 

@@ -11,7 +11,7 @@ from kardinal_infra.forking.containers import INJECTED, INJECTED_STATUS, all_con
 from kardinal_infra.forking.env import hide_values, point_to_branches, point_to_stores, set_requested
 from kardinal_infra.forking.spec import BranchSecret, ForkSpec
 from kardinal_infra.forking.volumes import choose_volumes, own_claims
-from kardinal_infra.live import pod_template, spec_of
+from kardinal_infra.observed.live import pod_template, spec_of
 
 MAX_GRACE_SECONDS = 10
 """Longest wait after SIGTERM; a process that ignores it would cost 30 s on every destroy

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kardinal_infra.live import LiveObjects, Object, name_of
-from kardinal_infra.service import Service
+from kardinal_infra.model.service import Service
+from kardinal_infra.observed.live import LiveObjects, Object, name_of
 
 
 def find_workload(live: LiveObjects, name: str, service: Service) -> Object:

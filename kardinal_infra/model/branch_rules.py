@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kardinal_infra.model.durations import parse_duration
 
 if TYPE_CHECKING:
-    from kardinal_infra.branch_options import Compute, MaskingRule
+    from kardinal_infra.model.branch_options import Compute, MaskingRule
 
 SMALLEST_COMPUTE = 0.25
 """Compute units."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
 from kardinal_infra.observed.labels import ByLabels, BySelector
 from kardinal_infra.observed.objects import (
     Object,
@@ -23,7 +23,7 @@ from kardinal_infra.observed.objects import (
 )
 
 if TYPE_CHECKING:
-    from kardinal_infra.live import LiveObjects
+    from kardinal_infra.observed.live import LiveObjects
 
 Key = TypeVar("Key")
 Item = TypeVar("Item")

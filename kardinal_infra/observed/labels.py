@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from kardinal_infra.selectors import matches
+from kardinal_infra.observed.selectors import matches
 
 T = TypeVar("T")
 

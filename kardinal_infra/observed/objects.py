@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.names import ANNOTATION_STACK, LABEL_FLOW
+from kardinal_infra.model.names import ANNOTATION_STACK, LABEL_FLOW
 
 Object = Mapping[str, Any]
 """A Kubernetes object as a plain dict."""

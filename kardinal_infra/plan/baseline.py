@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from kardinal_infra.config.baseline import KEY
 from kardinal_infra.errors import Problem
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, pod_template
+from kardinal_infra.model.topology import Handover, Topology
+from kardinal_infra.observed.live import LiveObjects, Object, pod_template
 from kardinal_infra.plan.mesh import adoption_problems, cluster_problems
 from kardinal_infra.plan.poolers import shared_host_problems
-from kardinal_infra.topology import Handover, Topology
 
 _VERSION_DIGITS = 12
 

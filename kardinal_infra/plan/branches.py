@@ -6,11 +6,11 @@ from kardinal_infra.config import FlowConfig
 from kardinal_infra.config.branches import together_problems
 from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.errors import Problem
-from kardinal_infra.names import alias_problem, branch_name
+from kardinal_infra.model.names import alias_problem, branch_name
+from kardinal_infra.model.topology import Handover, Topology
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import BranchPlan, MigrationPlan
 from kardinal_infra.plan.selection import Selection
-from kardinal_infra.topology import Handover, Topology
 
 
 def choose_handovers(topology: Topology, config: FlowConfig, selection: Selection) -> dict[str, Handover]:

@@ -10,8 +10,9 @@ from kardinal_infra.config.flow import KEY
 from kardinal_infra.config.reading import SUGGESTED, did_you_mean
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import Owner, label_problem
+from kardinal_infra.model.names import Owner, label_problem
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan.baseline import baseline_version
 from kardinal_infra.plan.branches import choose_handovers, plan_branches
 from kardinal_infra.plan.context import Context
@@ -22,12 +23,11 @@ from kardinal_infra.plan.hooks import plan_hooks
 from kardinal_infra.plan.mesh import cluster_problems
 from kardinal_infra.plan.model import FlowPlan, ForkPlan
 from kardinal_infra.plan.ownership import host_problems, taken_flow, taken_names
-from kardinal_infra.plan.parents import allow_problems
+from kardinal_infra.plan.parent_databases import allow_problems
 from kardinal_infra.plan.proof import acknowledgement_problems, prove_plan
 from kardinal_infra.plan.routes import plan_routes
 from kardinal_infra.plan.selection import Selection, select
 from kardinal_infra.plan.stores import plan_stores
-from kardinal_infra.topology import Topology
 
 
 def make_plan(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from kardinal_infra.config import Capabilities, Egress, FlowConfig
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import Owner
-from kardinal_infra.topology import Handover, Topology
+from kardinal_infra.model.names import Owner
+from kardinal_infra.model.topology import Handover, Topology
+from kardinal_infra.observed.live import LiveObjects
 
 
 @dataclass(frozen=True)

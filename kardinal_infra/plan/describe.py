@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kardinal_infra.branch_options import BranchOptions
-from kardinal_infra.topology import SCHEMA_VERSION
+from kardinal_infra.model.branch_options import BranchOptions
+from kardinal_infra.model.topology import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from kardinal_infra.hook import Hook
+    from kardinal_infra.model.hook import Hook
     from kardinal_infra.plan.model import BranchPlan, FlowPlan, StorePlan
 
 

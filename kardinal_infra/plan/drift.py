@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from kardinal_infra.live import Object, pod_template
+from kardinal_infra.observed.live import Object, pod_template
 from kardinal_infra.plan.forks import image_of
 from kardinal_infra.plan.model import FlowPlan, ForkPlan
 

@@ -18,8 +18,9 @@ from kardinal_infra.forking import (
 )
 from kardinal_infra.forking.containers import pick_container
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, flow_of, pod_template, policy_selector
-from kardinal_infra.names import fork_name
+from kardinal_infra.model.names import fork_name
+from kardinal_infra.model.service import Service
+from kardinal_infra.observed.live import LiveObjects, Object, flow_of, pod_template, policy_selector
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.guards import guarded
 from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems
@@ -27,7 +28,6 @@ from kardinal_infra.plan.model import ForkPlan, Reason
 from kardinal_infra.plan.poolers import shared_host_problems, unpooled_problems
 from kardinal_infra.plan.stores import emptied_volumes, store_envs
 from kardinal_infra.safety.work import shared_queues
-from kardinal_infra.service import Service
 
 _EMPTY: VolumeChoice = "empty"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kardinal_infra.errors import Problem
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import DEFAULT_GATEWAY, address_problem
+from kardinal_infra.model.names import DEFAULT_GATEWAY, address_problem
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.routing.public_hosts import PublicHost, flow_host, production_host
-from kardinal_infra.topology import Topology
 
 _KINDS = {"istio": "gateways.networking.istio.io"}
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from kardinal_infra.forking import ForkPeers, fork_policies, lock_sidecar, locked_hosts
-from kardinal_infra.live import pod_template
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
+from kardinal_infra.observed.live import pod_template
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import ForkPlan
-from kardinal_infra.plan.parents import parent_services
+from kardinal_infra.plan.parent_databases import parent_services
 
 
 def guarded(context: Context, forks: Sequence[ForkPlan]) -> list[ForkPlan]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from kardinal_infra.config.reading import did_you_mean
 from kardinal_infra.errors import Problem
-from kardinal_infra.hook import Hook
+from kardinal_infra.model.hook import Hook
 from kardinal_infra.plan.context import Context
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kardinal_infra.errors import Problem
-from kardinal_infra.live import LiveObjects, Object
+from kardinal_infra.model.service import Port, Service
+from kardinal_infra.observed.live import LiveObjects, Object
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
-from kardinal_infra.service import Port, Service
 
 _OTHER_NAMES = frozenset({"tcp", "udp", "tls", "https", "mongo", "mysql", "redis", "auto-tcp"})
 

@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kardinal_infra.branch_options import BranchOptions
 from kardinal_infra.config import Egress, Isolation
 from kardinal_infra.forking import ForkSpec, allowed_entries, branch_ports, name_secrets
-from kardinal_infra.hook import Hook
-from kardinal_infra.models import ConnectionField
-from kardinal_infra.names import (
+from kardinal_infra.model.base import ConnectionField
+from kardinal_infra.model.branch_options import BranchOptions
+from kardinal_infra.model.hook import Hook
+from kardinal_infra.model.names import (
     BRANCH_ANNOTATION_DATABASE,
     BRANCH_ANNOTATION_FLOW,
     BRANCH_ANNOTATION_STACK,
     FlowId,
     Owner,
 )
+from kardinal_infra.model.store import StoreMode
+from kardinal_infra.model.topology import Database, Handover, Topology
 from kardinal_infra.plan.describe import contract, describe
 from kardinal_infra.routing import Insertion, reference_grants
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.safety import Finding
-from kardinal_infra.store import StoreMode
-from kardinal_infra.topology import Database, Handover, Topology
 
 ReasonKind = Literal["requested", "uses-database", "uses-store", "fresh-store", "full"]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kardinal_infra.errors import Problem
-from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, namespace_of, owner_of
-from kardinal_infra.names import Owner, host_problem
+from kardinal_infra.model.names import Owner, host_problem
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.observed.index import grouped
-from kardinal_infra.topology import Topology
+from kardinal_infra.observed.live import LiveObjects, Object, flow_of, name_of, namespace_of, owner_of
 
 _LISTED = 3
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from kardinal_infra.live import Object, containers, pod_template
-from kardinal_infra.safety.parents import named_host
-from kardinal_infra.service import Service
-from kardinal_infra.topology import Handover, Topology
+from kardinal_infra.model.service import Service
+from kardinal_infra.model.topology import Handover, Topology
+from kardinal_infra.observed.live import Object, containers, pod_template
+from kardinal_infra.safety.parent_secrets import named_host
 
 _PROVING = re.compile(r"\b(sslmode=verify-(?:ca|full)|channel_binding=require)\b")
 """What a client may ask for that the pooler's own certificate cannot satisfy."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kardinal_infra.errors import Problem
+from kardinal_infra.model.service import Service
+from kardinal_infra.observed.virtual_services import first_label
 from kardinal_infra.plan.context import Context
 from kardinal_infra.routing import Insertion, Targets, flow_insertion, flow_routes, has_baseline_route
 from kardinal_infra.routing.conflicts import passing_conflicts
 from kardinal_infra.routing.dialect import virtual_service_of, virtual_service_title
-from kardinal_infra.routing.mesh_hosts import first_label
-from kardinal_infra.service import Service
 
 
 @dataclass

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kardinal_infra.config import FlowConfig
+from kardinal_infra.model.store import StoreMode
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.plan.model import Reason
-from kardinal_infra.store import StoreMode
-from kardinal_infra.topology import Topology
 
 
 @dataclass(frozen=True)

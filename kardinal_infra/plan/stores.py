@@ -8,12 +8,12 @@ from graphlib import TopologicalSorter
 from kardinal_infra.errors import Problem
 from kardinal_infra.forking import StoreEnv
 from kardinal_infra.forking.volumes import production_volumes
-from kardinal_infra.live import Object
-from kardinal_infra.names import fork_name
+from kardinal_infra.model.names import fork_name
+from kardinal_infra.model.service import Service
+from kardinal_infra.observed.live import Object
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import ForkPlan, StorePlan
 from kardinal_infra.plan.selection import Selection
-from kardinal_infra.service import Service
 
 
 def plan_stores(context: Context, selection: Selection) -> tuple[list[StorePlan], list[Problem]]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, namespace_of, spec_of
-from kardinal_infra.routing.parents import title_of
+from kardinal_infra.observed.live import Object, namespace_of, spec_of
+from kardinal_infra.observed.routes import title_of
 
 _GROUP = "gateway.networking.k8s.io"
 _WANTED = ("Accepted", "ResolvedRefs")

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kardinal_infra.live import Object
-from kardinal_infra.names import HEADER_FORK
+from kardinal_infra.model.names import HEADER_FORK
+from kardinal_infra.observed.live import Object
+from kardinal_infra.observed.routes import matches_of, rules_of
 from kardinal_infra.routing.gateway_api.host import is_redirect
 from kardinal_infra.routing.gateway_api.manifest import EVERYTHING
-from kardinal_infra.routing.parents import matches_of, rules_of
 
 BELOW = "/kardinal-probe"
 """A path that no rule names."""

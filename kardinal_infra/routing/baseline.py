@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from kardinal_infra.live import LiveObjects, Object, name_of
-from kardinal_infra.names import Owner, catch_all_name, production_route_name
+from kardinal_infra.model.names import Owner, catch_all_name, production_route_name
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects, Object, name_of
+from kardinal_infra.observed.routes import parent_ports, routes_of, takes_everything
+from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing.gateway_api import host as gateway_api
 from kardinal_infra.routing.gateway_api.manifest import http_route, service_parent
 from kardinal_infra.routing.istio import host as istio
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
-from kardinal_infra.routing.mesh_hosts import claiming
-from kardinal_infra.routing.parents import parent_ports, routes_of, takes_everything
 from kardinal_infra.routing.public_hosts import production_host
-from kardinal_infra.topology import Topology
 
 
 def catch_all_routes(

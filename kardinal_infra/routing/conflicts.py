@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from kardinal_infra.live import LiveObjects, Object, namespace_of
-from kardinal_infra.names import ServiceRef
-from kardinal_infra.routing.conflict import Conflict
-from kardinal_infra.routing.dialect import dialect_conflicts, passes_on
-from kardinal_infra.routing.gateway_api.rules import service_of
-from kardinal_infra.routing.mesh_hosts import claiming
-from kardinal_infra.routing.parents import (
+from kardinal_infra.model.names import ServiceRef
+from kardinal_infra.model.service import Service
+from kardinal_infra.observed.live import LiveObjects, Object, namespace_of
+from kardinal_infra.observed.routes import (
     has_baseline_route,
     kind_of,
     parent_ports,
@@ -22,7 +19,10 @@ from kardinal_infra.routing.parents import (
     rules_of,
     title_of,
 )
-from kardinal_infra.service import Service
+from kardinal_infra.observed.virtual_services import claiming
+from kardinal_infra.routing.conflict import Conflict
+from kardinal_infra.routing.dialect import dialect_conflicts, passes_on
+from kardinal_infra.routing.gateway_api.rules import service_of
 
 
 def fork_conflicts(namespace: str, name: str, service: Service, live: LiveObjects) -> Iterator[Conflict]:

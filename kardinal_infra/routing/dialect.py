@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from kardinal_infra.live import LiveObjects, Object, name_of, namespace_of, spec_of
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
+from kardinal_infra.observed.live import LiveObjects, Object, name_of, namespace_of, spec_of
+from kardinal_infra.observed.routes import is_attached, title_of
+from kardinal_infra.observed.virtual_services import claiming, hosts_in_mesh, service_named, services_of
 from kardinal_infra.routing.conflict import Conflict
 from kardinal_infra.routing.istio.mesh import baseline_rules
-from kardinal_infra.routing.mesh_hosts import claiming, hosts_in_mesh, service_named, services_of
-from kardinal_infra.routing.parents import is_attached, title_of
 
 
 def virtual_service_of(live: LiveObjects, namespace: str, service: str) -> Object | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kardinal_infra.live import Object
-from kardinal_infra.names import entry_route_name
+from kardinal_infra.model.names import entry_route_name
+from kardinal_infra.model.topology import Gateway
+from kardinal_infra.observed.live import Object
 from kardinal_infra.routing.gateway_api import host as gateway_api
 from kardinal_infra.routing.gateway_api.manifest import http_route
 from kardinal_infra.routing.istio import host as istio
 from kardinal_infra.routing.retarget import Targets
-from kardinal_infra.topology import Gateway
 
 
 def entry_route(

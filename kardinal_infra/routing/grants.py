@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, namespace_of
-from kardinal_infra.names import Owner, shorten
+from kardinal_infra.model.names import Owner, shorten
+from kardinal_infra.observed.live import Object, namespace_of
+from kardinal_infra.observed.routes import rules_of
 from kardinal_infra.routing.gateway_api.filters import MIRROR
-from kardinal_infra.routing.parents import rules_of
 
 API_VERSION = "gateway.networking.k8s.io/v1beta1"
 

@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from kardinal_infra.names import BAGGAGE_KEY, HEADER_FLOW
+from kardinal_infra.model.names import BAGGAGE_KEY, HEADER_FLOW
 from kardinal_infra.routing.gateway_api.manifest import MAX_HEADERS
 from kardinal_infra.routing.headers import Changes, named_in, value_of, without
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from kardinal_infra.live import LiveObjects, Object, flow_of, name_of, namespace_of, spec_of
-from kardinal_infra.names import LABEL_MANAGED_BY, MANAGED_BY, Owner
+from kardinal_infra.model.names import LABEL_MANAGED_BY, MANAGED_BY, Owner
+from kardinal_infra.model.topology import Entry, Gateway, Topology
+from kardinal_infra.observed.gateways import Home, Listener, host_rank, listeners_for
+from kardinal_infra.observed.live import LiveObjects, Object, flow_of, name_of, namespace_of, spec_of
+from kardinal_infra.observed.routes import age, rules_of
+from kardinal_infra.observed.virtual_services import gateways_named, gateways_of
 from kardinal_infra.routing.entries import entry_route
 from kardinal_infra.routing.gateway_api.host import is_redirect
 from kardinal_infra.routing.istio.host import gateway_reference
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
-from kardinal_infra.routing.listeners import Home, Listener, host_rank, listeners_for
-from kardinal_infra.routing.mesh_hosts import gateways_named, gateways_of
-from kardinal_infra.routing.parents import age, rules_of
 from kardinal_infra.routing.retarget import Targets
-from kardinal_infra.topology import Entry, Gateway, Topology
 
 _GROUP = "gateway.networking.k8s.io"
 

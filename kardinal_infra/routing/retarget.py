@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kardinal_infra.names import Owner, ServiceRef
+from kardinal_infra.model.names import Owner, ServiceRef
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
-from kardinal_infra.topology import Topology
 
 
 class Backend(NamedTuple):

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, name_of, namespace_of, spec_of
+from kardinal_infra.observed.live import Object, name_of, namespace_of, spec_of
+from kardinal_infra.observed.routes import matches_of, rules_of, takes_everything, title_of
+from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing import baseline_routes
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.gateway_api.filters import MIRROR, changes_of
 from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.headers import named_in
 from kardinal_infra.routing.key import BAGGAGE
-from kardinal_infra.routing.mesh_hosts import claiming
-from kardinal_infra.routing.parents import matches_of, rules_of, takes_everything, title_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import BROKEN_EXPRESSION
 from kardinal_infra.safety.findings import Hit, Rule

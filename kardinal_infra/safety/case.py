@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from kardinal_infra.forking import DatabaseEnv, StoreEnv
-from kardinal_infra.live import LiveObjects, Object, containers, name_of, pod_template
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects, Object, containers, name_of, pod_template
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.routing.public_hosts import PublicHost, production_host
 from kardinal_infra.routing.retarget import Targets
-from kardinal_infra.topology import Topology
 
 
 @dataclass(frozen=True)

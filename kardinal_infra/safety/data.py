@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, containers, pod_template, spec_of
+from kardinal_infra.observed.live import LiveObjects, Object, containers, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
-from kardinal_infra.safety.parents import BranchedParents, Parents, naming_hosts
+from kardinal_infra.safety.parent_secrets import BranchedParents, Parents, naming_hosts
 from kardinal_infra.safety.references import Key, references, taken_whole
 
 _PARENT = "the parent of a branched database"

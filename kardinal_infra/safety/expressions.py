@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, flow_of, namespace_of
-from kardinal_infra.routing.parents import matches_of, rules_of, service_parents, title_of
+from kardinal_infra.observed.live import Object, flow_of, namespace_of
+from kardinal_infra.observed.routes import matches_of, rules_of, service_parents, title_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 from kardinal_infra.safety.re2 import expression_problem

@@ -9,7 +9,12 @@ from typing import Any
 from kardinal_infra.forking import DatabaseEnv, StoreEnv
 from kardinal_infra.forking.policies import RECREATED
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import (
+from kardinal_infra.model.names import LABEL_SERVICE, ServiceRef
+from kardinal_infra.model.service import Service
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.index import grouped
+from kardinal_infra.observed.labels import BySelector
+from kardinal_infra.observed.live import (
     LiveObjects,
     Object,
     containers,
@@ -19,13 +24,8 @@ from kardinal_infra.live import (
     pod_template,
     spec_of,
 )
-from kardinal_infra.names import LABEL_SERVICE, ServiceRef
-from kardinal_infra.observed.index import grouped
-from kardinal_infra.observed.labels import BySelector
-from kardinal_infra.routing.mesh_hosts import MESH, claiming, gateways_of
+from kardinal_infra.observed.virtual_services import MESH, claiming, gateways_of
 from kardinal_infra.safety.case import Case, ProposedFork
-from kardinal_infra.service import Service
-from kardinal_infra.topology import Topology
 
 _WORKLOADS = frozenset({"Deployment", "StatefulSet"})
 _ROUTES = frozenset({"HTTPRoute", "GRPCRoute"})

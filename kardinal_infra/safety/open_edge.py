@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kardinal_infra.live import Object, flow_of, namespace_of, spec_of
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
+from kardinal_infra.observed.live import Object, flow_of, namespace_of, spec_of
+from kardinal_infra.observed.routes import rules_of, title_of
+from kardinal_infra.observed.virtual_services import MESH, gateways_of, service_named
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.gateway_api.host import is_redirect
 from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.istio.mesh import baseline_rules
-from kardinal_infra.routing.mesh_hosts import MESH, gateways_of, service_named
-from kardinal_infra.routing.parents import rules_of, title_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 

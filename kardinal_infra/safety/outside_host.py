@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kardinal_infra.live import Object, namespace_of, spec_of
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
+from kardinal_infra.observed.live import Object, namespace_of, spec_of
+from kardinal_infra.observed.routes import rules_of, title_of
+from kardinal_infra.observed.virtual_services import service_named
 from kardinal_infra.routing.gateway_api.rules import service_of
-from kardinal_infra.routing.mesh_hosts import service_named
-from kardinal_infra.routing.parents import rules_of, title_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 

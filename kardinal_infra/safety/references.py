@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import LiveObjects, Object
+from kardinal_infra.observed.live import LiveObjects, Object
 
 END = r"(?![\w-])"
 """A host's name ends here."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kardinal_infra.live import LiveObjects, flow_of
+from kardinal_infra.observed.live import LiveObjects, flow_of
+from kardinal_infra.observed.routes import kind_of, service_parents, title_of
 from kardinal_infra.routing import baseline_routes
 from kardinal_infra.routing.conflict import Conflict
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
-from kardinal_infra.routing.parents import kind_of, service_parents, title_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, name_of, namespace_of, spec_of
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
 from kardinal_infra.observed.index import grouped
+from kardinal_infra.observed.live import Object, name_of, namespace_of, spec_of
+from kardinal_infra.observed.routes import kind_of, matches_of, rules_of, service_parents, title_of
+from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.gateway_api.host import is_redirect
 from kardinal_infra.routing.gateway_api.mesh import flow_routes
 from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.key import Carrier
-from kardinal_infra.routing.mesh_hosts import claiming
-from kardinal_infra.routing.parents import kind_of, matches_of, rules_of, service_parents, title_of
 from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.expressions import expressions_of

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kardinal_infra.forking.policies import RECREATED, peer_means_namespace
-from kardinal_infra.live import (
+from kardinal_infra.observed.index import grouped
+from kardinal_infra.observed.labels import ByLabels
+from kardinal_infra.observed.live import (
     Object,
     flow_of,
     name_of,
@@ -18,11 +20,9 @@ from kardinal_infra.live import (
     policy_selector,
     spec_of,
 )
-from kardinal_infra.observed.index import grouped
-from kardinal_infra.observed.labels import ByLabels
+from kardinal_infra.observed.selectors import matches
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
-from kardinal_infra.selectors import matches
 
 
 def fork_selected(case: Case) -> Iterator[Hit]:

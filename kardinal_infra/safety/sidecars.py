@@ -11,7 +11,7 @@ import yaml
 
 from kardinal_infra.forking.workload import NATIVE_SIDECAR
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import LiveObjects, Object, name_of, pod_template, spec_of
+from kardinal_infra.observed.live import LiveObjects, Object, name_of, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from kardinal_infra.forking.workloads import find_workload
-from kardinal_infra.live import Object, containers, pod_template, spec_of
+from kardinal_infra.observed.live import Object, containers, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.findings import Hit, Rule
 from kardinal_infra.safety.references import END, Key, as_address, references, texts

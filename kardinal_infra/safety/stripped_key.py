@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kardinal_infra.live import Object, name_of, namespace_of
+from kardinal_infra.observed.live import Object, name_of, namespace_of
+from kardinal_infra.observed.routes import routes_of, rules_of, service_parents, title_of
+from kardinal_infra.observed.virtual_services import MESH, claiming, gateways_of
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.istio.mesh import baseline_rules
 from kardinal_infra.routing.key import Key
-from kardinal_infra.routing.mesh_hosts import MESH, claiming, gateways_of
-from kardinal_infra.routing.parents import routes_of, rules_of, service_parents, title_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, spec_of
+from kardinal_infra.observed.live import Object, spec_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 

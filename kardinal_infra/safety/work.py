@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from kardinal_infra.live import LiveObjects, Object, pod_template, spec_of
+from kardinal_infra.observed.live import LiveObjects, Object, pod_template, spec_of
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Hit, Rule
 from kardinal_infra.safety.references import origins

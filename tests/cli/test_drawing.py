@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from kardinal_infra.cli.drawing import mermaid, overview, table
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.topology import Topology
 
 TOPOLOGY = Topology.model_validate(
     {

@@ -8,9 +8,9 @@ from typing import Any
 import pulumi
 
 from kardinal_infra import Flow
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.routing import catch_all_routes
-from kardinal_infra.topology import Topology
 from tests.components.recorder import Stack, run
 from tests.pure import samples
 from tests.pure.samples import BASELINE_STACK, FLOW, TOPOLOGY, secret_env, service, workload

@@ -11,8 +11,8 @@ import pytest
 
 from kardinal_infra import Baseline
 from kardinal_infra.components import baseline as baseline_module
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from stacks import run as run_stack
 from tests.components import recorder
 from tests.components.recorder import Stack, run

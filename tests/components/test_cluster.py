@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from kardinal_infra.cluster import ask, connect
+from kardinal_infra.cluster.client import ask, connect
+from kardinal_infra.cluster.snapshot import read_live
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.snapshot import read_live
+from kardinal_infra.observed.live import LiveObjects
 from tests.components.kubernetes_api import (
     APPS,
     BATCH,
@@ -69,7 +69,7 @@ def test_lists_are_read_page_by_page(kubernetes: KubernetesApi, monkeypatch: pyt
     assert whole.secret_keys == {f"s{number}": frozenset({"KEY"}) for number in range(5)}
     assert asked(kubernetes, f"{CORE}/namespaces/{NAMESPACE}/secrets") == [{"limit": "500"}]
 
-    monkeypatch.setattr("kardinal_infra.snapshot.PAGE", 2)
+    monkeypatch.setattr("kardinal_infra.cluster.snapshot.PAGE", 2)
     kubernetes.seen.clear()
     assert read(kubernetes) == whole
     assert asked(kubernetes, f"{CORE}/namespaces/{NAMESPACE}/secrets") == [
@@ -83,7 +83,7 @@ def test_a_list_whose_next_page_is_forgotten_begins_anew_and_comes_whole(
     kubernetes: KubernetesApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = read(kubernetes)
-    monkeypatch.setattr("kardinal_infra.snapshot.PAGE", 1)
+    monkeypatch.setattr("kardinal_infra.cluster.snapshot.PAGE", 1)
     kubernetes.forgotten = {"deployments", "httproutes"}
     kubernetes.seen.clear()
 
@@ -98,11 +98,11 @@ def test_a_list_whose_next_page_is_forgotten_begins_anew_and_comes_whole(
 def test_lists_that_take_long_are_told_of_with_their_size(
     kubernetes: KubernetesApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("kardinal_infra.snapshot.SLOW_SECONDS", 600)
+    monkeypatch.setattr("kardinal_infra.cluster.snapshot.SLOW_SECONDS", 600)
     read(kubernetes)
     assert capsys.readouterr() == ("", "")
 
-    monkeypatch.setattr("kardinal_infra.snapshot.SLOW_SECONDS", -1)
+    monkeypatch.setattr("kardinal_infra.cluster.snapshot.SLOW_SECONDS", -1)
     read(kubernetes)
     told = [line.rpartition(" took ")[0] for line in capsys.readouterr().err.splitlines()]
     assert f"kardinal: reading 2 deployments of namespace {NAMESPACE}" in told

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.cluster_flows import ClusterFlows
+from kardinal_infra.cluster.flows import ClusterFlows
 from kardinal_infra.databases.reaping import Finding, Reaper, Target
 from kardinal_infra.databases.staleness import Stacks, StackView
 from kardinal_infra.errors import ClusterError

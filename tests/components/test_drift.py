@@ -10,10 +10,10 @@ import pulumi
 import pytest
 
 from kardinal_infra import Flow
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import FlowPlan
 from kardinal_infra.plan.drift import drift, template_versions
-from kardinal_infra.topology import Topology
 from tests.components.recorder import run
 from tests.engine import engine_project
 from tests.pure import samples
@@ -154,7 +154,7 @@ def test_only_a_preview_tells_it(capfd: pytest.CaptureFixture[str], preview: boo
 PROGRAM = """
 import pulumi
 from kardinal_infra.plan.drift import drift
-from kardinal_infra.stack_outputs import qualified_stack_name, read_stack_outputs
+from kardinal_infra.engine.stack_outputs import qualified_stack_name, read_stack_outputs
 from tests.components.test_drift import exported, moved
 from tests.pure.samples import plan
 

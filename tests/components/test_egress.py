@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kardinal_infra.components.branched_database import with_port
-from kardinal_infra.names import MANAGED_BY
+from kardinal_infra.model.names import MANAGED_BY
 from tests.components import recorder
 from tests.components.flows import declare, shop
 from tests.components.recorder import Hidden, Stack

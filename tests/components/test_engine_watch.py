@@ -15,11 +15,11 @@ from pulumi.dynamic import ResourceProvider
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from kardinal_infra import engine_watch
 from kardinal_infra.components.leftovers import LeftoversProvider
 from kardinal_infra.components.probe import ProbeProvider
 from kardinal_infra.databases.neon.provider import NeonBranchProvider
-from kardinal_infra.engine_watch import exit_with_engine, reachable, watch
+from kardinal_infra.engine import watch as engine_watch
+from kardinal_infra.engine.watch import exit_with_engine, reachable, watch
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from kardinal_infra.cluster import connect
+from kardinal_infra.cluster.client import connect
+from kardinal_infra.cluster.kubeconfig import load_kubeconfig
+from kardinal_infra.cluster.snapshot import read_live
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.kubeconfig import load_kubeconfig
-from kardinal_infra.snapshot import read_live
 from tests.components.kubernetes_api import KubernetesApi, kubeconfig
 from tests.pure.samples import NAMESPACE
 

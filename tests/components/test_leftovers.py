@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pulumi.dynamic import Config, ConfigureRequest
 
-from kardinal_infra.cluster import connect
+from kardinal_infra.cluster.client import connect
+from kardinal_infra.cluster.sweep import DEADLINE_SECONDS, sweep
 from kardinal_infra.components.leftovers import LeftoversProvider
 from kardinal_infra.databases.request import BranchRequest
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.sweep import DEADLINE_SECONDS, sweep
 from tests.components.kubernetes_api import APPS, CORE, GATEWAY, SECURITY, KubernetesApi, status
 from tests.pure.samples import NAMESPACE, STACK
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from kardinal_infra import Baseline
+from kardinal_infra.cluster.snapshot import read_live
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.snapshot import read_live
+from kardinal_infra.observed.live import LiveObjects
 from tests.components import recorder
 from tests.components.flows import declare
 from tests.components.kubernetes_api import APPS, CORE, GATEWAY, NETWORKING, KubernetesApi

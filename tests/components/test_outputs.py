@@ -10,9 +10,9 @@ import pulumi
 import pytest
 
 from kardinal_infra import BaselineOutputs, FlowOutputs
+from kardinal_infra.engine.stack_outputs import FLOW_SCHEMA_VERSION, StackOutputs, read_stack_outputs
 from kardinal_infra.errors import OutputsError
 from kardinal_infra.outputs import DatabaseOutput, ServiceOutput
-from kardinal_infra.stack_outputs import FLOW_SCHEMA_VERSION, StackOutputs, read_stack_outputs
 from tests.components import recorder
 from tests.components.flows import URL, declare
 from tests.components.recorder import Hidden, run

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from kardinal_infra.cluster.probe import RETRY_SECONDS, ProbeCheck, run_probe
 from kardinal_infra.components.probe import ProbeProvider
 from kardinal_infra.errors import ProbeError
-from kardinal_infra.probe import RETRY_SECONDS, ProbeCheck, run_probe
 
 FLOW = ProbeCheck(
     "http://dev.voting.localhost:8080",

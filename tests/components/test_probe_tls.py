@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.certificates import authority_problem
+from kardinal_infra.cluster.probe import ProbeCheck, run_probe
 from kardinal_infra.config import load_baseline
 from kardinal_infra.errors import ConfigError, ProbeError
-from kardinal_infra.probe import ProbeCheck, run_probe
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.certificates import authority_problem
+from kardinal_infra.model.topology import Topology
 from tests.authority import DAY, Authority
 from tests.components import recorder
 from tests.components.test_baseline import BASELINE, declare

@@ -10,8 +10,8 @@ import pytest
 from kardinal_infra import Baseline, BaselineOutputs, BranchedDatabase, Flow, FlowOutputs
 from kardinal_infra.databases.branching import BranchRequest
 from kardinal_infra.databases.neon.errors import NeonError
+from kardinal_infra.engine.program_errors import message_alone
 from kardinal_infra.errors import ConfigError, KardinalError, OutputsError, Problem
-from kardinal_infra.program_errors import message_alone
 from tests.components import recorder
 
 

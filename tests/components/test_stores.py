@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from kardinal_infra.engine.stack_outputs import StackOutputs
 from kardinal_infra.outputs import FlowOutputs, StoreOutput
-from kardinal_infra.stack_outputs import StackOutputs
 from tests.components import recorder
 from tests.components.flows import declare, environment
 from tests.components.recorder import Hidden, Stack

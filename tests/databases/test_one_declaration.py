@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import kardinal_infra
-from kardinal_infra.branch_options import BranchOptions
 from kardinal_infra.databases.neon import inputs as neon
 from kardinal_infra.databases.neon.resource import NeonBranchArgs
 from kardinal_infra.databases.postgres import inputs as postgres
 from kardinal_infra.databases.postgres.resource import PostgresBranchArgs
+from kardinal_infra.model.branch_options import BranchOptions
 from lab.demo_project import ROOT
 
 FIELD = """

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.names import HEADER_FLOW, LABEL_FLOW, LABEL_FORK
+from kardinal_infra.model.names import HEADER_FLOW, LABEL_FLOW, LABEL_FORK
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.routing import catch_all_routes, production_routes
-from kardinal_infra.topology import Topology
 from lab.demo_images import load_demo_images
 from lab.settings import Lab
 

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from kardinal_infra import sweep
+from kardinal_infra.cluster import sweep
 from kardinal_infra.doctor import Question, run
 from kardinal_infra.doctor.collector import CONTAINER
 from kardinal_infra.doctor.entry import GATEWAY
-from kardinal_infra.names import HEADER_FLOW, LABEL_FLOW
+from kardinal_infra.model.names import HEADER_FLOW, LABEL_FLOW
 from tests import loopback
 from tests.components.kubernetes_api import CORE, KubernetesApi, status
 from tests.pure import samples

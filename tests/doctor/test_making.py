@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from kardinal_infra.cluster.route_status import ACCEPTED_SECONDS
 from kardinal_infra.doctor import making
 from kardinal_infra.doctor.making import made
 from kardinal_infra.doctor.marks import LIFE_SECONDS, new_key
 from kardinal_infra.doctor.plan import ProbePlan, plan_probe
 from kardinal_infra.doctor.run import ENTRY_SECONDS
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.route_status import ACCEPTED_SECONDS
 from tests.pure import samples
 
 CLIENT: Any = None

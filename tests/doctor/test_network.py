@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kardinal_infra.cluster import connect
+from kardinal_infra.cluster.client import connect
 from kardinal_infra.doctor import Question, diagnose
 from kardinal_infra.doctor.making import remove_dead
 from kardinal_infra.doctor.marks import LIFE_SECONDS

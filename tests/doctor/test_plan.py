@@ -16,8 +16,8 @@ from kardinal_infra.doctor.plan import ProbePlan, plan_probe
 from kardinal_infra.doctor.pods import addresses, proxy_image, services_of, without_sidecar
 from kardinal_infra.doctor.routes import probe_routes
 from kardinal_infra.errors import ConfigError
-from kardinal_infra.live import LiveObjects, flow_of, owner_of
-from kardinal_infra.names import HEADER_FLOW, LABEL_FORK
+from kardinal_infra.model.names import HEADER_FLOW, LABEL_FORK
+from kardinal_infra.observed.live import LiveObjects, flow_of, owner_of
 from kardinal_infra.routing import Targets, catch_all_routes, entry_route
 from kardinal_infra.routing.key import Key
 from tests.doctor.test_verdict import topology

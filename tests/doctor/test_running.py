@@ -16,12 +16,12 @@ import httpx
 import pytest
 
 from kardinal_infra.cli.doctor import DROPPED
-from kardinal_infra.cluster import connect
+from kardinal_infra.cluster.client import connect
+from kardinal_infra.cluster.snapshot import read_live
 from kardinal_infra.doctor import Diagnosis, Question, diagnose, plan_probe
 from kardinal_infra.doctor.making import remove_dead
 from kardinal_infra.doctor.marks import new_key
 from kardinal_infra.routing.key import Key
-from kardinal_infra.snapshot import read_live
 from lab.demo_project import Project, project_environment
 from lab.toolchain import ensure_pulumi
 from tests.doctor.conftest import FLOW, FORK, IMAGE, Shop, eventually
@@ -88,7 +88,7 @@ def test_a_service_that_drops_the_key_is_named_and_production_notices_nothing(ru
 RUN = """
 import json, sys
 from kardinal_infra.doctor import Question, diagnose
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.topology import Topology
 topology = Topology.model_validate(json.loads(sys.argv[1]))
 diagnose(Question(topology, paths=("/?drop=middle",), seconds=60), kubeconfig=sys.argv[2])
 """

@@ -9,8 +9,8 @@ import pytest
 
 from kardinal_infra.doctor.collector import Sighting, read_log
 from kardinal_infra.doctor.verdict import seen_calls, trace, undeclared_calls
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.routing.key import Carrier, Key
-from kardinal_infra.topology import Topology
 
 CALLS = {"web": ["cart", "votes"], "votes": ["stock"], "cart": [], "stock": ["web"], "mail": ["stock"]}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kardinal_infra.names import LABEL_FLOW
+from kardinal_infra.model.names import LABEL_FLOW
 from lab.demo_app import Databases, Page
 from lab.demo_cluster import Cluster, Object
 from lab.demo_project import Project, Ran

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from kardinal_infra.names import HEADER_FLOW
+from kardinal_infra.model.names import HEADER_FLOW
 from lab.demo_app import Page
 from lab.demo_cluster import Cluster, Object, differences
 from lab.demo_images import load_demo_images

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from kardinal_infra.names import HEADER_FLOW, HEADER_FORK
+from kardinal_infra.model.names import HEADER_FLOW, HEADER_FORK
 from tests.e2e.production import NAMESPACE, Production
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.live import name_of
+from kardinal_infra.observed.live import name_of
 from lab.containers import import_image
 from lab.images import build_image
 from lab.settings import Lab, from_environment

@@ -19,12 +19,12 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import HEADER_FLOW
+from kardinal_infra.cluster.snapshot import read_live
+from kardinal_infra.model.names import HEADER_FLOW
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import FlowPlan, make_plan
 from kardinal_infra.routing import catch_all_routes, production_routes
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.topology import Topology
 from lab.settings import Lab
 from tests.isolation import asking
 from tests.mesh.conftest import EFFECT_SECONDS, Manifest, Mesh

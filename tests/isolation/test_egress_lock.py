@@ -25,7 +25,7 @@ from kardinal_infra.forking import (
     lock_sidecar,
     locked_hosts,
 )
-from kardinal_infra.names import Owner, ServiceRef
+from kardinal_infra.model.names import Owner, ServiceRef
 from lab.settings import Lab
 from tests.isolation.conftest import IMAGE, Kubectl, apply, ask
 from tests.pure.forked import spec

@@ -28,7 +28,7 @@ import os
 import pulumi
 
 from kardinal_infra import Flow
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.topology import Topology
 
 namespace = os.environ["TEST_NAMESPACE"]
 use = {"store": "queue", "environment": {"QUEUE_URL": "redis://{host}:{port}/0"}}

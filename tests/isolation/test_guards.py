@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kardinal_infra.names import LABEL_FORK
+from kardinal_infra.model.names import LABEL_FORK
 from tests.isolation.guarded import KEY, Answer, Ask, Place, settles
 
 pytestmark = pytest.mark.lab

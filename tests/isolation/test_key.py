@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from kardinal_infra.errors import ConfigError
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import HEADER_FLOW
+from kardinal_infra.model.names import HEADER_FLOW
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import make_plan
 from tests.isolation.guarded import BASELINE, HOST, KEY, STACK, Ask, Headers, Place, settles
 from tests.mesh.conftest import Manifest

@@ -16,7 +16,7 @@ import pytest
 
 from kardinal_infra.databases.sidecar import CONTAINER_NAME, add_pooler
 from kardinal_infra.forking import branch_entry, branch_ports, fork_workload, lock_sidecar, locked_hosts
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
 from lab.demo_images import load_demo_images
 from lab.settings import Lab
 from tests.authority import Authority

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kardinal_infra.forking import ForkSpec, fork_workload
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
 from lab.settings import Lab
 from tests.isolation.conftest import IMAGE, Kubectl, apply, ask, claims, volume
 from tests.pure.forked import spec

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kardinal_infra import Baseline, Flow
+from kardinal_infra.cluster.snapshot import read_live
 from kardinal_infra.doctor import plan_probe
-from kardinal_infra.live import pod_template
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import pod_template
 from kardinal_infra.routing.istio.mesh import inserted
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.topology import Topology
 from tests.components import recorder
 from tests.components.recorder import Hidden, Stack
 from tests.mesh.conftest import IMAGE, Manifest, Mesh

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.routing import Targets, entry_route, production_routes
-from kardinal_infra.topology import Topology
 from tests.mesh.conftest import Manifest, Mesh
 
 pytestmark = pytest.mark.lab

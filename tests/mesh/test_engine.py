@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.engine]
 PROGRAM = """
 import os
 from kardinal_infra import FlowRoutes
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.names import Owner
+from kardinal_infra.cluster.snapshot import read_live
+from kardinal_infra.model.names import Owner
 from kardinal_infra.routing import Targets, flow_insertion
 
 namespace = os.environ["TEST_NAMESPACE"]

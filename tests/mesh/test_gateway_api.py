@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.names import HEADER_FLOW, Owner, fork_name
+from kardinal_infra.model.names import HEADER_FLOW, Owner, fork_name
 from kardinal_infra.routing import Targets, flow_routes
 from tests.mesh.conftest import Ask, Manifest, Mesh
 from tests.pure.gateway_model import NOT_FOUND, Request, answer

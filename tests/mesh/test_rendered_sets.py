@@ -16,7 +16,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from kardinal_infra.names import ANNOTATION_STACK
+from kardinal_infra.model.names import ANNOTATION_STACK
 from kardinal_infra.routing.key import Key
 from lab.settings import Lab
 from tests.components import recorder

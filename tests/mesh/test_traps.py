@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import HEADER_FLOW
+from kardinal_infra.model.names import HEADER_FLOW
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.safety import Case, ProposedFork
 from kardinal_infra.safety.refusals import REFUSALS
 from kardinal_infra.safety.routing_rules import RULES
-from kardinal_infra.topology import Topology
 from tests.mesh.conftest import Ask, Manifest, Mesh
 
 pytestmark = pytest.mark.lab

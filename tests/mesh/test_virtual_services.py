@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.cluster import connect
+from kardinal_infra.cluster.client import connect
+from kardinal_infra.cluster.virtual_services import insert_rules, remove_rules
 from kardinal_infra.components.virtual_service_rules import VirtualServiceRulesProvider
-from kardinal_infra.names import HEADER_FLOW, Owner, fork_name
+from kardinal_infra.model.names import HEADER_FLOW, Owner, fork_name
 from kardinal_infra.routing import Insertion, Targets, flow_insertion
 from kardinal_infra.routing.istio.mesh import rule_flow
-from kardinal_infra.virtual_services import insert_rules, remove_rules
 from tests.mesh.conftest import Ask, Manifest, Mesh
 
 pytestmark = pytest.mark.lab

@@ -22,8 +22,7 @@ def texts(folder: Path) -> Iterator[tuple[str, str]]:
     """Every text of the sources outside of the backends' own packages but docstrings, with its file."""
     own = [folder / "databases" / name for name in BUILT_IN]
     for file in sorted(folder.rglob("*.py")):
-        # The local Neon service is no part of the flows.
-        if any(file.is_relative_to(home) for home in (*own, folder / "neon_local")):
+        if any(file.is_relative_to(home) for home in own):
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -38,7 +37,7 @@ def test_the_built_in_backends_are_entry_points_as_any_other() -> None:
 
 def test_a_backends_name_stands_outside_its_package_only_as_the_default() -> None:
     named = {(file, text) for file, text in texts(PACKAGE) if text in BUILT_IN}
-    assert named == {("topology.py", "neon")}
+    assert named == {("model/topology.py", "neon")}
 
 
 def test_nor_does_a_config_key_of_one() -> None:

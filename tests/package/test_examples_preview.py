@@ -16,10 +16,10 @@ from lightkube import ApiError, Client
 from lightkube.codecs import load_all_yaml
 from lightkube.resources.core_v1 import Namespace
 
-from kardinal_infra.cluster import connect
+from kardinal_infra.cluster.client import connect
+from kardinal_infra.cluster.snapshot import read_live
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.routing import catch_all_routes
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.topology import Topology
 from lab.demo_project import Project, project_environment
 from lab.settings import Lab
 from tests.package.examples import EXAMPLES, FOLDER, stacks, topology

@@ -18,7 +18,7 @@ def reported(monkeypatch: pytest.MonkeyPatch, folder: Path, *manifests: Any, **c
     file = folder / "topology.json"
     file.write_text(json.dumps(TOPOLOGY))
     monkeypatch.setenv("KARDINAL_TOPOLOGY", str(file))
-    monkeypatch.setattr("kardinal_infra.snapshot.read_live", lambda _: samples.live(**cluster))
+    monkeypatch.setattr("kardinal_infra.cluster.snapshot.read_live", lambda _: samples.live(**cluster))
     pack = runpy.run_path(str(FOLDER / "policy-pack" / "flow_safety.py"))
     resources = [
         SimpleNamespace(resource_type=f"kubernetes:x/v1:{item['kind']}", props=item) for item in manifests

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.routing import catch_all_routes
-from kardinal_infra.topology import Topology
 from lab.locks import exclusive
 from lab.settings import Lab
 from tests.engine import engine_project
@@ -30,7 +30,7 @@ SDK = "pulumi-policy==1.21.0"
 FLOW = """
 import json, os
 from kardinal_infra import Flow
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.topology import Topology
 
 plain = json.loads(open(os.environ["KARDINAL_TOPOLOGY"]).read())
 services = {"voting-app-ui": {"image": "voting-app-ui-dev"}}

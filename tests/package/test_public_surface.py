@@ -13,7 +13,7 @@ import pytest
 from pulumi.dynamic import ResourceProvider
 
 import kardinal_infra
-from kardinal_infra.dynamic import Provider
+from kardinal_infra.engine.dynamic import Provider
 
 PUBLIC = [
     "Baseline",
@@ -50,7 +50,7 @@ def test_other_names_are_refused_as_python_does() -> None:
         _ = kardinal_infra.Nothing
 
 
-@pytest.mark.parametrize("module", ["names", "plan", "routing", "forking", "config"])
+@pytest.mark.parametrize("module", ["model", "observed", "config", "routing", "forking", "safety", "plan"])
 def test_the_pure_core_loads_no_pulumi(module: str) -> None:
     script = f"import sys, kardinal_infra.{module}; print([m for m in sys.modules if m.startswith('pulumi')])"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

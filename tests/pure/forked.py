@@ -10,8 +10,8 @@ from kardinal_infra.forking import (
     ForkSpec,
     fork_workload,
 )
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.safety import Case, ProposedFork
 from tests.pure.samples import NAMESPACE, STACK, service, topology, workload
 

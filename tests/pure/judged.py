@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.safety import Case, prove
 from tests.pure.samples import live, service, workload
 

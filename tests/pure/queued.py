@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from kardinal_infra.config import read_flow
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import FlowPlan, make_plan
 from kardinal_infra.routing import catch_all_routes
-from kardinal_infra.topology import Topology
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, TOPOLOGY, live, secret_env, service, workload
 
 TEMPLATES = {"QUEUE_URL": "redis://{host}:{port}/0"}

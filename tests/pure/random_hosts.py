@@ -11,11 +11,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from kardinal_infra.config import FlowConfig, read_flow
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import FlowPlan, make_plan
 from kardinal_infra.routing import Insertion, production_routes
 from kardinal_infra.safety import RULE_NAMES
-from kardinal_infra.topology import Topology
 from tests.pure import gateway_model, istio_model
 from tests.pure.gateway_model import Request
 from tests.pure.istio_model import Call

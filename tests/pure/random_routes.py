@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from kardinal_infra.names import Owner, fork_name
+from kardinal_infra.model.names import Owner, fork_name
 from kardinal_infra.routing import Targets, flow_routes
 from tests.pure.gateway_model import NOT_FOUND, Request
 

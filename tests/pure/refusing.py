@@ -9,9 +9,9 @@ import pytest
 
 from kardinal_infra.config import read_flow
 from kardinal_infra.errors import ConfigError
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import make_plan
-from kardinal_infra.topology import Topology
 from tests.pure.samples import (
     FLOW,
     NAMESPACE,

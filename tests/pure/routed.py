@@ -7,8 +7,8 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.routing import Targets, entry_route, flow_routes, production_routes
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.safety import REFUSALS, Case, ProposedFork

@@ -11,10 +11,10 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 from kardinal_infra.config import FlowConfig, read_flow
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import FlowPlan, make_plan
 from kardinal_infra.routing import catch_all_routes
-from kardinal_infra.topology import Topology
 
 MANY = settings(
     max_examples=int(os.environ.get("KARDINAL_EXAMPLES", "30")),

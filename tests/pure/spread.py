@@ -6,9 +6,9 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.routing import catch_all_routes
-from kardinal_infra.topology import Topology
 from tests.pure import samples
 from tests.pure.samples import BASELINE_STACK, TOPOLOGY, secret_env, service, workload
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.branch_options import BranchOptions
 from kardinal_infra.config import load_baseline, read_flow
 from kardinal_infra.errors import ConfigError
+from kardinal_infra.model.branch_options import BranchOptions
 from kardinal_infra.model.branch_rules import expiry_problem, parse_moment, past_problem, suspend_seconds
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.topology import Topology
 from tests.pure.samples import BASELINE_STACK, FLOW, TOPOLOGY, plan, topology
 
 BASELINE = {

@@ -9,8 +9,8 @@ import pytest
 
 from kardinal_infra.config import Capabilities, CapabilitiesOf, read_flow
 from kardinal_infra.errors import ConfigError, Problem
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.plan import FlowPlan, make_plan
-from kardinal_infra.topology import Topology
 from tests.pure.samples import BASELINE_STACK, FLOW, STACK, TOPOLOGY, live
 
 LOCKED = {"mode": "locked", "allow": ["tcp://10.0.0.5:5432"]}

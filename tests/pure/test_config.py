@@ -19,7 +19,7 @@ from kardinal_infra.config import (
     read_flow,
 )
 from kardinal_infra.errors import ConfigError
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.topology import Topology
 from tests.pure.samples import BASELINE_STACK, FLOW, MANY, TOPOLOGY
 
 BASELINE: dict[str, Any] = {

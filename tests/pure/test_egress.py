@@ -10,9 +10,9 @@ import pytest
 from kardinal_infra.config import Destination, load_baseline, load_flow, parse_destination
 from kardinal_infra.errors import ConfigError
 from kardinal_infra.forking import allowed_entries, branch_entry, branch_ports
-from kardinal_infra.forking.egress import BRANCH_PORTS
-from kardinal_infra.names import Owner
-from kardinal_infra.topology import Topology
+from kardinal_infra.forking.egress_lock import BRANCH_PORTS
+from kardinal_infra.model.names import Owner
+from kardinal_infra.model.topology import Topology
 from tests.pure.refusing import flow, refusals
 from tests.pure.samples import FLOW, NAMESPACE, STACK, TOPOLOGY, live, plan, topology
 

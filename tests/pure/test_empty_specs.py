@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from kardinal_infra.cluster.virtual_services import flow_rules_of
 from kardinal_infra.forking.containers import is_injected, pick_container
 from kardinal_infra.forking.volumes import claim_templates, production_volumes, volume_names
-from kardinal_infra.virtual_services import flow_rules_of
 
 NOTHING: dict[str, Any] = {"kind": "StatefulSet", "metadata": None, "spec": None}
 

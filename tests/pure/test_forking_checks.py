@@ -14,10 +14,10 @@ from kardinal_infra.forking import (
     fork_workload,
 )
 from kardinal_infra.forking.containers import pick_container
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.observed.live import LiveObjects
+from kardinal_infra.observed.selectors import matches
 from kardinal_infra.plan.forks import selected_keys
 from kardinal_infra.safety import prove
-from kardinal_infra.selectors import matches
 from tests.pure.forked import VOTES, case, pod, spec
 from tests.pure.samples import MANY, NAMESPACE, live, service, workload
 

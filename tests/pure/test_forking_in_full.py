@@ -8,7 +8,7 @@ import pytest
 
 from kardinal_infra.config import ContainerPatch, EnvReference
 from kardinal_infra.forking import SecretText, fork_problems, fork_service, fork_warnings, fork_workload
-from kardinal_infra.names import fork_name
+from kardinal_infra.model.names import fork_name
 from tests.pure.forked import BRANCH_REF, VOTES, fork, pod, spec
 from tests.pure.samples import live, service, workload
 

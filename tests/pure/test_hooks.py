@@ -9,8 +9,8 @@ import pytest
 
 from kardinal_infra.config import load_baseline, load_flow, read_flow
 from kardinal_infra.errors import ConfigError
-from kardinal_infra.hook import Hook
-from kardinal_infra.topology import Topology
+from kardinal_infra.model.hook import Hook
+from kardinal_infra.model.topology import Topology
 from tests.pure.refusing import flow, refusals
 from tests.pure.samples import BASELINE_STACK, TOPOLOGY, plan, topology
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kardinal_infra
-from kardinal_infra import names
-from kardinal_infra.names import Owner
+from kardinal_infra.model import names
+from kardinal_infra.model.names import Owner
 from kardinal_infra.routing import Targets, entry_route, flow_insertion, flow_routes, production_routes
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
 from kardinal_infra.safety.re2 import expression_problem
@@ -53,13 +53,13 @@ def test_the_names_of_the_carriers_stand_in_one_place() -> None:
     headers = [
         path for path, text in sources.items() for found in literals(text) if names.HEADER_FLOW in found
     ]
-    assert headers == ["names.py"]
+    assert headers == ["model/names.py"]
     members = [
         path for path, text in sources.items() for found in literals(text) if found == names.BAGGAGE_KEY
     ]
-    assert members == ["names.py"] * 2  # the other one is an annotation of branches
+    assert members == ["model/names.py"] * 2  # the other one is an annotation of branches
     users = [path for path, text in sources.items() if re.search("HEADER_FLOW|BAGGAGE_KEY", text)]
-    assert sorted(users) == ["names.py", "routing/key.py"]
+    assert sorted(users) == ["model/names.py", "routing/key.py"]
 
 
 PLAIN = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=8)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.live import name_of
-from kardinal_infra.selectors import matches
+from kardinal_infra.observed.live import name_of
+from kardinal_infra.observed.selectors import matches
 from tests.pure.samples import INJECTOR, NAMESPACE, live, service, workload
 
 

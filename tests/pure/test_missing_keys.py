@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from kardinal_infra.config import BaselineConfig, FlowConfig, load_baseline, load_flow, read_flow
 from kardinal_infra.errors import ConfigError
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.plan import make_plan
-from kardinal_infra.topology import Topology
 from tests.pure.samples import BASELINE_STACK, STACK, TOPOLOGY, live
 
 OPTIONS: dict[str, Any] = {

@@ -9,11 +9,11 @@ import pytest
 
 from kardinal_infra.config import load_baseline
 from kardinal_infra.errors import ConfigError
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import HEADER_FLOW, Owner, ServiceRef
+from kardinal_infra.model.names import HEADER_FLOW, Owner, ServiceRef
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import FlowPlan, baseline_problems, make_plan
 from kardinal_infra.routing import Targets, entry_route, flow_insertion, production_routes, reference_grants
-from kardinal_infra.topology import Topology
 from tests.pure import samples
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, TOPOLOGY, service, workload
 from tests.pure.spread import API, BACK, UI, home, live, moved, topology

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kardinal_infra.config import FlowConfig
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.plan import baseline_images, baseline_problems
 from kardinal_infra.plan.selection import select
-from kardinal_infra.topology import Topology
 from tests.pure.samples import (
     BASELINE_STACK,
     FLOW,

@@ -12,7 +12,7 @@ from kardinal_infra.config import load_flow
 from kardinal_infra.config.reading import SUGGESTED, did_you_mean
 from kardinal_infra.errors import ConfigError
 from kardinal_infra.forking import BranchSecret, fork_template, fork_workload
-from kardinal_infra.names import label_problem
+from kardinal_infra.model.names import label_problem
 from kardinal_infra.plan import FlowPlan, baseline_problems, make_plan, proof
 from kardinal_infra.routing import catch_all_routes
 from kardinal_infra.safety import Case

@@ -9,9 +9,9 @@ import pytest
 
 from kardinal_infra.config import load_baseline
 from kardinal_infra.errors import ConfigError
-from kardinal_infra.names import address_problem
+from kardinal_infra.model.names import address_problem
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.plan import baseline_problems
-from kardinal_infra.topology import Topology
 from tests.pure.refusing import flow, refusals
 from tests.pure.samples import TOPOLOGY, live, plan, topology, workload
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan.gateway import existing_gateway_problems
 from kardinal_infra.routing import production_routes
 from kardinal_infra.routing.public_hosts import PublicHost, flow_host, production_host
-from kardinal_infra.topology import Topology
 from tests.pure.refusing import refusals
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, live, plan, topology
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kardinal_infra.config import read_flow
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.plan import make_plan
-from kardinal_infra.topology import Topology
 from tests.pure.refusing import API, ID, UI, app, flow, refusals, route, with_route, with_ui
 from tests.pure.samples import (
     FLOW,

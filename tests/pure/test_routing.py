@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
+from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing import (
     Targets,
     catch_all_routes,
@@ -15,7 +16,6 @@ from kardinal_infra.routing import (
     has_baseline_route,
     production_routes,
 )
-from kardinal_infra.routing.mesh_hosts import claiming
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, topology
 
 OWNER = Owner(STACK, NAMESPACE, "dev")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import baseline_problems
 from kardinal_infra.routing import catch_all_routes
 from tests.pure.refusing import UI, flow, refusals

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.routing import Targets, entry_route, production_routes
 from kardinal_infra.routing.public_hosts import production_host
-from kardinal_infra.topology import Topology
 from tests.pure.istio_model import Call, destinations, entry_for
 from tests.pure.refusing import refusals
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, plan, topology

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kardinal_infra.names import HEADER_FLOW
+from kardinal_infra.model.names import HEADER_FLOW
 from tests.pure.gateway_model import Request, answer
 from tests.pure.random_routes import SPREAD, Cluster, asked_clusters, clusters, copied, led
 from tests.pure.samples import MANY

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.safety import REFUSALS, RULES, case_of_manifests, prove
 from tests.pure.samples import NAMESPACE, live, plan, topology
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from kardinal_infra.errors import ConfigError
-from kardinal_infra.live import LiveObjects
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.safety import case_of_manifests, prove
-from kardinal_infra.topology import Topology
 from tests.pure import queued
 from tests.pure.forked import pod
 from tests.pure.queued import SHOP, changed, cluster, plan, queue_url, redis, shop

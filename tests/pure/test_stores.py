@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kardinal_infra.errors import ConfigError
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.plan.stores import starting_order
-from kardinal_infra.topology import Topology
 from tests.pure import queued
 from tests.pure.forked import pod
 from tests.pure.queued import FRESH_HOST, FRESH_URL, SHOP, changed, cluster, plan, redis, shop

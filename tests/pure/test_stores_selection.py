@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kardinal_infra.config import FlowConfig
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.plan.selection import select
-from kardinal_infra.topology import Topology
 from tests.pure.samples import BASELINE_STACK, FLOW, MANY, topology
 
 SERVICES = [f"s{index}" for index in range(6)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kardinal_infra.errors import OutputsError
-from kardinal_infra.topology import Gateway, Topology
+from kardinal_infra.model.topology import Gateway, Topology
 from tests.pure.samples import BASELINE_STACK, TOPOLOGY, topology
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.names import Owner, ServiceRef
+from kardinal_infra.model.names import Owner, ServiceRef
+from kardinal_infra.observed.virtual_services import claiming, service_named
 from kardinal_infra.routing import Targets, flow_insertion
 from kardinal_infra.routing.istio.mesh import inserted, removed, rule_flow
-from kardinal_infra.routing.mesh_hosts import claiming, service_named
 
 NAMESPACE = "shop"
 DECLARED = ("votes", "web", "cart")

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kardinal_infra.names import HEADER_FLOW, Owner
+from kardinal_infra.model.names import HEADER_FLOW, Owner
 from kardinal_infra.routing import Targets, flow_insertion
 from kardinal_infra.routing.istio.mesh import inserted, removed, rule_flow
 from tests.pure.gateway_model import NOT_FOUND

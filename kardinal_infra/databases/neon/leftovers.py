@@ -16,7 +16,7 @@ from kardinal_infra.databases.neon.settings import (
     NeonSettings,
     resolve_settings,
 )
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 
 def settings_from(config: Callable[[str], str | None], api_host: str | None = None) -> NeonSettings:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.errors import NeonError, NeonLimitExceededError
 from kardinal_infra.databases.neon.removal import is_going
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 NAMED = 10
 """Branches named in a message."""

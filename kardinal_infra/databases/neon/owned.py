@@ -11,7 +11,7 @@ from kardinal_infra.databases.neon.removal import is_going, remove_branch, requi
 from kardinal_infra.databases.neon.settings import NeonSettings
 from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.errors import OwnershipError
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 
 def list_owned(settings: NeonSettings, project: str) -> list[OwnedBranch]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from kardinal_infra.databases.neon.models import AnnotatedBranch
 from kardinal_infra.errors import OwnershipError
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 
 def is_ours(found: AnnotatedBranch, annotations: Mapping[str, str]) -> bool:

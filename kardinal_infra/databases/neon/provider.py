@@ -35,7 +35,7 @@ from kardinal_infra.databases.neon.settings import (
     resolve_settings,
 )
 from kardinal_infra.databases.neon.state import branch_ids, drifted_inputs, outputs
-from kardinal_infra.dynamic import one_line_errors
+from kardinal_infra.engine.dynamic import one_line_errors
 from kardinal_infra.errors import BranchingError
 
 

@@ -13,7 +13,7 @@ from kardinal_infra.databases.neon.models import AnnotatedBranch, Branch
 from kardinal_infra.databases.neon.ownership import owner
 from kardinal_infra.databases.neon.settings import HOST_VARIABLE, KEY_VARIABLE
 from kardinal_infra.errors import BranchingError
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 DELETED_STATE = "storage_deleted"
 """State of a branch whose deletion runs; documented in examples only, not in the specification's list."""

@@ -23,7 +23,7 @@ from kardinal_infra.databases.postgres.settings import (
     require_driver,
     resolve_settings,
 )
-from kardinal_infra.dynamic import one_line_errors
+from kardinal_infra.engine.dynamic import one_line_errors
 from kardinal_infra.errors import BranchingError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from kardinal_infra.databases.postgres.server import (
 from kardinal_infra.databases.postgres.session import Connection, run, session
 from kardinal_infra.databases.postgres.settings import PostgresSettings
 from kardinal_infra.errors import BranchingError, OwnershipError
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 
 def drop(connection: Connection, name: str) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kardinal_infra.live import Object
-from kardinal_infra.names import ANSWER_FLOW
+from kardinal_infra.model.names import ANSWER_FLOW
+from kardinal_infra.model.topology import Gateway
+from kardinal_infra.observed.live import Object
+from kardinal_infra.observed.routes import matches_of, rules_of
 from kardinal_infra.routing.gateway_api.filters import REQUEST_HEADERS, RESPONSE_HEADERS, merge_filter
 from kardinal_infra.routing.gateway_api.manifest import EVERYTHING, MAX_MATCHES, MAX_RULES, service_backend
 from kardinal_infra.routing.gateway_api.rules import flow_rule, naming_fork
 from kardinal_infra.routing.key import Key
-from kardinal_infra.routing.parents import matches_of, rules_of
 from kardinal_infra.routing.retarget import Targets
-from kardinal_infra.topology import Gateway
 
 REDIRECT = "RequestRedirect"
 

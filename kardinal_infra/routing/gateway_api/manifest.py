@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
 
 API_VERSION = "gateway.networking.k8s.io/v1"
 

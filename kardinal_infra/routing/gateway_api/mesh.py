@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.live import Object, namespace_of
-from kardinal_infra.names import route_name
+from kardinal_infra.model.names import route_name
+from kardinal_infra.observed.live import Object, namespace_of
+from kardinal_infra.observed.routes import kind_of, matches_of, parent_ports, routes_of, rules_of
 from kardinal_infra.routing.gateway_api.manifest import route, service_parent
 from kardinal_infra.routing.gateway_api.rules import flow_rule, naming_fork
-from kardinal_infra.routing.parents import kind_of, matches_of, parent_ports, routes_of, rules_of
 from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.routing.split import split
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from kardinal_infra.names import HEADER_FORK, ServiceRef, shorten
+from kardinal_infra.model.names import HEADER_FORK, ServiceRef, shorten
 from kardinal_infra.routing.gateway_api.filters import RESPONSE_HEADERS, for_flow, merge_filter
 from kardinal_infra.routing.retarget import Backend, Chosen, Targets
 

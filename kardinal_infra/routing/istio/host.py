@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from kardinal_infra.live import Object, namespace_of
-from kardinal_infra.names import ANSWER_FLOW, Owner
+from kardinal_infra.model.names import ANSWER_FLOW, Owner
+from kardinal_infra.model.topology import Gateway
+from kardinal_infra.observed.live import Object, namespace_of
+from kardinal_infra.observed.virtual_services import gateways_named, gateways_of
 from kardinal_infra.routing.istio.mesh import API_VERSION, baseline_rules
 from kardinal_infra.routing.istio.rules import flow_rule, with_change
 from kardinal_infra.routing.key import Change, Key
-from kardinal_infra.routing.mesh_hosts import gateways_named, gateways_of
 from kardinal_infra.routing.retarget import Targets
-from kardinal_infra.topology import Gateway
 
 
 def gateway_reference(gateway: Gateway) -> str:

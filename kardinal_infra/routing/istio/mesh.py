@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kardinal_infra.live import Object, name_of, namespace_of, spec_of
+from kardinal_infra.observed.live import Object, name_of, namespace_of, spec_of
+from kardinal_infra.observed.virtual_services import MESH, gateways_of
 from kardinal_infra.routing.istio.rules import flow_rule
-from kardinal_infra.routing.mesh_hosts import MESH, gateways_of
 from kardinal_infra.routing.retarget import Targets
 
 API_VERSION = "networking.istio.io/v1"

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Literal
 
-from kardinal_infra.names import HEADER_FORK
+from kardinal_infra.model.names import HEADER_FORK
+from kardinal_infra.observed.virtual_services import beside, service_named
 from kardinal_infra.routing.headers import without
 from kardinal_infra.routing.key import Change
-from kardinal_infra.routing.mesh_hosts import beside, service_named
 from kardinal_infra.routing.retarget import Backend, Chosen, Targets
 
 MIRRORS = ("mirror", "mirrors", "mirrorPercent", "mirrorPercentage")

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import httpx
 
-from kardinal_infra.names import ANSWER_FLOW, HEADER_FORK
+from kardinal_infra.model.names import ANSWER_FLOW, HEADER_FORK
 from kardinal_infra.routing.key import DEFAULT_KEY
 from tests.e2e.churn.answers import Expected, Heard, with_key, without_key
 from tests.e2e.churn.relay import SERVICE

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from kardinal_infra.names import ANSWER_FLOW, HEADER_FORK
+from kardinal_infra.model.names import ANSWER_FLOW, HEADER_FORK
 from kardinal_infra.routing.key import DEFAULT_KEY
 from lab.demo_cluster import Cluster
 from tests.e2e.bringup import READY_SECONDS, eventually, remove_namespace

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.cluster import connect
-from kardinal_infra.live import LiveObjects
-from kardinal_infra.names import HEADER_FLOW, Owner
+from kardinal_infra.cluster.client import connect
+from kardinal_infra.cluster.route_status import wait_until_accepted
+from kardinal_infra.cluster.snapshot import read_live
+from kardinal_infra.model.names import HEADER_FLOW, Owner
+from kardinal_infra.model.topology import Topology
+from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan.gateway import existing_gateway_problems, gateway_problems
-from kardinal_infra.route_status import wait_until_accepted
 from kardinal_infra.routing import production_routes
 from kardinal_infra.routing.public_hosts import flow_entry
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.topology import Topology
 from tests.authority import Authority
 from tests.mesh.conftest import Manifest, Mesh
 from tests.mesh.gateways.edges import (

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from kardinal_infra.probe import trusted
+from kardinal_infra.cluster.probe import trusted
 from tests.mesh.conftest import EFFECT_SECONDS, Manifest, Mesh
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"

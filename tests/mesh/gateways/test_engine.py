@@ -16,11 +16,11 @@ import json, os
 import pulumi
 from kardinal_infra import FlowRoutes
 from kardinal_infra.components.probe import probe_hosts
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
 from kardinal_infra.routing import Targets, catch_all_routes, flow_routes
 from kardinal_infra.routing.public_hosts import flow_entry
-from kardinal_infra.snapshot import read_live
-from kardinal_infra.topology import Topology
+from kardinal_infra.cluster.snapshot import read_live
+from kardinal_infra.model.topology import Topology
 
 app = Topology.from_plain(json.loads(os.environ["TEST_TOPOLOGY"]), "baseline")
 owner = Owner("organization/kardinal/dev", app.namespace, "dev")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kardinal_infra import doctor
-from kardinal_infra.names import HEADER_FLOW, HEADER_FORK, Owner
-from kardinal_infra.probe import ProbeCheck, run_probe
+from kardinal_infra.cluster.probe import ProbeCheck, run_probe
+from kardinal_infra.model.names import HEADER_FLOW, HEADER_FORK, Owner
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.routing import Targets, catch_all_routes, flow_routes
 from kardinal_infra.routing.asking import Question, question
-from kardinal_infra.topology import Topology
 from tests.mesh.conftest import Ask
 from tests.mesh.gateways.conftest import (
     BASELINE_STACK,

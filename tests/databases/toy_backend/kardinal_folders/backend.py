@@ -11,7 +11,7 @@ from kardinal_folders.files import CONFIG, Folder
 from kardinal_folders.resource import INPUTS, FoldersBranch
 from kardinal_infra.databases.branch_backend import ResourceBackend
 from kardinal_infra.databases.branching import Branch, BranchRequest, Capabilities, OwnedBranch
-from kardinal_infra.names import BRANCH_ANNOTATION_STACK
+from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 Config = Callable[[str], str | None]
 

@@ -14,7 +14,7 @@ from kardinal_infra.databases import branch_inputs
 from kardinal_infra.databases.branch_inputs import Input
 from kardinal_infra.databases.branch_provider import BranchProvider, Props
 from kardinal_infra.databases.branch_resource import BranchResource
-from kardinal_infra.dynamic import one_line_errors
+from kardinal_infra.engine.dynamic import one_line_errors
 
 
 class _Inputs:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from kardinal_infra.models import StrictModel, Text
+from kardinal_infra.model.base import StrictModel, Text
 
 _SERVICE = re.compile(r"([a-z0-9][a-z0-9-]*/)?[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _HOST = re.compile(r"((https?)://)?([a-z0-9][a-z0-9-]*(?:\.[a-z0-9][a-z0-9-]*)+)(?::([0-9]{1,5}))?")

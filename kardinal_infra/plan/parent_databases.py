@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 
 from kardinal_infra.config import Capabilities, Destination
 from kardinal_infra.errors import Problem
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
+from kardinal_infra.model.topology import Topology
 from kardinal_infra.plan.context import Context
-from kardinal_infra.topology import Topology
 
 
 def parent_services(

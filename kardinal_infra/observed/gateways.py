@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kardinal_infra.live import Object, namespace_of, spec_of
-from kardinal_infra.selectors import matches
-from kardinal_infra.topology import Gateway
+from kardinal_infra.model.topology import Gateway
+from kardinal_infra.observed.live import Object, namespace_of, spec_of
+from kardinal_infra.observed.selectors import matches
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """Label of every namespace, with its name."""

@@ -10,7 +10,7 @@ from pulumi.dynamic import ConfigureRequest, ResourceProvider
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
-from kardinal_infra.engine_watch import exit_with_engine
+from kardinal_infra.engine.watch import exit_with_engine
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,18 +8,18 @@ from typing import Any
 
 from lightkube import Client
 
-from kardinal_infra.cluster import ask, connect
+from kardinal_infra.cluster.client import ask, connect
+from kardinal_infra.cluster.sweep import KINDS, UNLISTED, sweep
 from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.live import flow_of, owner_of
-from kardinal_infra.names import (
+from kardinal_infra.model.names import (
     BRANCH_ANNOTATION_FLOW,
     BRANCH_ANNOTATION_STACK,
     LABEL_FLOW,
     LABEL_MANAGED_BY,
     MANAGED_BY,
 )
-from kardinal_infra.sweep import KINDS, UNLISTED, sweep
+from kardinal_infra.observed.live import flow_of, owner_of
 
 Config = Callable[[str], str | None]
 

@@ -20,10 +20,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from kardinal_infra.cluster import ask
+from kardinal_infra.cluster.client import ask
+from kardinal_infra.cluster.kinds import VIRTUAL_SERVICES
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.kinds import VIRTUAL_SERVICES
-from kardinal_infra.live import spec_of
+from kardinal_infra.observed.live import spec_of
 from kardinal_infra.routing.istio.mesh import inserted, removed, rule_flow
 
 DEADLINE_SECONDS = 60.0

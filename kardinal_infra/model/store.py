@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from kardinal_infra.models import DatabaseUse, StrictModel, Text
+from kardinal_infra.model.base import DatabaseUse, StrictModel, Text
 
 StoreMode = Literal["share", "fresh"]
 """What a flow does with a store: use production's, or get a new empty one."""

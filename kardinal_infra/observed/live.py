@@ -1,6 +1,6 @@
 """What is on the cluster, as plain data, and pure questions about it.
 
-`kardinal_infra.snapshot` reads one once, at the start of a program; everything after works on it
+`kardinal_infra.cluster.snapshot` reads one once, at the start of a program; everything after works on it
 alone, so that a preview shows real values and finds every problem before anything is made. Objects are plain
 dicts as the API server serves them (camelCase). They hold env values: no repr here shows an object's content.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
 from kardinal_infra.observed.index import ROOT_NAMESPACE, Index
 from kardinal_infra.observed.objects import (
     Object,
@@ -26,7 +26,7 @@ from kardinal_infra.observed.objects import (
     policy_selector,
     spec_of,
 )
-from kardinal_infra.selectors import matches
+from kardinal_infra.observed.selectors import matches
 
 __all__ = [
     "GATEWAY_API",

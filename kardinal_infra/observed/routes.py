@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from kardinal_infra.live import Object, flow_of, name_of, namespace_of, spec_of
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
+from kardinal_infra.observed.live import Object, flow_of, name_of, namespace_of, spec_of
 
 
 def service_parents(route: Object) -> Iterator[tuple[ServiceRef, int | None]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 from kardinal_infra.forking import DatabaseEnv
-from kardinal_infra.live import Object, containers, pod_template
+from kardinal_infra.observed.live import Object, containers, pod_template
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.references import END, Key, as_address, references, taken_whole, texts
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
+from kardinal_infra.model.base import StrictModel, Text
 from kardinal_infra.model.branch_rules import (
     compute_problems,
     identifier_problem,
@@ -22,7 +23,6 @@ from kardinal_infra.model.branch_rules import (
     rule_problem,
 )
 from kardinal_infra.model.durations import parse_ttl
-from kardinal_infra.models import StrictModel, Text
 
 BranchInit = Literal["data", "schema-only", "masked"]
 """What a branch holds at first: the parent's data, its schema only, or its data with some columns masked."""

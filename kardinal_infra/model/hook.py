@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from kardinal_infra.models import DatabaseUse, StrictModel, Text
-from kardinal_infra.names import label_problem
+from kardinal_infra.model.base import DatabaseUse, StrictModel, Text
+from kardinal_infra.model.names import label_problem
 
 HookMoment = Literal["databases", "flow"]
 """When a hook's `create` runs.

@@ -23,7 +23,7 @@ from typing import Any
 
 from kardinal_infra.config import Destination
 from kardinal_infra.forking.spec import ForkSpec
-from kardinal_infra.names import Owner, ServiceRef, shorten
+from kardinal_infra.model.names import Owner, ServiceRef, shorten
 
 BRANCH_PORTS = (28200, 28967)
 """Ports from which each branch gets one of its own.

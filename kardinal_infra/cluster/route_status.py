@@ -10,12 +10,12 @@ from typing import Any
 
 from lightkube import Client
 
-from kardinal_infra.cluster import ask
+from kardinal_infra.cluster.client import ask
+from kardinal_infra.cluster.kinds import GRPC_ROUTES, HTTP_ROUTES
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.kinds import GRPC_ROUTES, HTTP_ROUTES
-from kardinal_infra.live import Object, name_of, namespace_of
+from kardinal_infra.observed.live import Object, name_of, namespace_of
+from kardinal_infra.observed.routes import title_of
 from kardinal_infra.routing.acceptance import acceptance_problems
-from kardinal_infra.routing.parents import title_of
 
 KINDS: Mapping[str, type[Any]] = {"HTTPRoute": HTTP_ROUTES, "GRPCRoute": GRPC_ROUTES}
 """Kinds whose status tells whether they are accepted; VirtualServices have none."""

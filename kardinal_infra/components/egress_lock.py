@@ -1,6 +1,6 @@
 """The egress lock's ServiceEntries: what leads locked forks to the branches and to what is allowed by name.
 
-The Sidecars that lock the forks are among their policies; `kardinal_infra.forking.egress` explains both.
+The Sidecars that lock the forks are among their policies; `kardinal_infra.forking.egress_lock` explains both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import pulumi
 from kardinal_infra.components.manifests import custom_resource
 from kardinal_infra.databases.branching import Branch
 from kardinal_infra.forking import branch_entry
-from kardinal_infra.names import Owner
+from kardinal_infra.model.names import Owner
 from kardinal_infra.plan import FlowPlan
 
 

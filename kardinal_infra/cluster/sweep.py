@@ -13,9 +13,8 @@ from lightkube import Client
 from lightkube.resources.core_v1 import Secret
 from lightkube.types import CascadeType
 
-from kardinal_infra.cluster import ask
-from kardinal_infra.errors import ClusterError
-from kardinal_infra.kinds import (
+from kardinal_infra.cluster.client import ask
+from kardinal_infra.cluster.kinds import (
     AUTHORIZATION_POLICIES,
     CLAIMS,
     DEPLOYMENTS,
@@ -32,9 +31,10 @@ from kardinal_infra.kinds import (
     STATEFUL_SETS,
     VIRTUAL_SERVICES,
 )
-from kardinal_infra.live import owner_of
-from kardinal_infra.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY
-from kardinal_infra.virtual_services import sweep_rules
+from kardinal_infra.cluster.virtual_services import sweep_rules
+from kardinal_infra.errors import ClusterError
+from kardinal_infra.model.names import LABEL_FLOW, LABEL_MANAGED_BY, MANAGED_BY
+from kardinal_infra.observed.live import owner_of
 
 POLICIES: tuple[type[Any], ...] = (
     NETWORK_POLICIES,

@@ -3,7 +3,7 @@
 A route's `Accepted` condition comes before its effect (istiod debounces its pushes), and the status of an
 HTTPRoute stays green for most mistakes. The only proof is an answer: the flow's host must be answered by the
 flow, and production's host must still be answered without it. For this purpose a flow's host
-and the routes to its forks set response headers (`kardinal_infra.names`).
+and the routes to its forks set response headers (`kardinal_infra.model.names`).
 
 Facts: docs/facts/mesh.md#accepted-comes-before-its-effect, docs/facts/mesh.md#what-a-status-does-not-say.
 """
@@ -18,9 +18,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
-from kardinal_infra.certificates import refusal
 from kardinal_infra.errors import ProbeError
-from kardinal_infra.names import address_problem
+from kardinal_infra.model.certificates import refusal
+from kardinal_infra.model.names import address_problem
 
 RETRY_SECONDS = 0.2
 """Pause between two requests of one check."""

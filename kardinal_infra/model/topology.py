@@ -12,14 +12,14 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError
 
-from kardinal_infra.branch_options import BranchOptions
-from kardinal_infra.egress import Egress
 from kardinal_infra.errors import OutputsError
-from kardinal_infra.hook import Hook
-from kardinal_infra.models import ConnectionField, StrictModel, Text
-from kardinal_infra.names import ServiceRef
-from kardinal_infra.service import Service
-from kardinal_infra.store import Store
+from kardinal_infra.model.base import ConnectionField, StrictModel, Text
+from kardinal_infra.model.branch_options import BranchOptions
+from kardinal_infra.model.egress import Egress
+from kardinal_infra.model.hook import Hook
+from kardinal_infra.model.names import ServiceRef
+from kardinal_infra.model.service import Service
+from kardinal_infra.model.store import Store
 
 SCHEMA_VERSION = 1
 """Version of the contract that this package writes and reads."""

@@ -17,9 +17,8 @@ import httpx
 from lightkube import Client
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Secret
 
-from kardinal_infra.cluster import ask, connect
-from kardinal_infra.errors import ClusterError
-from kardinal_infra.kinds import (
+from kardinal_infra.cluster.client import ask, connect
+from kardinal_infra.cluster.kinds import (
     AUTOSCALERS,
     CLAIMS,
     DAEMON_SETS,
@@ -38,8 +37,9 @@ from kardinal_infra.kinds import (
     VIRTUAL_SERVICES,
     WEBHOOKS,
 )
-from kardinal_infra.live import GATEWAY_API, ROOT_NAMESPACE, LiveObjects, Object
-from kardinal_infra.names import LABEL_FLOW
+from kardinal_infra.errors import ClusterError
+from kardinal_infra.model.names import LABEL_FLOW
+from kardinal_infra.observed.live import GATEWAY_API, ROOT_NAMESPACE, LiveObjects, Object
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError as KubeConfigError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
+from kardinal_infra.cluster.kubeconfig import load_kubeconfig
 from kardinal_infra.errors import ClusterError
-from kardinal_infra.kubeconfig import load_kubeconfig
 
 T = TypeVar("T")
 

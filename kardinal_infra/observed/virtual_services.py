@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kardinal_infra.live import Object, namespace_of, spec_of
-from kardinal_infra.names import ServiceRef
+from kardinal_infra.model.names import ServiceRef
+from kardinal_infra.observed.live import Object, namespace_of, spec_of
 
 MESH = "mesh"
 """Istio's word for all sidecars, in a VirtualService's `gateways`; the default."""

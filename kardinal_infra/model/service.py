@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from kardinal_infra.models import DatabaseUse, StrictModel, Text
-from kardinal_infra.store import StoreUse, Use
+from kardinal_infra.model.base import DatabaseUse, StrictModel, Text
+from kardinal_infra.model.store import StoreUse, Use
 
 Protocol = Literal["http", "grpc", "tcp"]
 

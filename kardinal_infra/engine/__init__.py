@@ -1,0 +1,1 @@
+"""What touches the inside of Pulumi's engine and SDK."""
