@@ -4,6 +4,8 @@ Gateway API ranks path, method and the number of headers before age. So every ma
 and the flow's key added: each copy ranks right above its original, and among each other the copies keep
 the order of the originals. Copies are of the kind of their original: a GRPCRoute behind an HTTPRoute that
 takes everything is never programmed.
+
+Facts: docs/facts/mesh.md#every-match-is-copied, docs/facts/mesh.md#http-and-grpc-routes-do-not-mix.
 """
 
 from __future__ import annotations

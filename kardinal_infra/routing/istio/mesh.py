@@ -5,6 +5,9 @@ the VirtualService off. So the flow's rules go into the existing object. Its `ht
 and the first rule that fits wins: every rule is copied with the flow's header added to each of its matches,
 and the copies stand, in the order of the originals, before all others. A request of the flow meets the copy
 of exactly that rule which it would have met; any other request meets none of the copies.
+
+Facts: docs/facts/mesh.md#virtualservices-of-one-mesh-host-do-not-merge,
+docs/facts/mesh.md#a-route-silences-the-virtualservice.
 """
 
 from __future__ import annotations
