@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 
-from kardinal_infra.model import names
 from kardinal_infra.databases.neon.inputs import INPUTS
 from kardinal_infra.databases.neon.names import branch_name
+from kardinal_infra.model import names
 from tests.pure.samples import MANY
 from tests.pure.test_names import labels
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kardinal_infra.model.names import Owner
+from kardinal_infra.model.names import Owner, ServiceRef
 from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing import (
     Targets,
@@ -16,6 +16,7 @@ from kardinal_infra.routing import (
     has_baseline_route,
     production_routes,
 )
+from kardinal_infra.routing.gateway_api.rules import service_of
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, topology
 
 OWNER = Owner(STACK, NAMESPACE, "dev")
@@ -417,3 +418,9 @@ def test_objects_without_a_spec_are_nobodys_routes() -> None:
         )
         assert production_routes(app, BASELINE_STACK, snapshot) == production_routes(app, BASELINE_STACK)
         assert claiming(snapshot.virtual_services, NAMESPACE, "votes-api") == []
+
+
+@pytest.mark.parametrize("other", [{"kind": "Hostname"}, {"group": "multicluster.example"}])
+def test_what_is_no_service_of_the_cluster_is_not_taken_for_one(other: dict[str, str]) -> None:
+    assert service_of(BACKEND, NAMESPACE) == ServiceRef(NAMESPACE, "votes-api")
+    assert service_of({**BACKEND, **other}, NAMESPACE) is None
