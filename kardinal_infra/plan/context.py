@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from kardinal_infra.config import Capabilities, Egress, FlowConfig
+from kardinal_infra.forking import BranchSecret
 from kardinal_infra.model.names import Owner
 from kardinal_infra.model.topology import Handover, Topology
 from kardinal_infra.observed.live import LiveObjects
@@ -51,6 +52,11 @@ class Context:
     def fresh_services(self) -> frozenset[str]:
         """Services behind which the fresh stores run."""
         return frozenset(map(self.topology.store_service, self.fresh))
+
+    @cached_property
+    def branch_secrets(self) -> Mapping[str, BranchSecret]:
+        """What stands for the Secret of each branched database until it is made."""
+        return {database: BranchSecret(database) for database in self.handovers}
 
     def owner_of(self, service: str) -> Owner:
         """Whose the objects are that the flow adds beside a service.

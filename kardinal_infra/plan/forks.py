@@ -8,7 +8,6 @@ from dataclasses import replace
 from kardinal_infra.config import FlowService, VolumeChoice
 from kardinal_infra.errors import Problem
 from kardinal_infra.forking import (
-    BranchSecret,
     DatabaseEnv,
     ForkSpec,
     fork_problems,
@@ -133,7 +132,7 @@ def _plan_fork(
         selected_keys=selected,
         locked=context.egress.locked,
     )
-    manifest = fork_workload(spec, {database: BranchSecret(database) for database in context.handovers})
+    manifest = fork_workload(spec, context.branch_secrets)
     if spec.replicas and _would_share_work(context, service, request, spec, manifest):
         spec, manifest["spec"]["replicas"] = replace(spec, replicas=0), 0
     found.extend(shared_host_problems(context.topology, service, context.handovers))

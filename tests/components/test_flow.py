@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kardinal_infra.forking import name_secrets
 from tests.components import recorder
 from tests.components.flows import URL, container, declare, environment
 from tests.components.recorder import UNKNOWN, Hidden, Stack
@@ -130,6 +131,17 @@ def test_pods_refer_to_the_secret_by_a_name_that_changes_with_its_content(
         recorder, "branch_outputs", lambda *args: {**outputs(*args), "uri": "postgresql://new@host:1/votes"}
     )
     assert all(new != old for new, old in zip(names(), first, strict=True))
+
+
+def test_what_is_applied_is_what_was_judged_with_the_name_of_the_branch_s_secret(preview: bool) -> None:
+    stack = declare(preview=preview)
+
+    secret = stack.one(recorder.SECRET, "dev-votes.votes-api").object_name
+    for fork in samples.plan().forks:
+        applied = stack.one(recorder.DEPLOYMENT, fork.name).inputs
+        judged = fork.manifest
+        assert applied["spec"] == name_secrets(judged["spec"], {"votes": secret})
+        assert applied["metadata"]["labels"] == judged["metadata"]["labels"]
 
 
 def test_the_forks_run_what_the_flow_wants_and_else_what_production_runs(preview: bool) -> None:
