@@ -6,6 +6,7 @@
 # make faults      500 schedules of faults and crashes on the local Neon service (FAULTS="--count 2000 --workers 3")
 # make churn       100 flows created and destroyed, four at a time, beside 100,000 requests (CHURN="--seed 2")
 # make bench-branch  create to first query by size and file system, and twenty stacks at once (root; btrfs-progs, xfsprogs)
+# make coverage    what those tests reach of the package, and the floors under it; runs them if they were not measured
 # make lint        style, types, layers, dead code
 # make shell       a shell with the lab's programs and variables
 # Another Python: make PYTHON=python3.12 demo
@@ -20,6 +21,8 @@ FAULTS ?=
 CHURN ?=
 BENCH ?=
 
+comma := ,
+
 # Every ring in a process of its own: Pulumi's runtime, its mocks and the dynamic providers keep state in the
 # interpreter. Exit code 5 says that a ring has no test of the kind that is asked for.
 RINGS := pure package components cli demo neon plugins voting_app shop lab neon_local databases mesh isolation doctor e2e
@@ -30,7 +33,7 @@ rings = for ring in $(RINGS); do echo "== tests/$$ring: $(1)"; \
 running_lab = if $(BIN)/python -m lab status > /dev/null 2>&1; then :; \
   else trap '$(BIN)/python -m lab down' EXIT; $(BIN)/python -m lab up || exit 1; fi
 
-.PHONY: help demo demo-down test test-fast test-postgres test-lab lint properties faults churn bench-branch shell
+.PHONY: help demo demo-down test test-fast test-postgres test-lab coverage lint properties faults churn bench-branch shell
 
 help:
 	@sed -n "s/^# make /make /p" Makefile
@@ -59,6 +62,21 @@ test-postgres: $(READY)
 test-lab: $(READY)
 	@$(running_lab); \
 	  $(call rings,lab or engine)
+
+# Tests measure themselves in an environment with this variable: `make test-fast $(MEASURED)`, then `make coverage`.
+MEASURED := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml
+# Percent of lines and branches, as measured and rounded down. Nothing is pure but what needs no cluster, no engine and
+# no database to be tried in every way.
+FLOOR := 80
+PURE_FLOOR := 98
+PURE := config forking model observed plan routing safety
+pure := $(subst $() ,$(comma),$(PURE:%=kardinal_infra/%/*))
+
+coverage: $(READY)
+	@ls .coverage.* > /dev/null 2>&1 || $(MEASURED) $(MAKE) --no-print-directory test-fast
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=$(FLOOR)
+	$(BIN)/coverage report --fail-under=$(PURE_FLOOR) --include='$(pure)'
 
 lint: $(READY)
 	$(BIN)/ruff check
