@@ -9,7 +9,7 @@
 # make churn       100 flows created and destroyed, four at a time, beside 100,000 requests (CHURN="--seed 2")
 # make bench-branch  create to first query by size and file system, and twenty stacks at once (root; btrfs-progs, xfsprogs)
 # make bench-plan  seconds of a plan by size of the application; fails where they grow faster (BENCH="--sizes 500,2000")
-# make coverage    what those tests reach of the package, and the floors under it; runs them if they were not measured
+# make coverage    what the last `make test-fast` reached of the package, and the floors under it; a part of that
 # make lint        style, types, layers, dead code
 # make shell       a shell with the lab's programs and variables
 # Another Python: make PYTHON=python3.12 demo
@@ -54,8 +54,6 @@ test-long: $(READY)
 test-fast test-postgres test-engine test-lab: test-%: $(READY)
 	@$(rings) $*
 
-# Tests measure themselves in an environment with this variable: `make test-fast $(MEASURED)`, then `make coverage`.
-MEASURED := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml
 # Percent of lines and branches, as measured and rounded down. Nothing is pure but what needs no cluster, no engine and
 # no database to be tried in every way.
 FLOOR := 80
@@ -64,7 +62,6 @@ PURE := config forking model observed plan routing safety
 pure := $(subst $() ,$(comma),$(PURE:%=kardinal_infra/%/*))
 
 coverage: $(READY)
-	@ls .coverage.* > /dev/null 2>&1 || $(MEASURED) $(MAKE) --no-print-directory test-fast
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=$(FLOOR)
 	$(BIN)/coverage report --fail-under=$(PURE_FLOOR) --include='$(pure)'

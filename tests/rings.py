@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "artifacts" / "rings"
 LAB_COMMAND = (sys.executable, "-m", "lab")
 BUILT, UP = "lab-build", "lab-up"
+COVERAGE = "coverage"
 
 
 class Kind(StrEnum):
@@ -113,6 +114,10 @@ RINGS = (
 )
 
 
+MEASURED = {"COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml")}
+"""What makes every Python of a ring measure itself; `make coverage` judges all of them together."""
+
+
 def marks(ring: Ring, rings: Sequence[Ring]) -> str:
     """Which tests of its folder are in a ring, as pytest's `-m` says it.
 
@@ -151,7 +156,7 @@ def step(ring: Ring, rings: Sequence[Ring]) -> Step:
         (sys.executable, "-m", "pytest", *paths, "-m", marks(ring, rings), *options),
         after={LAB: (UP,), ENGINE: (BUILT,)}.get(ring.kind, ()),
         alone_with=ring.alone_with,
-        variables={"KARDINAL_RING": ring.name},
+        variables={"KARDINAL_RING": ring.name, **(MEASURED if ring.kind == FAST else {})},
     )
 
 
@@ -172,6 +177,8 @@ def steps(wanted: Collection[Kind], only: Collection[str] = (), rings: Sequence[
     if FAST in wanted:
         # First: what it finds is found soonest.
         made.insert(0, Step("lint", ("make", "--no-print-directory", "lint")))
+        fast = [ring.name for ring in rings if ring.kind == FAST]
+        made.append(Step(COVERAGE, ("make", "--no-print-directory", "coverage"), after=fast))
     found = [one for one in made if not only or one.name in only]
     lab = (Step(BUILT, (*LAB_COMMAND, "build")), Step(UP, (*LAB_COMMAND, "up"), after=(BUILT,)))
     for needed in reversed(lab):
@@ -196,6 +203,8 @@ class Run:
     def run(self, wanted: Sequence[Step]) -> int:
         """Runs all steps; the exit code."""
         shutil.rmtree(RESULTS, ignore_errors=True)
+        for measured in ROOT.glob(".coverage.*"):
+            measured.unlink()
         ended, left = self._lanes.run(wanted, keep_going=self._keep_going)
         timings = [
             Timing(item.step.name, item.wall, item.cpu, read_tests(results_of(item.step.name)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lanes import Ended, Lanes, Step
-from tests.rings import BUILT, KINDS, RINGS, ROOT, UP, Kind, Ring, marks, steps, without_ring
+from tests.rings import BUILT, COVERAGE, KINDS, RINGS, ROOT, UP, Kind, Ring, marks, steps, without_ring
 from tests.timing import Timing, read_tests, report
 
 FOLDERS = sorted({ring.folder for ring in RINGS})
@@ -67,7 +67,7 @@ def test_what_rings_need_is_a_step_before_them() -> None:
         for kinds in ([Kind.FAST], [Kind.ENGINE], [Kind.LAB])
     }
     assert names == {
-        (Kind.FAST,): [("lint",), ("a-fast",)],
+        (Kind.FAST,): [("lint",), ("a-fast",), (COVERAGE, "a-fast")],
         (Kind.ENGINE,): [(BUILT,), ("a-engine", BUILT)],
         (Kind.LAB,): [(BUILT,), (UP, BUILT), ("b-lab", UP)],
     }
