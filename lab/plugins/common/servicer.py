@@ -60,7 +60,7 @@ def _abort_partial(context: grpc.ServicerContext, failure: PartialFailureError) 
     context.abort(grpc.StatusCode.UNKNOWN, failure.message)
 
 
-class PluginServicer(provider_grpc.ResourceProviderServicer):
+class PluginServicer(provider_grpc.ResourceProviderServicer):  # type: ignore[name-defined,misc]
     """A provider that answers who it is and declines, in words, what it does not serve.
 
     Args:
