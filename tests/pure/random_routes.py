@@ -92,7 +92,9 @@ def named(values: dict[str, str]) -> list[dict[str, str]]:
 def application_of(random: Random, namespaces: Sequence[str] = (NAMESPACE,)) -> Application:
     """One to four services with one or two ports each; a quarter of the ports are routed as gRPC."""
     services = tuple(random.sample(NAMES, random.randint(1, 4)))
-    ports = {name: random.choice(((80,), (80, 9000), (9000,))) for name in services}
+    ports: dict[str, tuple[int, ...]] = {
+        name: random.choice(((80,), (80, 9000), (9000,))) for name in services
+    }
     places = [(name, port) for name in services for port in ports[name]]
     grpc = frozenset(place for place in places if random.random() < 0.25)
     return Application(services, ports, grpc, {name: random.choice(namespaces) for name in services})

@@ -201,7 +201,7 @@ def test_copies_lead_to_forks_in_other_namespaces() -> None:
     ]
     targets = Targets(Owner(STACK, NAMESPACE, "dev"), UI, {UI: "u", API: "a"}, (UI, API), topology().homes)
     assert targets.fork_of(API, BACK) == "a"
-    assert targets.fork_of(same_name["name"], NAMESPACE) == "u"
+    assert targets.fork_of(str(same_name["name"]), NAMESPACE) == "u"
     assert targets.fork_of(UI, BACK) is None
     assert targets.mirror_fork(API, NAMESPACE) is None
 

@@ -116,7 +116,7 @@ def test_a_backend_that_removes_the_key_does_not_undo_what_a_flows_host_sets() -
         "requestHeaderModifier": {"set": [{"name": "x-a", "value": "1"}]},
     }
     mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "votes-api", "port": 80}}}
-    rules = [
+    rules: list[dict[str, Any]] = [
         {"backendRefs": [{"name": name, "port": 80, "filters": [drop]}, {"name": "x", "filters": [set_own]}]}
         for name in (UI, "votes-api")
     ]

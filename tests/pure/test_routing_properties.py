@@ -45,7 +45,7 @@ def test_requests_with_a_key_reach_exactly_the_forks_of_that_flow(given_: Asked)
             else:
                 assert got.keys() == {
                     shown(cluster.application, request.service, name, forks[name])
-                    for name in targets & forks.keys()
+                    for name in forks.keys() & targets
                 }
 
 
