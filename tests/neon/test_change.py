@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_removal_waits_and_a_second_one_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"default": True}, {"protected": True}])
-def test_default_and_protected_branches_are_refused(fields: dict[str, bool]) -> None:
+def test_default_and_protected_branches_are_refused(fields: dict[str, Any]) -> None:
     neon = FakeNeon()
     kept = neon.add_branch("kept", parent=MAIN, **fields)
     with pytest.raises(BranchingError, match=rf"{next(iter(fields))}.*kept|kept.*{next(iter(fields))}"):

@@ -144,7 +144,7 @@ def test_a_branch_with_a_size_databases_and_roles_of_its_own(client: NeonClient,
     assert (made.endpoint.autoscaling_limit_max_cu, made.endpoint.suspend_timeout_seconds) == (2, 600)
     assert made.connection is not None
     password = made.extras.passwords["auditor"].get_secret_value()
-    target = {"host": made.connection.host, "port": made.connection.port, "user": "auditor"}
+    target: dict[str, Any] = {"host": made.connection.host, "port": made.connection.port, "user": "auditor"}
     with psycopg.connect(**target, password=password, dbname="audit") as connection:
         connection.execute("CREATE TABLE entry (id int)")
     former = Former(frozenset({"suspend_timeout_seconds"}), frozenset({"audit"}), frozenset(spec.roles))
