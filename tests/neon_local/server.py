@@ -113,7 +113,7 @@ class Server:
     def get(self, path: str, **parameters: Any) -> dict[str, Any]:
         answer = self.http.get(path, params=parameters)
         assert answer.status_code == 200, f"{answer.status_code}: {answer.text}"
-        return answer.json()
+        return dict(answer.json())
 
     def finish(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Wait for the operations of an answer, which must succeed; returns the answer."""
@@ -138,13 +138,14 @@ class Server:
             body["endpoints"] = [{"type": "read_write"}]
         if annotations:
             body["annotation_value"] = annotations
-        return self.finish(self.call("POST", "/branches", 201, **body))["branch"]["id"]
+        return str(self.finish(self.call("POST", "/branches", 201, **body))["branch"]["id"])
 
     def main(self) -> str:
-        return next(b["id"] for b in self.get("/branches")["branches"] if b["default"])
+        return next(str(b["id"]) for b in self.get("/branches")["branches"] if b["default"])
 
     def uri(self, branch: str, database: str = "votes", role: str = "votes_owner") -> str:
-        return self.get("/connection_uri", branch_id=branch, database_name=database, role_name=role)["uri"]
+        answer = self.get("/connection_uri", branch_id=branch, database_name=database, role_name=role)
+        return str(answer["uri"])
 
     def sql(self, branch: str, statement: str, **where: str) -> list[tuple[Any, ...]]:
         """Run a statement on a branch through its endpoint."""
@@ -154,7 +155,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(under: Path | None = None, **options: object) -> Iterator[Server]:
+def running(under: Path | None = None, /, **options: object) -> Iterator[Server]:
     """A started service in a directory that PostgreSQL's user can reach; pytest's own is closed to it."""
     directory = Path(tempfile.mkdtemp(prefix="neon-local-", dir=under))
     directory.chmod(0o755)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.postgres
 
 
 def votes(server: Server, branch: str) -> int:
-    return server.sql(branch, "SELECT count(*) FROM vote")[0][0]
+    return int(server.sql(branch, "SELECT count(*) FROM vote")[0][0])
 
 
 def test_branch_has_the_parents_data_and_is_isolated_both_ways(server: Server) -> None:
@@ -209,7 +210,7 @@ def test_restore_can_preserve_the_old_state_and_moves_the_children_to_it(server:
     main = server.main()
     refusal = server.call("POST", f"/branches/{branch}/restore", 422, source_branch_id=main)
     assert "preserve_under_name" in refusal["message"]
-    wanted = {"source_branch_id": main, "preserve_under_name": "old-state"}
+    wanted: dict[str, Any] = {"source_branch_id": main, "preserve_under_name": "old-state"}
     server.finish(server.call("POST", f"/branches/{branch}/restore", **wanted))
     preserved = server.get("/branches", search="old-state")["branches"][0]
     assert server.get(f"/branches/{child}")["branch"]["parent_id"] == preserved["id"]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.postgres
 
 
 def endpoint(server: Server, branch: str) -> dict[str, Any]:
-    return server.get(f"/branches/{branch}/endpoints")["endpoints"][0]
+    return dict(server.get(f"/branches/{branch}/endpoints")["endpoints"][0])
 
 
 def test_suspended_endpoint_costs_no_process_and_wakes_on_connect(server: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_restore_of_a_branch_to_its_own_past_and_its_history_goes_on(past: Serve
     past.sql(main, "CREATE TABLE cart AS SELECT generate_series(1, 7) AS id")
     uri, (_, moment) = past.uri(main), here(past)
     past.sql(main, "DROP TABLE cart")
-    wanted = {"source_branch_id": main, "source_timestamp": moment}
+    wanted: dict[str, Any] = {"source_branch_id": main, "source_timestamp": moment}
     assert "preserve_under_name" in past.call("POST", f"/branches/{main}/restore", 422, **wanted)["message"]
     past.finish(past.call("POST", f"/branches/{main}/restore", preserve_under_name="before", **wanted))
     assert past.uri(main) == uri

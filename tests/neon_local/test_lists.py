@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -18,7 +20,8 @@ def names(server: Server) -> list[str]:
 
 def pages(server: Server, **parameters: object) -> list[list[str]]:
     """All pages of the list of branches, by the rule: until an empty page or no cursor."""
-    collected, cursor = [], None
+    collected: list[Any] = []
+    cursor = None
     while True:
         query = {**parameters, **({"cursor": cursor} if cursor else {})}
         answer = server.get("/branches", **query)
