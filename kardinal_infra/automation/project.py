@@ -5,7 +5,7 @@ it. The stack that the user has selected in the folder stays selected.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from pulumi import automation as auto
 
 from kardinal_infra.automation.workspace import AutomationError, Events, Show, Workspace, plain_errors
 from kardinal_infra.errors import OutputsError
+from kardinal_infra.models import ConfigReader
 from kardinal_infra.names import flow_id
 from kardinal_infra.outputs import FlowOutputs
 from kardinal_infra.stack_outputs import StackOutputs
@@ -211,7 +212,7 @@ class Project:
         outputs = self._outputs(baseline)
         return Topology.from_plain(outputs.require("topology"), baseline)
 
-    def settings(self, stack: str) -> Callable[[str], str | None]:
+    def settings(self, stack: str) -> ConfigReader:
         """Returns a look-up in a stack's configuration, by `namespace:key`; secrets are decrypted late.
 
         Args:
