@@ -115,7 +115,7 @@ def live(app: Topology, flows: int) -> LiveObjects:
         *production_routes(app, BASELINE),
         *_of("HTTPRoute", everything),
     ]
-    shared = {
+    shared: dict[str, Any] = {
         "http_routes": routes,
         "virtual_services": [
             _virtual_service(app, index) for index in numbers if _has_virtual_service(index)

@@ -205,4 +205,4 @@ def _table(results: list[Result]) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(typer.run(main))
+    typer.run(main)

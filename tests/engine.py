@@ -112,7 +112,7 @@ class BranchStack:
     def up(self, *arguments: str) -> dict[str, Any]:
         """Brings it up; its outputs, secret ones too."""
         self.pulumi("up", "--yes", "--skip-preview", *arguments)
-        return json.loads(self.pulumi("stack", "output", "--json", "--show-secrets"))
+        return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))
 
     def destroy(self) -> None:
         """Destroys it."""

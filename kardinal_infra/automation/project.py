@@ -5,7 +5,7 @@ it. The stack that the user has selected in the folder stays selected.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from kardinal_infra.config.backends import installed_backends
 from kardinal_infra.databases.branching import capabilities_of
 from kardinal_infra.engine.stack_outputs import StackOutputs
 from kardinal_infra.errors import OutputsError
+from kardinal_infra.model.base import ConfigReader
 from kardinal_infra.model.names import flow_id
 from kardinal_infra.model.topology import Topology
 from kardinal_infra.outputs import FlowOutputs
@@ -213,7 +214,7 @@ class Project:
         outputs = self._outputs(baseline)
         return Topology.from_plain(outputs.require("topology"), baseline)
 
-    def settings(self, stack: str) -> Callable[[str], str | None]:
+    def settings(self, stack: str) -> ConfigReader:
         """Returns a look-up in a stack's configuration, by `namespace:key`; secrets are decrypted late.
 
         Args:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from kardinal_infra.databases.branching import backend
 from kardinal_infra.databases.reaping import Finding, Target
 from kardinal_infra.databases.reaping import reap as deal_with
 from kardinal_infra.databases.staleness import Action
+from kardinal_infra.model.base import ConfigReader
 from kardinal_infra.model.durations import parse_duration
 
 FOUND = 3
@@ -85,7 +86,7 @@ def reap(
 
 def _targets(
     project: Project, where: Sequence[str], baseline: str, *, cluster: bool
-) -> tuple[list[Target], Callable[[str], str | None]]:
+) -> tuple[list[Target], ConfigReader]:
     """Where to look, and the configuration with the credentials for it."""
     pairs = [text.partition(":") for text in where]
     if wrong := [text for text, (name, _, place) in zip(where, pairs, strict=True) if not (name and place)]:

@@ -12,6 +12,7 @@ from kardinal_infra.cluster.client import ask, connect
 from kardinal_infra.cluster.sweep import KINDS, UNLISTED, sweep
 from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.errors import ClusterError
+from kardinal_infra.model.base import ConfigReader
 from kardinal_infra.model.names import (
     BRANCH_ANNOTATION_FLOW,
     BRANCH_ANNOTATION_STACK,
@@ -20,8 +21,6 @@ from kardinal_infra.model.names import (
     MANAGED_BY,
 )
 from kardinal_infra.observed.live import flow_of, owner_of
-
-Config = Callable[[str], str | None]
 
 
 class ClusterFlows:
@@ -38,7 +37,7 @@ class ClusterFlows:
     def __init__(self, others: Sequence[str] = ()) -> None:
         self._others = others
 
-    def owned(self, project: str, config: Config) -> list[OwnedBranch]:
+    def owned(self, project: str, config: ConfigReader) -> list[OwnedBranch]:
         """Lists the flows that have objects in the namespaces, by flow id and stack.
 
         Args:
@@ -51,7 +50,7 @@ class ClusterFlows:
         with _client(project, config) as client:
             return _flows(client, (project, *self._others))
 
-    def remove(self, branch: OwnedBranch, config: Config, still: Callable[[OwnedBranch], bool]) -> bool:
+    def remove(self, branch: OwnedBranch, config: ConfigReader, still: Callable[[OwnedBranch], bool]) -> bool:
         """Deletes all objects of a listed flow, after one more look at it.
 
         Args:
@@ -82,7 +81,7 @@ class ClusterFlows:
             return still(now) and bool(sweep(client, namespaces, flow, now.stack))
 
 
-def _client(namespace: str, config: Config) -> Client:
+def _client(namespace: str, config: ConfigReader) -> Client:
     kubeconfig, context = config("kubernetes:kubeconfig"), config("kubernetes:context")
     return connect(namespace, kubeconfig=kubeconfig, context=context)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -9,6 +10,10 @@ from pydantic.alias_generators import to_camel
 
 ConnectionField = Literal["uri", "pooledUri", "host", "port", "user", "password", "database"]
 """A part of a database connection that an environment variable can receive."""
+
+
+ConfigReader = Callable[[str], str | None]
+"""Looks a key of a stack's config up, `namespace:key`; None where it is not set."""
 
 
 def _text_of_integer(value: object) -> object:

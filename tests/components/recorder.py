@@ -158,7 +158,7 @@ class Cloud(mocks.Mocks):
             return f"ns/{metadata['name']}", {**args.inputs, "metadata": metadata}
         return args.name, args.inputs
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> Any:
         assert args.token == READ_OUTPUTS, args.token
         name = args.args["name"]
         if name not in self.stacks:
@@ -198,7 +198,7 @@ class Monitor(mocks.MockMonitor):
         self.declared: list[Declared] = []
 
     def RegisterResource(self, request: Any) -> Any:
-        response = super().RegisterResource(request)
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type == "pulumi:pulumi:Stack":
             return response
         for name in request.additionalSecretOutputs:
@@ -259,7 +259,7 @@ def run(
         program()
         return serialise()
 
-    pulumi.runtime.test(body)()
+    pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]
     return Stack(monitor.declared, exports)
 
 

@@ -31,7 +31,8 @@ def untouched() -> LiveObjects:
 
 def declare(*, preview: bool = False, live: LiveObjects | None = None, **changes: Any) -> Stack:
     def program() -> None:
-        baseline = Baseline("voting-app", {**BASELINE, **changes}, live=live or untouched())
+        arguments: Any = {**BASELINE, **changes}
+        baseline = Baseline("voting-app", arguments, live=live or untouched())
         pulumi.export("topology", baseline.topology.to_plain())
 
     return run(program, preview=preview, stack="baseline")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -27,7 +28,9 @@ from kardinal_infra.engine.watch import exit_with_engine, reachable, watch
     [([False, False], 2), ([True, False, True, False, False], 5), ([False, True, True, False, False], 5)],
 )
 def test_it_ends_after_two_refusals_in_a_row(looks: list[bool], expected: int) -> None:
-    answers, pauses, ends = list(looks), [], []
+    pauses: list[Any] = []
+    ends: list[Any] = []
+    answers = list(looks)
     watch(lambda: answers.pop(0), lambda: ends.append(len(pauses)), pauses.append)
     assert ends == [expected]
 

@@ -199,7 +199,7 @@ def test_the_migrations_run_once_with_the_requested_image(preview: bool) -> None
 def test_the_migrations_pod_can_pull_and_run_the_image_where_the_fork_can() -> None:
     live = samples.live()
     page = live.deployments[0]
-    page["spec"]["template"]["spec"] |= {  # type: ignore[index]
+    page["spec"]["template"]["spec"] |= {
         "imagePullSecrets": [{"name": "registry"}],
         "nodeSelector": {"disk": "ssd"},
         "tolerations": [{"key": "spot", "operator": "Exists"}],

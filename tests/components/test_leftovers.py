@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -201,7 +201,7 @@ PROPS: dict[str, Any] = {
 
 
 @pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[LeftoversProvider]:
+def provider(monkeypatch: pytest.MonkeyPatch) -> LeftoversProvider:
     # Short errors are a setting of the whole process.
     monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
     monkeypatch.delenv("PULUMI_K8S_DELETE_UNREACHABLE", raising=False)

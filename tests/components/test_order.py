@@ -124,7 +124,8 @@ def test_rules_of_a_virtual_service_stand_where_routes_do(preview: bool) -> None
         "entries": [route("host")],
         "drain_seconds": 7,
     }
-    stack = run(lambda: FlowRoutes("dev", {**args, "kubeconfig": "text", "context": "lab"}), preview=preview)
+    args |= {"kubeconfig": "text", "context": "lab"}
+    stack = run(lambda: FlowRoutes("dev", args), preview=preview)
     rules = stack.one(recorder.RULES)
     mesh_drain, entry_drain = (stack.one(recorder.DRAIN, f"dev-{kind}-drain") for kind in ("mesh", "entry"))
     host = stack.one(recorder.HTTP_ROUTE, "host")

@@ -203,7 +203,7 @@ def test_the_reader_asks_the_engine_only_once(monkeypatch: pytest.MonkeyPatch) -
     asked: list[str] = []
     call = recorder.Cloud.call
 
-    def counted(self: recorder.Cloud, args: Any) -> dict[str, Any]:
+    def counted(self: recorder.Cloud, args: Any) -> Any:
         asked.append(args.args["name"])
         return call(self, args)
 

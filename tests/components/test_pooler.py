@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psycopg
@@ -172,7 +173,12 @@ def test_two_databases_on_one_port_lead_to_their_own_branches(service: Server) -
 def test_a_password_with_every_kind_of_quote_opens_the_branch(service: Server) -> None:
     branch = branch_with(service, "quoted", "quoted")
     password = 'it\'s \\ "x" $HOME `id`'
-    where = {"host": branch["host"], "port": branch["port"], "dbname": "votes", "user": branch["user"]}
+    where: dict[str, Any] = {
+        "host": branch["host"],
+        "port": branch["port"],
+        "dbname": "votes",
+        "user": branch["user"],
+    }
     with psycopg.connect(**where, password=branch["password"], autocommit=True) as connection:
         change = sql.SQL("ALTER ROLE {} PASSWORD {}")
         connection.execute(change.format(sql.Identifier(branch["user"]), sql.Literal(password)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -182,7 +182,7 @@ PROPS: dict[str, Any] = {
 
 
 @pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProbeProvider]:
+def provider(monkeypatch: pytest.MonkeyPatch) -> ProbeProvider:
     # Short errors are a setting of the whole process.
     monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
     return ProbeProvider()

@@ -32,7 +32,7 @@ def refused(
     """The message with which a program ends before it declared anything."""
     monitor = recorder.prepare(preview=preview, config=config, stacks=stacks)
     with pytest.raises(error) as caught:
-        pulumi.runtime.test(program)()
+        pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
     assert monitor.declared == []
     return str(caught.value)
 
@@ -101,7 +101,8 @@ def test_a_stack_that_is_no_baseline_of_this_version(outputs: Any, message: str)
 
 
 def test_a_bare_name_means_a_stack_of_this_project() -> None:
-    found = refused(lambda: Flow("dev", {**_flow(), "baseline": "staging"}), OutputsError)
+    staging: Any = {**_flow(), "baseline": "staging"}
+    found = refused(lambda: Flow("dev", staging), OutputsError)
 
     assert 'stack "organization/kardinal/staging" cannot be read' in found
 

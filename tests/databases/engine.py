@@ -84,7 +84,7 @@ class _Engine(pulumi.runtime.Mocks):
         self.inputs = {name: value for name, value in args.inputs.items() if value is not None}
         return "id", {**args.inputs, **self.state}
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         raise AssertionError(args.token)
 
 
@@ -96,7 +96,7 @@ def _declared(
     engine, seen = _Engine(state), dict[str, Any]()
     pulumi.runtime.set_mocks(engine, project=project, stack=short, organization=organization, preview=False)
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def declare() -> pulumi.Output[None]:
         branch: Branch = backend(name).declare("votes", request)
         parts = {part: getattr(branch, part) for part in Branch.__dataclass_fields__ if part != "resource"}

@@ -67,11 +67,9 @@ def test_what_a_backend_cannot_do_is_an_error_at_preview_that_names_field_and_ba
     name: str, field: str
 ) -> None:
     value = ASKED[field]
-    more = {"init": "masked"} if field == "masking_rules" else {}
+    more: dict[str, Any] = {field: value} | ({"init": "masked"} if field == "masking_rules" else {})
     project = "db.internal" if name == "postgres" else "voting"
-    request = BranchRequest(
-        name="kardinal/a/b/c", project=project, database="votes", role="o", **{field: value}, **more
-    )
+    request = BranchRequest(name="kardinal/a/b/c", project=project, database="votes", role="o", **more)
     found = {problem.path: problem.message for problem in backend(name).problems(request)}
     able = backend(name).capabilities
     if ("schema-only" in able.inits) if field == "init" else (field in able.options):

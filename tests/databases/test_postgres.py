@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -309,10 +309,11 @@ def test_what_is_not_a_branch_is_refused_and_left_alone(server: PostgresServer, 
 
 def test_another_server_is_no_proof_that_a_branch_is_gone(server: PostgresServer) -> None:
     made = make(server)
-    for work in (
+    works: tuple[Callable[[], object], ...] = (
         lambda: read_branch(settings(server), "1234", made.name, SPEC),
         lambda: remove_branch(settings(server), "1234", made.name, SPEC.annotations),
-    ):
+    )
+    for work in works:
         with pytest.raises(PostgresError, match="leads to the PostgreSQL server"):
             work()
     remove(server, made)

@@ -111,7 +111,9 @@ def test_what_has_changed_since_it_was_listed_is_left(service: Server, reaper: C
     branch = service.branch("changing", annotations=MARKS)
 
     # Its stack appears, or the state backend falls silent.
-    deleted = (looking := reaper(NO_DEV, NO_DEV | {STACK: StackView(LATER)})).delete(one(looking, "changing"))
+    deleted = (looking := reaper(NO_DEV, {**NO_DEV, STACK: StackView(LATER)})).delete(
+        one(looking, "changing")
+    )
     assert (deleted.done, deleted.verdict.reason.startswith("its stack does not know it")) == (
         "changed",
         True,

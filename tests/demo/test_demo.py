@@ -29,12 +29,12 @@ def test_stable_drops_what_changes_by_itself_and_keeps_identity_and_content() ->
 
 
 def test_differences_name_objects_and_fields_but_no_content() -> None:
-    before = {
+    before: dict[str, dict[str, Any]] = {
         "Secret/a": {"data": {"key": "hidden"}},
         "Service/b": {"spec": {"ports": [1], "type": "ClusterIP"}},
         "Pod/c": {},
     }
-    after = {
+    after: dict[str, dict[str, Any]] = {
         "Secret/a": {"data": {"key": "other"}},
         "Service/b": {"spec": {"ports": [1], "type": "ClusterIP"}},
         "Pod/d": {},

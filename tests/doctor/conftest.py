@@ -95,7 +95,7 @@ class Shop:
 
     @property
     def plain(self) -> dict[str, Any]:
-        return json.loads(json.dumps(shop(self.namespace, self.address)))
+        return dict(json.loads(json.dumps(shop(self.namespace, self.address))))
 
     @property
     def topology(self) -> Topology:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from kardinal_infra.cluster.client import sweep
+from kardinal_infra.cluster import sweep
 from kardinal_infra.doctor import Question, run
 from kardinal_infra.doctor.collector import CONTAINER
 from kardinal_infra.doctor.entry import GATEWAY

@@ -83,9 +83,9 @@ def test_full_with_the_lock_and_an_acknowledgement_and_the_doctor(
     assert production.databases.votes(production.branch(name)) == page.look().counts
 
     before = production.objects()
-    told = production.project.kardinal("doctor", name, "--json")
-    assert told.code == 0, told.output
-    [trace] = json.loads(told.output)["traces"]
+    traced = production.project.kardinal("doctor", name, "--json")
+    assert traced.code == 0, traced.output
+    [trace] = json.loads(traced.output)["traces"]
     assert (trace["state"], [edge["state"] for edge in trace["edges"]]) == ("passed", ["passed"])
     assert production.objects().keys() == before.keys()
 

@@ -50,7 +50,7 @@ def _call(target: str, headers: Sequence[Sequence[str]]) -> list[Any]:
     import grpc
 
     with grpc.insecure_channel(target) as channel:
-        say = channel.unary_unary(METHOD)
+        say: Any = channel.unary_unary(METHOD)
         try:
             body, call = say.with_call(b"", metadata=[tuple(item) for item in headers], timeout=10)
         except grpc.RpcError as error:

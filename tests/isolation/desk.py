@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import grpc
 
@@ -40,7 +41,7 @@ def say(request: bytes, context: grpc.ServicerContext) -> bytes:
 
 if __name__ == "__main__":
     server = grpc.server(ThreadPoolExecutor(4))
-    handler = grpc.unary_unary_rpc_method_handler(say)
+    handler: Any = grpc.unary_unary_rpc_method_handler(say)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("desk.Desk", {"Say": handler})])
     server.add_insecure_port(f"0.0.0.0:{GRPC_PORT}")
     server.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_another_program_of_the_module_does_not_change_the_key(program: GoProgra
     [{"variables": (("m.version", "2"),)}, {"package": "./other"}, {"called": ("alias",)}],
     ids=["variable", "package", "names"],
 )
-def test_a_changed_recipe_changes_the_key(program: GoProgram, change: dict[str, object]) -> None:
+def test_a_changed_recipe_changes_the_key(program: GoProgram, change: dict[str, Any]) -> None:
     assert cache_key(dataclasses.replace(program, **change), "go1.26.1") != cache_key(program, "go1.26.1")
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
@@ -94,9 +95,9 @@ def test_an_archive_describes_its_image(lab: Lab) -> None:
         "app:v1", files={"/app/x": "1"}, entrypoint=["/app/x"], environment={"A": "b"}, user="1:1", lab=lab
     )
     with tarfile.open(archive) as tar:
-        (manifest,) = json.load(tar.extractfile("manifest.json"))
-        config = json.load(tar.extractfile(manifest["Config"]))
-        (layer,) = (tar.extractfile(name).read() for name in manifest["Layers"])
+        (manifest,) = json.load(cast("IO[bytes]", tar.extractfile("manifest.json")))
+        config = json.load(cast("IO[bytes]", tar.extractfile(manifest["Config"])))
+        (layer,) = (cast("IO[bytes]", tar.extractfile(name)).read() for name in manifest["Layers"])
     assert manifest["RepoTags"] == ["docker.io/library/app:v1"]
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
     assert config["config"]["Entrypoint"] == ["/app/x"]

@@ -94,7 +94,7 @@ def test_waiting_for_a_program_that_ended_shows_its_last_words(processes: Proces
 
 
 def test_an_error_while_asking_is_no_answer() -> None:
-    answers = iter([OSError("not yet"), True])
+    answers: Iterator[OSError | bool] = iter([OSError("not yet"), True])
 
     def probe() -> bool:
         answer = next(answers)
@@ -122,8 +122,13 @@ def test_a_lock_is_free_after_its_holder_was_killed(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, text=True) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
-        # The holder is killed as soon as somebody waits for it.
-        with exclusive(lock, on_wait=lambda: (waited.append(True), holder.kill())):
+
+        def end_it() -> None:
+            """The holder is killed as soon as somebody waits for it."""
+            waited.append(True)
+            holder.kill()
+
+        with exclusive(lock, on_wait=end_it):
             assert waited == [True]
 
 

@@ -83,7 +83,7 @@ def keep(mesh: Mesh, objects: Sequence[Manifest]) -> None:
 
 
 def _without_pods(item: Manifest) -> Manifest:
-    still = {
+    still: dict[str, dict[str, Any]] = {
         "Deployment": {"replicas": 0},
         "StatefulSet": {"replicas": 0},
         "Job": {"suspend": True},

@@ -115,7 +115,7 @@ def measure(server: Server, creates: Sequence[Callable[[], object]]) -> Measured
 
 
 def _operations(server: Server) -> list[Props]:
-    return server.get("/operations", limit=1000)["operations"]
+    return list(server.get("/operations", limit=1000)["operations"])
 
 
 def with_providers(server: Server, count: int) -> tuple[Measured, dict[str, str]]:

@@ -43,7 +43,7 @@ class Ring:
 
 
 def changes(diff: Any) -> bool:
-    return diff.changes == diff.DIFF_SOME
+    return bool(diff.changes == diff.DIFF_SOME)
 
 
 def ready_for(ring: Ring, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The branching interface and Neon behind it, as far as no engine is needed."""
 
 import json
+from typing import Any
 
 import pulumi
 import pytest
@@ -104,7 +105,7 @@ def test_what_a_flow_says_about_its_branch_reaches_the_backend() -> None:
         database="votes",
         role="votes_owner",
         parent="main",
-        annotations=branch.annotations,
+        annotations=dict(branch.annotations),
         init="masked",
         masking_rules=(MaskingRule(table="voter", column="email", schema="app", value="x"),),
         parent_lsn="0/1",
@@ -125,7 +126,7 @@ class Recorder(pulumi.runtime.Mocks):
         self.registered.append(args)
         return "p/br-1", dict(args.inputs)
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, object]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         raise AssertionError(args.token)
 
 
@@ -136,13 +137,11 @@ def test_the_resource_carries_its_owner_whatever_it_is_given(preview: bool) -> N
         recorder, project="kardinal", stack="dev", organization="organization", preview=preview
     )
 
-    @pulumi.runtime.test
-    def declare() -> pulumi.Output[str]:
-        args = {"project": "p", "name": "n", "database": "d", "role": "r"}
-        plain = NeonBranch(
-            "plain", {**args, "annotations": {"kardinal-flow": "a", "kardinal-stack": "faked"}}
-        )
-        late = NeonBranch("late", {**args, "annotations": pulumi.Output.from_input({"kardinal-flow": "b"})})
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def declare() -> pulumi.Output[list[Any]]:
+        args: Any = {"project": "p", "name": "n", "database": "d", "role": "r"}
+        plain = NeonBranch("plain", args | {"annotations": {"kardinal-flow": "a", "kardinal-stack": "faked"}})
+        late = NeonBranch("late", args | {"annotations": pulumi.Output.from_input({"kardinal-flow": "b"})})
         none = NeonBranch("none", args)
         return pulumi.Output.all(plain.urn, late.urn, none.urn)
 

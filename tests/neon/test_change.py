@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kardinal_infra.databases.neon.branch import ensure_branch
@@ -98,7 +100,7 @@ def test_removal_waits_and_a_second_one_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"default": True}, {"protected": True}])
-def test_default_and_protected_branches_are_refused(fields: dict[str, bool]) -> None:
+def test_default_and_protected_branches_are_refused(fields: dict[str, Any]) -> None:
     neon = FakeNeon()
     kept = neon.add_branch("kept", parent=MAIN, **fields)
     with pytest.raises(BranchingError, match=rf"{next(iter(fields))}.*kept|kept.*{next(iter(fields))}"):

@@ -49,7 +49,7 @@ def test_every_request_is_authenticated_and_identified() -> None:
     assert uuid.UUID(request.headers["x-request-id"])
 
 
-def branch(number: int) -> dict:
+def branch(number: int) -> dict[str, Any]:
     return {"id": f"br-{number}", "project_id": PROJECT, "name": f"b{number}"}
 
 
@@ -133,7 +133,7 @@ def test_a_broken_object_names_its_fields_and_no_values() -> None:
 @pytest.mark.parametrize("missing", ["branch_id", "database", "role"])
 def test_a_connection_uri_is_never_asked_for_without_branch_database_and_role(missing: str) -> None:
     handler, seen = answering({"uri": "postgresql://u:p@h/d"})
-    wanted = {"branch_id": "br-1", "database": "votes", "role": "owner", missing: ""}
+    wanted: dict[str, Any] = {"branch_id": "br-1", "database": "votes", "role": "owner", missing: ""}
     with pytest.raises(NeonError, match=r"explicit"):
         client_of(handler).connections.uri(PROJECT, **wanted)
     assert seen == []

@@ -156,7 +156,7 @@ def test_an_answer_that_names_another_branch_is_neither_used_nor_cleaned_up(
         made = create(request, masked=masked).json()
         return httpx.Response(201, json={**made, "branch": neon.branches[other]})
 
-    neon._create = confused
+    neon._create = confused  # type: ignore[method-assign]
     with pytest.raises(BranchingError):
         ensure_branch(neon.client(), spec)
     assert {MAIN, other} <= neon.branches.keys()

@@ -79,7 +79,7 @@ def test_roles_come_before_the_databases_they_own_and_have_passwords_of_their_ow
     assert neon.added_roles[view.branch.id] == ["reader", "writer"]
     assert neon.added_databases[view.branch.id] == MORE.databases == view.extras.databases
     known = {name: password.get_secret_value() for name, password in view.extras.passwords.items()}
-    assert known == {name: neon.passwords[view.branch.id, name] for name in MORE.roles}
+    assert known == {name: neon.passwords[view.branch.id, name] for name in MORE.roles or ()}
     assert neon.added_roles[MAIN] == [] == list(neon.added_databases[MAIN])
     assert all(password not in repr(view) for password in known.values())
 
@@ -108,7 +108,7 @@ def test_a_creation_with_unknown_outcome_is_looked_at(kind: str, answer: str) ->
     neon.fault = fault
     view = ensure_branch(neon.client(), MORE)
     assert failed
-    assert sorted(neon.added_roles[view.branch.id]) == sorted(MORE.roles)
+    assert sorted(neon.added_roles[view.branch.id]) == sorted(MORE.roles or ())
     assert view.extras.databases == MORE.databases
 
 
@@ -131,7 +131,7 @@ def test_an_update_removes_what_is_not_wanted_any_more_and_only_that() -> None:
     neon.added_roles[made].append("by-hand")
     # The database changes its owner first, or its former one could not go.
     less = replace(SPEC, roles=("reader",), databases={"audit": "reader"})
-    former = Former(databases=frozenset(MORE.databases), roles=frozenset(MORE.roles))
+    former = Former(databases=frozenset(MORE.databases or ()), roles=frozenset(MORE.roles or ()))
     view = update_branch(neon.client(), PROJECT, made, less, rotate=False, former=former)
     assert neon.added_databases[made] == {"audit": "reader", "by-hand": "votes_owner"}
     assert neon.added_roles[made] == ["reader", "by-hand"]
@@ -142,7 +142,7 @@ def test_an_update_removes_what_is_not_wanted_any_more_and_only_that() -> None:
 def test_reading_shows_what_is_there() -> None:
     neon = FakeNeon()
     made = ensure_branch(neon.client(), MORE)
-    wanted = {"databases": list(MORE.databases), "roles": list(MORE.roles)}
+    wanted = {"databases": list(MORE.databases or ()), "roles": list(MORE.roles or ())}
     read = read_branch(neon.client(), PROJECT, made.branch.id, database="votes", role="votes_owner", **wanted)
     assert read == replace(made, adopted=None)
     neon.added_roles[made.branch.id].remove("reader")

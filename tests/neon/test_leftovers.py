@@ -24,7 +24,7 @@ def neon(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNeon]:
 
 def discard(annotations: Mapping[str, str], name: str = NAME, key: str | None = KEY) -> bool:
     request = BranchRequest(
-        name=name, project="voting", database="votes", role="votes_owner", annotations=annotations
+        name=name, project="voting", database="votes", role="votes_owner", annotations=dict(annotations)
     )
     return backend("neon").discard(request, {"kardinal:neonApiKey": key}.get)
 

@@ -37,7 +37,7 @@ def first_moment(service: Server) -> str:
     body = {"branch": {"name": "too-early", "parent_lsn": "0/1"}}
     answer = service.http.post("/branches", json=body)
     assert answer.status_code in (422, 423)
-    return answer.json()["message"]
+    return str(answer.json()["message"])
 
 
 def test_a_branch_holds_what_its_parent_held_then(remembering: Server) -> None:

@@ -82,8 +82,9 @@ def test_neither_password_opens_the_other_branch(service: Server, provider: Plug
     branch = psycopg.conninfo.conninfo_to_dict(outs["uri"])
     assert (parent["host"], parent["port"]) != (branch["host"], branch["port"])
     for target, other in ((parent, branch), (branch, parent)):
+        wrong: dict[str, Any] = {**target, "password": other["password"]}
         with pytest.raises(psycopg.OperationalError, match=r"password authentication failed"):
-            psycopg.connect(**{**target, "password": other["password"]})
+            psycopg.connect(**wrong)
     assert rows(parents_uri) == (300,)
     provider.delete(id, outs)
 
@@ -113,7 +114,7 @@ def test_children_made_by_hand_are_named_and_own_ones_go_along(service: Server, 
 
 def test_stacks_that_create_at_the_same_time_all_succeed(service: Server, tmp_path: Path) -> None:
     before = names(service)
-    environment = {"NEON_API_KEY": KEY, "NEON_API_HOST": address(service)}
+    environment: dict[str, Any] = {"NEON_API_KEY": KEY, "NEON_API_HOST": address(service)}
 
     def life(stack: int) -> list[str]:
         directory = tmp_path / f"stack-{stack}"
@@ -135,7 +136,7 @@ def test_stacks_that_create_at_the_same_time_all_succeed(service: Server, tmp_pa
 def test_a_killed_create_is_completed_by_the_next(service: Server, tmp_path: Path) -> None:
     before = names(service)
     with relay_to(address(service)) as relay:
-        environment = {"NEON_API_KEY": KEY, "NEON_API_HOST": relay.url}
+        environment: dict[str, Any] = {"NEON_API_KEY": KEY, "NEON_API_HOST": relay.url}
         with plugin(tmp_path, **environment) as whole:
             id, outs = whole.create(inputs("kardinal/voting/count/votes"))
             calls = list(relay.requests)
@@ -147,11 +148,18 @@ def test_a_killed_create_is_completed_by_the_next(service: Server, tmp_path: Pat
             relay.requests.clear()
             name = f"kardinal/voting/killed-{number}/votes"
             with plugin(tmp_path, **environment) as victim:
-                relay.cut_in = lambda n, m, text=text, at=(count, moment), victim=victim: (
-                    victim.kill()
-                    if (_calls(relay, n, text), m) == at and text in relay.requests[n - 1]
-                    else None
-                )
+
+                def kill(
+                    n: int,
+                    m: str,
+                    text: str = text,
+                    at: tuple[int, str] = (count, moment),
+                    victim: Plugin = victim,
+                ) -> None:
+                    if (_calls(relay, n, text), m) == at and text in relay.requests[n - 1]:
+                        victim.kill()
+
+                relay.cut_in = kill
                 with pytest.raises(PluginError):
                     victim.create(inputs(name))
             relay.cut_in = lambda number, moment: None

@@ -104,7 +104,7 @@ class Wire:
         )
 
     def get(self, path: str, **params: str) -> dict[str, Any]:
-        return self._http.get(path, params=params).raise_for_status().json()
+        return dict(self._http.get(path, params=params).raise_for_status().json())
 
     def change(self, method: str, path: str, body: object = None) -> None:
         """Makes a change and waits until it is in effect."""
@@ -176,10 +176,10 @@ def test_a_branch_with_a_size_databases_and_roles_of_its_own(client: NeonClient,
     assert (made.endpoint.autoscaling_limit_max_cu, made.endpoint.suspend_timeout_seconds) == (2, 600)
     assert made.connection is not None
     password = made.extras.passwords["auditor"].get_secret_value()
-    target = {"host": made.connection.host, "port": made.connection.port, "user": "auditor"}
+    target: dict[str, Any] = {"host": made.connection.host, "port": made.connection.port, "user": "auditor"}
     with psycopg.connect(**target, password=password, dbname="audit") as connection:
         connection.execute("CREATE TABLE entry (id int)")
-    former = Former(frozenset({"suspend_timeout_seconds"}), frozenset({"audit"}), frozenset(spec.roles))
+    former = Former(frozenset({"suspend_timeout_seconds"}), frozenset({"audit"}), frozenset(spec.roles or ()))
     less = replace(spec, compute=Compute(max_units=1), databases={}, roles=("reader",))
     updated = update_branch(client, PROJECT, made.branch.id, less, rotate=False, former=former)
     assert updated.endpoint is not None

@@ -97,7 +97,7 @@ def test_a_host_that_nobody_answers_at_is_named(tmp_path: Path) -> None:
 def test_a_provider_killed_at_any_call_leaves_what_the_next_one_completes(tmp_path: Path) -> None:
     neon = FakeNeon()
     with served(neon) as host:
-        environment = {"NEON_API_KEY": KEY, "NEON_API_HOST": host}
+        environment: dict[str, Any] = {"NEON_API_KEY": KEY, "NEON_API_HOST": host}
         kill_at = (0, "")
         victim: Plugin | None = None
 

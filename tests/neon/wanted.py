@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
 from kardinal_infra.databases.neon.spec import BranchSpec, BranchView
 from tests.neon.fake import MAIN, PARENT_PASSWORD, PROJECT, FakeNeon
+
+Item = TypeVar("Item")
 
 OURS = {"kardinal-stack": "organization/kardinal/dev", "kardinal-flow": "dev", "kardinal-database": "votes"}
 SPEC = BranchSpec(
@@ -22,11 +24,12 @@ SPEC = BranchSpec(
 )
 
 
-def replace(item: Any, **changes: Any) -> Any:
+def replace(item: Item, **changes: Any) -> Item:
     """`dataclasses.replace`, for requests, specifications and their parts too."""
     if isinstance(item, BaseModel):
         return type(item)(**{**dict(item), **changes})
-    return dataclasses.replace(item, **changes)
+    replaced: Item = dataclasses.replace(cast(Any, item), **changes)
+    return replaced
 
 
 def password(view: BranchView) -> str:

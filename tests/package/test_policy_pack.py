@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.package.examples import FOLDER, TOPOLOGY
+from tests.package.examples import FOLDER
 from tests.pure import samples
+from tests.pure.samples import TOPOLOGY
 
 
 def reported(monkeypatch: pytest.MonkeyPatch, folder: Path, *manifests: Any, **cluster: Any) -> list[str]:

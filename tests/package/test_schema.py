@@ -29,7 +29,7 @@ REQUIRED = {
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
     provider = ComponentProvider(list(COMPONENTS.values()), "kardinal")
-    return dict(json.loads(provider.schema))
+    return dict(json.loads(provider.schema or ""))
 
 
 def test_every_component_has_a_schema_under_the_type_that_its_state_has(schema: dict[str, Any]) -> None:

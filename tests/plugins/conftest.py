@@ -179,7 +179,8 @@ class Plugin:
         try:
             return method(request)
         except grpc.RpcError as error:
-            for key, value in error.trailing_metadata() or ():
+            trailing: Any = error.trailing_metadata()
+            for key, value in trailing or ():
                 if key == "grpc-status-details-bin":
                     status = status_pb2.Status.FromString(value)
                     detail = provider_pb2.ErrorResourceInitFailed()
@@ -241,7 +242,7 @@ class Cluster:
         """Return an object's path."""
         return self.discovery.find(api_version, kind).path(namespace, name)
 
-    def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+    def get(self, api_version: str, kind: str, namespace: str, name: str) -> Any:
         """Read an object, None if it is not there."""
         try:
             return self.api.get(self.path(api_version, kind, namespace, name))

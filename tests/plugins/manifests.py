@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def config_map(name: str | None = None, **data: str) -> dict[str, Any]:
+def config_map(name: str | None = None, **data: Any) -> dict[str, Any]:
     metadata = {"name": name} if name else {}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 

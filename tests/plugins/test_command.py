@@ -91,9 +91,9 @@ def test_where_and_by_what_it_runs(command: Plugin, tmp_path: Path) -> None:
 def test_a_failed_command_says_what_it_wrote(command: Plugin, inputs: dict[str, Any], message: str) -> None:
     with pytest.raises(grpc.RpcError) as error:
         command.create(COMMAND, "c", inputs)
-    assert message in error.value.details()
+    assert message in (error.value.details() or "")
     if "oops" in message:
-        assert sorted(error.value.details().splitlines()[1:]) == ["oops", "out"]
+        assert sorted((error.value.details() or "").splitlines()[1:]) == ["oops", "out"]
 
 
 def test_a_preview_runs_nothing(command: Plugin, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_nothing_changes_when_nothing_changes(spec: dict[str, Any]) -> None:
         (("metadata", "annotations", "pulumi.com/waitFor"), 'metadata.annotations["pulumi.com/waitFor"]'),
     ],
 )
-def test_paths_are_spelled_as_pulumi_spells_them(path: str, text: str) -> None:
+def test_paths_are_spelled_as_pulumi_spells_them(path: tuple[str | int, ...], text: str) -> None:
     assert spell(path) == text
     assert parse(text) == path
 

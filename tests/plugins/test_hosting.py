@@ -49,6 +49,7 @@ def test_writes_nothing_but_the_port(start: Callable[..., Plugin]) -> None:
     plugin.stub.GetPluginInfo(empty_pb2.Empty())
     plugin.process.terminate()
     assert plugin.process.wait(timeout=10) == 0
+    assert plugin.process.stdout is not None
     assert plugin.process.stdout.read() == ""
 
 
@@ -64,6 +65,7 @@ def test_ends_when_its_parent_is_killed(module: str) -> None:
         cwd=ROOT,
         text=True,
     )
+    assert parent.stdout is not None
     parent.stdout.readline()
     (plugin,) = psutil.Process(parent.pid).children()
     parent.kill()

@@ -108,6 +108,7 @@ def test_an_installed_stand_in_answers_from_any_folder(bin_dir: str, tmp_path: P
     process = subprocess.Popen(
         [launcher(tmp_path / "home", "command")], cwd=project, stdout=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
     assert int(process.stdout.readline()) > 0
     process.terminate()
     process.wait(timeout=10)
@@ -123,7 +124,7 @@ def test_no_command_line_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_versions_are_those_that_the_sdks_ask_for() -> None:
     for package in ("pulumi_kubernetes", "pulumi_command"):
         module = __import__(package)
-        asked = json.loads((Path(module.__file__).parent / "pulumi-plugin.json").read_text())
+        asked = json.loads((Path(str(module.__file__)).parent / "pulumi-plugin.json").read_text())
         assert VERSIONS[asked["name"]] == asked["version"]
 
 

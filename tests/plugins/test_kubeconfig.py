@@ -10,6 +10,8 @@ from lab_plugins.kubernetes.kubeconfig import Connection, KubeconfigError, activ
 from lab_plugins.kubernetes.provider_config import diff_config
 from lab_plugins.kubernetes.settings import Settings, read_settings
 
+GCP: dict[str, Any] = {"auth-provider": {"name": "gcp"}}
+
 
 def config(
     server: str = "https://one:6443",
@@ -145,7 +147,7 @@ def test_a_token_file_is_read_anew(tmp_path: Path) -> None:
 
 def test_an_authentication_of_the_past_is_refused() -> None:
     with pytest.raises(KubeconfigError, match="auth-provider is not supported"):
-        connect(yaml.safe_dump(config(**{"auth-provider": {"name": "gcp"}})), None)
+        connect(yaml.safe_dump(config(**GCP)), None)
 
 
 def test_relative_certificates_belong_to_the_files_folder(tmp_path: Path) -> None:
@@ -159,8 +161,9 @@ def test_relative_certificates_belong_to_the_files_folder(tmp_path: Path) -> Non
 
 def test_the_active_cluster() -> None:
     text = yaml.safe_dump(config())
-    assert active_cluster(text, None, None)["server"] == "https://one:6443"
-    assert active_cluster(config(), "one", None)["server"] == "https://one:6443"
+    for found in (active_cluster(text, None, None), active_cluster(config(), "one", None)):
+        assert found is not None
+        assert found["server"] == "https://one:6443"
     assert active_cluster("nonsense", None, None) is None
 
 

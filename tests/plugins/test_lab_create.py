@@ -90,8 +90,8 @@ class TestCreate:
             f'resource "{urn}" was not successfully created by the Kubernetes API server: '
             f'configmaps "{unique}" already exists\n\nThe resource already exists in the cluster.'
         )
-        assert error.value.details().startswith(expected)
-        assert "upsertExistingObjects" in error.value.details()
+        assert (error.value.details() or "").startswith(expected)
+        assert "upsertExistingObjects" in (error.value.details() or "")
         assert cluster.get("v1", "ConfigMap", namespace, unique)["data"] == {"a": "theirs"}
 
     def test_an_existing_object_can_be_taken_over(

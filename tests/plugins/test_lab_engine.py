@@ -278,7 +278,7 @@ class TestInterrupted:
         project.write("deployment('nope:1')\n")
         process = project.start("up", "--yes", "--skip-preview")
         while cluster.get("apps/v1", "Deployment", namespace, unique) is None:
-            assert process.poll() is None, process.stdout.read()
+            assert process.poll() is None, process.communicate()[0]
             time.sleep(0.2)
         yield process
         process.kill()

@@ -130,7 +130,11 @@ current-context: x
             grpc.RpcError, match=r"configured Kubernetes cluster is unreachable: .*127.0.0.1:1.*refused"
         ):
             plugin.create(CONFIG_MAP, "cm", inputs)
-        for call in (plugin.delete, lambda *arguments: plugin.read(*arguments, {})):
+        calls: list[Callable[..., object]] = [
+            plugin.delete,
+            lambda token, name, held, state: plugin.read(token, name, held, state, {}),
+        ]
+        for call in calls:
             with pytest.raises(grpc.RpcError, match="PULUMI_K8S_DELETE_UNREACHABLE"):
                 call(CONFIG_MAP, "cm", "default/cm", inputs)
 
@@ -145,4 +149,4 @@ current-context: x
         plugin.configure(kubeconfig="hunter2: [")
         with pytest.raises(grpc.RpcError, match="is not YAML") as error:
             plugin.create(CONFIG_MAP, "cm", config_map())
-        assert "hunter2" not in error.value.details()
+        assert "hunter2" not in (error.value.details() or "")

@@ -67,7 +67,7 @@ class TestUpdate:
         theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}}
         done = threading.Event()
 
-        def write() -> None:
+        def write() -> int:
             written = 0
             while not done.is_set():
                 cluster.apply({**theirs, "data": {"other": str(written := written + 1)}}, "controller")
@@ -112,7 +112,7 @@ class TestUpdate:
         with pytest.raises(grpc.RpcError) as error:
             kubernetes.update(CONFIG_MAP, "cm", identifier, state, inputs)
         urn = kubernetes.urn(CONFIG_MAP, "cm")
-        assert error.value.details().startswith(
+        assert (error.value.details() or "").startswith(
             f'update of resource "{urn}" failed: configmaps "{name}" not found'
         )
 

@@ -1,6 +1,7 @@
 """Waits against the lab's real controllers: what is ready, what never will be, and how a wait is ended."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -238,7 +239,7 @@ class TestWaitFor:
         }
 
     @pytest.fixture
-    def service(self, kubernetes: Plugin, unique: str) -> dict[str, Any]:
+    def service(self, kubernetes: Plugin, unique: str) -> Iterator[str]:
         manifest = TestService().service({"pulumi.com/skipAwait": "true"})
         manifest["metadata"]["name"] = unique
         inputs = kubernetes.check(SERVICE, unique, manifest)

@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 
@@ -7,7 +8,8 @@ from lab_plugins.kubernetes import naming
 
 
 def test_the_same_seed_gives_the_same_name() -> None:
-    first, second = {"metadata": {}}, {}
+    first: dict[str, Any] = {"metadata": {}}
+    second: dict[str, Any] = {}
     naming.assign_name(first, "web", b"seed")
     naming.assign_name(second, "web", b"seed")
     assert first == second
@@ -28,7 +30,7 @@ def test_a_given_name_stays(name: str) -> None:
 
 
 def test_the_engines_proposal_wins() -> None:
-    inputs = {}
+    inputs: dict[str, Any] = {}
     naming.assign_name(inputs, "web", b"seed", "proposed")
     assert inputs["metadata"]["name"] == "proposed"
     assert naming.is_autonamed(inputs)
@@ -42,7 +44,8 @@ def test_a_generated_name_is_left_to_the_server() -> None:
 
 def test_an_assigned_name_is_kept_until_the_program_gives_one() -> None:
     old = {"metadata": {"name": "web-1", "annotations": {"pulumi.com/autonamed": "true"}}}
-    new, named = {"metadata": {"labels": {}}}, {"metadata": {"name": "x"}}
+    new: dict[str, Any] = {"metadata": {"labels": {}}}
+    named = {"metadata": {"name": "x"}}
     naming.adopt_name(new, old)
     naming.adopt_name(named, old)
     assert new["metadata"]["name"] == "web-1"
@@ -51,7 +54,7 @@ def test_an_assigned_name_is_kept_until_the_program_gives_one() -> None:
 
 
 def test_a_name_that_the_program_gave_is_not_kept() -> None:
-    new = {"metadata": {}}
+    new: dict[str, Any] = {"metadata": {}}
     naming.adopt_name(new, {"metadata": {"name": "explicit"}})
     assert not naming.is_named(new)
 

@@ -26,7 +26,7 @@ ROUTE = {
 }
 
 
-def holds(annotation: str) -> bool:
+def holds(annotation: str) -> list[bool]:
     return [expectation.holds(ROUTE) for expectation in parse_wait_for(annotation)]
 
 

@@ -26,6 +26,9 @@ class Session:
         return self.discovery.find(obj["apiVersion"], obj["kind"])
 
 
+SESSION: Any = Session()
+
+
 def event(obj: dict[str, Any], deleted: bool = False) -> Event:
     return Event(obj["kind"], deleted, obj)
 
@@ -76,7 +79,7 @@ def replica_set(revision: str = "1", wanted: int = 1, ready: int = 1) -> dict[st
     }
 
 
-def pod(name: str, owner: str | None, ready: int = "False", reason: str = "ErrImagePull") -> dict[str, Any]:
+def pod(name: str, owner: str | None, ready: str = "False", reason: str = "ErrImagePull") -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -101,7 +104,7 @@ def pod(name: str, owner: str | None, ready: int = "False", reason: str = "ErrIm
 
 class TestDeployment:
     def judged(self, created: dict[str, Any], *objects: dict[str, Any]) -> DeploymentWait:
-        wait = DeploymentWait(Session(), created)
+        wait = DeploymentWait(SESSION, created)
         for obj in objects:
             wait.observe(event(obj))
         return wait
@@ -179,12 +182,12 @@ class TestStatefulSet:
         ],
     )
     def test_readiness(self, state: dict[str, Any], done: bool) -> None:
-        wait = StatefulSetWait(Session(), self.stateful_set(observed=0))
+        wait = StatefulSetWait(SESSION, self.stateful_set(observed=0))
         wait.observe(event(self.stateful_set(**state)))
         assert wait.done() is done
 
     def test_names_what_is_wrong(self) -> None:
-        wait = StatefulSetWait(Session(), self.stateful_set(ready=1, revision="b"))
+        wait = StatefulSetWait(SESSION, self.stateful_set(ready=1, revision="b"))
         assert wait.reasons() == [
             "1 out of 2 replicas succeeded readiness checks",
             'StatefulSet controller failed to advance from revision "a" to revision "b"',
@@ -204,14 +207,14 @@ class TestJob:
         }
 
     def test_is_done_when_complete(self) -> None:
-        wait = JobWait(Session(), self.job())
+        wait = JobWait(SESSION, self.job())
         assert not wait.done()
         wait.observe(event(self.job({"type": "Complete"})))
         assert wait.done()
         assert not wait.failed()
 
     def test_a_failed_job_ends_the_wait_with_its_reasons(self) -> None:
-        wait = JobWait(Session(), self.job())
+        wait = JobWait(SESSION, self.job())
         broken = pod("p", "j")
         broken["status"]["containerStatuses"][0]["state"] = {"terminated": {"reason": "Error", "exitCode": 7}}
         wait.observe(event(broken))
@@ -234,14 +237,14 @@ class TestService:
 
     @pytest.mark.parametrize("spec", [{"clusterIP": "None"}, {"type": "ExternalName"}, {"selector": {}}])
     def test_nothing_to_wait_for(self, spec: dict[str, Any]) -> None:
-        wait = ServiceWait(Session(), self.service(**spec))
+        wait = ServiceWait(SESSION, self.service(**spec))
         assert wait.done()
         assert len(wait.selections) == 1
 
     def test_endpoints_have_to_settle(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = [0.0]
         monkeypatch.setattr("lab_plugins.kubernetes.waiting.service.time.monotonic", lambda: clock[0])
-        wait = ServiceWait(Session(), self.service())
+        wait = ServiceWait(SESSION, self.service())
         assert not wait.done()
         assert wait.pause() is None
         wait.observe(event(self.endpoints(addresses=[1])))
@@ -256,32 +259,32 @@ class TestService:
 
     def test_a_load_balancer_needs_its_address(self) -> None:
         service = self.service(type="LoadBalancer", selector={})
-        wait = ServiceWait(Session(), service)
+        wait = ServiceWait(SESSION, service)
         assert not wait.done()
         wait.observe(event({**service, "status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}}))
         assert wait.done()
 
 
 def test_a_pod_is_ready_when_it_is_or_has_succeeded() -> None:
-    wait = PodWait(Session(), pod("p", "x"))
+    wait = PodWait(SESSION, pod("p", "x"))
     assert not wait.done()
     assert "ErrImagePull" in wait.reasons()[0]
     wait.observe(event(pod("p", "x", ready="True")))
     assert wait.done()
     ended = pod("p", "x")
     ended["status"]["phase"] = "Succeeded"
-    assert PodWait(Session(), ended).done()
+    assert PodWait(SESSION, ended).done()
 
 
 def test_an_object_is_gone_when_it_is_deleted_or_another_one() -> None:
     obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("c", finalizers=["x/y"])}
-    wait = DeletionWait(Session(), obj)
+    wait = DeletionWait(SESSION, obj)
     wait.observe(event(obj))
     assert not wait.done()
     assert wait.reasons() == ["finalizers might be preventing deletion (x/y)"]
     wait.observe(event(obj, deleted=True))
     assert wait.done()
-    replaced = DeletionWait(Session(), obj)
+    replaced = DeletionWait(SESSION, obj)
     replaced.observe(event({**obj, "metadata": metadata("c", uid="other")}))
     assert replaced.done()
 

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from kardinal_infra.databases.request import BranchRequest, Compute, MaskingRule
 from tests.pure.samples import MANY
 
-NEEDED = {"name": "kardinal/voting/dev/votes", "project": "p", "database": "votes", "role": "votes_owner"}
+NEEDED: dict[str, Any] = {
+    "name": "kardinal/voting/dev/votes",
+    "project": "p",
+    "database": "votes",
+    "role": "votes_owner",
+}
 
 texts = st.text(min_size=1, max_size=8)
 maybe = st.none() | texts

@@ -31,8 +31,8 @@ def rule(dialect: str, *backends: Backend, canary: bool = False) -> dict[str, An
             {"destination": {"host": name, "port": {"number": port}}, "weight": weight}
             for name, port, weight in backends
         ]
-        match = {"match": [{"headers": {"x-canary": {"exact": "1"}}}]} if canary else {}
-        return {**match, "headers": {"request": {"remove": ["x-kardinal-flow"]}}, "route": routes}
+        asked: dict[str, Any] = {"match": [{"headers": {"x-canary": {"exact": "1"}}}]} if canary else {}
+        return {**asked, "headers": {"request": {"remove": ["x-kardinal-flow"]}}, "route": routes}
     refs = [{"name": name, "port": port, "weight": weight} for name, port, weight in backends]
     match = {"matches": [{"headers": [{"name": "x-canary", "value": "1"}]}]} if canary else {}
     return {**match, "filters": [REMOVE], "backendRefs": refs}

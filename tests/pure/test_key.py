@@ -190,7 +190,7 @@ def test_mesh_routes_ask_for_the_key(key: Key, conditions: list[dict[str, str]])
 )
 def test_rules_of_virtual_services_ask_for_the_key(key: Key, conditions: list[dict[str, Any]]) -> None:
     removed = {"headers": {"request": {"remove": ["x-b", *key.names], "add": {"baggage": "a=b"}}}}
-    match = {"uri": {"prefix": "/"}, "headers": {"x-a": {"exact": "1"}}}
+    match: dict[str, Any] = {"uri": {"prefix": "/"}, "headers": {"x-a": {"exact": "1"}}}
     own = {
         "metadata": {"name": "own", "namespace": NAMESPACE},
         "spec": {

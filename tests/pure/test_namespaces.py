@@ -201,7 +201,7 @@ def test_copies_lead_to_forks_in_other_namespaces() -> None:
     ]
     targets = Targets(Owner(STACK, NAMESPACE, "dev"), UI, {UI: "u", API: "a"}, (UI, API), topology().homes)
     assert targets.fork_of(ServiceRef(BACK, API)) == "a"
-    assert targets.fork_of(ServiceRef(NAMESPACE, same_name["name"])) == "u"
+    assert targets.fork_of(ServiceRef(NAMESPACE, str(same_name["name"]))) == "u"
     assert targets.fork_of(ServiceRef(BACK, UI)) is None
     assert targets.mirror_fork(ServiceRef(NAMESPACE, API)) is None
 

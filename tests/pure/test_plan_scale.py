@@ -15,7 +15,7 @@ from kardinal_infra.forking import BranchSecret, fork_template, fork_workload
 from kardinal_infra.model.names import label_problem
 from kardinal_infra.plan import FlowPlan, baseline_problems, make_plan, proof
 from kardinal_infra.routing import catch_all_routes
-from kardinal_infra.safety import Case
+from kardinal_infra.safety import Case, Finding
 from tests.pure import samples
 from tests.pure.counting import calls_of, steps_of
 
@@ -60,7 +60,7 @@ def test_a_baseline_grows_linearly_with_the_application() -> None:
 
 def test_of_thousands_of_misspelt_names_the_first_are_compared_with_all_that_there_are() -> None:
     app = topology(SIZE)
-    misspelt = {f"servce-{number:05d}": {} for number in range(10_000)}
+    misspelt: dict[str, Any] = {f"servce-{number:05d}": {} for number in range(10_000)}
     config = load_flow({"baseline": "b", "services": misspelt, "acknowledge": [*misspelt]}, "dev")
     caught: list[ConfigError] = []
 
@@ -94,7 +94,12 @@ def test_what_is_judged_is_what_is_applied_but_for_the_names_of_the_branches_sec
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cases: list[Case] = []
-    monkeypatch.setattr(proof, "prove", lambda case: cases.append(case) or [])
+
+    def keep(case: Case) -> list[Finding]:
+        cases.append(case)
+        return []
+
+    monkeypatch.setattr(proof, "prove", keep)
     planned = samples.plan()
     [case] = cases
     judged = {fork.service: fork.workload for fork in case.forks}

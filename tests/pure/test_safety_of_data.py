@@ -103,7 +103,8 @@ def test_parent_secret_kept_for_one_sidecar_alone() -> None:
 def test_parent_secret_by_the_command() -> None:
     url = "--db=postgres://u:hunter2@votes-db.internal/votes"
     for part in ("command", "args"):
-        [message] = secret_found([secret_env("DATABASE_URL")], **{part: ["serve", url]})
+        container: dict[str, Any] = {part: ["serve", url]}
+        [message] = secret_found([secret_env("DATABASE_URL")], **container)
         assert message == (
             'the command of container "web" in the fork of Deployment web names the host of a branched'
             " database's parent: replace it in `command`"
@@ -179,7 +180,7 @@ def test_a_secret_beside_the_one_that_the_connection_comes_from_is_not_accused()
 
 
 @pytest.mark.parametrize(("part", "accused"), [("port", 0), ("database", 0), ("host", 1), ("uri", 1)])
-def test_a_port_that_all_services_get_from_one_config_map_leads_nowhere(part: str, accused: int) -> None:
+def test_a_port_that_all_services_get_from_one_config_map_leads_nowhere(part: Any, accused: int) -> None:
     keys = {"config_map_keys": {"settings": frozenset({"VOTES_PART", "LEVEL"})}}
     use = DatabaseEnv("votes", "env", {"VOTES_PART": part, "DATABASE_URL": "uri"})
     web, other = workload("web"), workload("other")

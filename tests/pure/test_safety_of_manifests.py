@@ -127,7 +127,7 @@ def virtual_service(name: str, host: str, *, flow: str | None = "dev", **entry: 
     }
 
 
-TAGGED = {"match": [{"headers": {"x-kardinal-flow": {"exact": "dev"}}}]}
+TAGGED: dict[str, Any] = {"match": [{"headers": {"x-kardinal-flow": {"exact": "dev"}}}]}
 
 
 def test_a_service_with_a_virtual_service_of_its_own_needs_no_routes() -> None:

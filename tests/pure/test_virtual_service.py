@@ -186,7 +186,8 @@ def test_rules_of_flows_are_known_by_name_alone() -> None:
 
 
 def test_insertion_and_removal_leave_everybody_elses_rules_alone() -> None:
-    own, other = {"name": "api", "route": [VOTES]}, {"name": "kardinal.other.0"}
+    own: dict[str, Any] = {"name": "api", "route": [VOTES]}
+    other = {"name": "kardinal.other.0"}
     mine = {"name": "kardinal.dev.0", "timeout": "1s"}
     http = [other, {"name": "kardinal.dev.0"}, own, {"name": "kardinal.dev.1"}]
     assert inserted(http, "dev", [mine]) == [mine, other, own]

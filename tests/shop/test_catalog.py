@@ -73,6 +73,7 @@ def test_kubernetes_probe_is_answered(load: Load) -> None:
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             # The first field of a HealthCheckResponse, its number and type in one byte, then SERVING.
-            assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10) == bytes([1 << 3, 1])
+            check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+            assert check(b"", timeout=10) == bytes([1 << 3, 1])
     finally:
         server.stop(None).wait()

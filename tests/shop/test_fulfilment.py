@@ -48,7 +48,8 @@ class Jobs:
     """Stands for the queue; when it is empty, the worker is told to stop."""
 
     def __init__(self, stopping: threading.Event, *jobs: str) -> None:
-        self.jobs, self.finished, self.stopping = list(jobs), [], stopping
+        self.finished: list[Any] = []
+        self.jobs, self.stopping = list(jobs), stopping
 
     def take_back(self) -> None:
         pass

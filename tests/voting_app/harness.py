@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg2
@@ -66,7 +67,9 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._owner = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        self._owner: dict[str, Any] = (
+            {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        )
         if self._owner:
             os.chown(folder, NOBODY, NOBODY)
         account = Account("nobody", NOBODY, NOBODY) if self._owner else Account(None, None, None)

@@ -108,7 +108,7 @@ def test_it_still_answers_while_the_cluster_learns_that_it_stops(start: Start) -
 
     def told_to_go() -> bool:
         answers.append(httpx.get(f"{ui.client.base_url}/healthz"))
-        return answers[-1].headers.get("connection") == "close"
+        return bool(answers[-1].headers.get("connection") == "close")
 
     eventually(told_to_go)
     assert {answer.status_code for answer in answers} == {200}

@@ -266,7 +266,7 @@ def test_no_secret_reaches_logs_or_process_arguments() -> None:
             seen += Path(f"/proc/{pid}/cmdline").read_text()
         for pid in server.postmasters().values():
             seen += Path(f"/proc/{pid}/environ").read_text()
-        for secret in {*passwords, KEY, "wrong-key-4711"}:
+        for secret in {*map(str, passwords), KEY, "wrong-key-4711"}:
             assert secret not in seen
         assert (server.data / "state.db").stat().st_mode & 0o077 == 0
 

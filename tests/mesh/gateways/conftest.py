@@ -193,7 +193,7 @@ def with_canary(edge: Edge, gateway: str, host: str) -> Manifest:
         return route
     item = own_virtual_service(edge, gateway, host)
     rule = item["spec"]["http"][-1]
-    asked = [{"headers": {"x-canary": {"exact": "1"}}}]
+    wanted = [{"headers": {"x-canary": {"exact": "1"}}}]
     target = {"destination": {"host": CANARY, "port": {"number": CANARY_PORT}}}
-    item["spec"]["http"] = [{**rule, "match": asked, "route": [target]}, rule]
+    item["spec"]["http"] = [{**rule, "match": wanted, "route": [target]}, rule]
     return item

@@ -86,7 +86,7 @@ class World:
         return {part["name"]: part[field] for part in self.server.get(f"/branches/{branch_id}/{kind}")[kind]}
 
     def _password(self, branch_id: str) -> str:
-        return self.server.get(f"/branches/{branch_id}/roles/votes_owner/reveal_password")["password"]
+        return str(self.server.get(f"/branches/{branch_id}/roles/votes_owner/reveal_password")["password"])
 
     # Other people at work.
 

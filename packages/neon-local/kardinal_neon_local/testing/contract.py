@@ -73,7 +73,7 @@ class Contract:
         known = {str(number): response for number, response in operation["responses"].items()}
         if str(status) not in known and (succeeded or "default" not in known):
             return [*found, f"status {status} is not one of {', '.join(known)}"]
-        content = self._resolve(known.get(str(status), known.get("default")))
+        content = self._resolve(known.get(str(status)) or known["default"])
         if "content" in content:
             found += self._check("answer", answer, content)
         elif answer is not None:

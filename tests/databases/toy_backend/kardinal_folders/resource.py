@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult
@@ -20,8 +20,9 @@ from kardinal_infra.engine.dynamic import one_line_errors
 class _Inputs:
     """What the resource declares; a change of any of it needs a new copy."""
 
-    names = ("project", "name", "database", "role", "parent", "annotations")
-    INPUTS: ClassVar[dict[str, Input]] = branch_inputs.declared(names, replaces=names)
+    def __init__(self) -> None:
+        names = ("project", "name", "database", "role", "parent", "annotations")
+        self.INPUTS: dict[str, Input] = branch_inputs.declared(names, replaces=names)
 
     def problems(
         self, props: Mapping[str, Any], unknown: Callable[[object], bool], now: datetime
