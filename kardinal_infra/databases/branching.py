@@ -15,6 +15,7 @@ from kardinal_infra.config.backends import Capabilities, distribution_of, find_b
 from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.databases.request import BranchInit, BranchRequest, Compute, MaskingRule
 from kardinal_infra.errors import ConfigError, Problem
+from kardinal_infra.model.base import ConfigReader
 from kardinal_infra.model.branch_options import option_of
 
 __all__ = [
@@ -113,7 +114,7 @@ class BranchingBackend(Protocol):
         """
         ...
 
-    def require_credentials(self, request: BranchRequest, config: Callable[[str], str | None]) -> None:
+    def require_credentials(self, request: BranchRequest, config: ConfigReader) -> None:
         """Checks offline that `declare` and `discard` will have what they need to log in.
 
         Args:
@@ -125,7 +126,7 @@ class BranchingBackend(Protocol):
         """
         ...
 
-    def discard(self, request: BranchRequest, config: Callable[[str], str | None]) -> bool:
+    def discard(self, request: BranchRequest, config: ConfigReader) -> bool:
         """Deletes the branch of a request if one exists that is ours: what a killed update may have left.
 
         Args:
@@ -140,7 +141,7 @@ class BranchingBackend(Protocol):
         """
         ...
 
-    def owned(self, project: str, config: Callable[[str], str | None]) -> list[OwnedBranch]:
+    def owned(self, project: str, config: ConfigReader) -> list[OwnedBranch]:
         """Lists the branches that carry the mark `kardinal-stack`, whichever stack it names.
 
         Branches whose deletion already runs are left out.
@@ -157,7 +158,7 @@ class BranchingBackend(Protocol):
     def remove(
         self,
         branch: OwnedBranch,
-        config: Callable[[str], str | None],
+        config: ConfigReader,
         still: Callable[[OwnedBranch], bool],
     ) -> bool:
         """Deletes a branch that `owned` has listed, after one more look at it.

@@ -15,6 +15,7 @@ from typing import Protocol
 from kardinal_infra.databases.owned import OwnedBranch
 from kardinal_infra.databases.staleness import GRACE, Action, Stacks, Verdict, decide
 from kardinal_infra.errors import KardinalError
+from kardinal_infra.model.base import ConfigReader
 
 
 class StackSource(Protocol):
@@ -37,14 +38,14 @@ class Reapable(Protocol):
         """Name in reports."""
         ...
 
-    def owned(self, project: str, config: Callable[[str], str | None]) -> list[OwnedBranch]:
+    def owned(self, project: str, config: ConfigReader) -> list[OwnedBranch]:
         """As in `BranchingBackend`."""
         ...
 
     def remove(
         self,
         branch: OwnedBranch,
-        config: Callable[[str], str | None],
+        config: ConfigReader,
         still: Callable[[OwnedBranch], bool],
     ) -> bool:
         """As in `BranchingBackend`."""
@@ -100,7 +101,7 @@ class Reaper:
         self,
         targets: Sequence[Target],
         stacks: StackSource,
-        config: Callable[[str], str | None],
+        config: ConfigReader,
         now: Callable[[], datetime],
         *,
         grace: timedelta = GRACE,
@@ -168,7 +169,7 @@ class Reaper:
 def reap(
     targets: Sequence[Target],
     stacks: StackSource,
-    config: Callable[[str], str | None],
+    config: ConfigReader,
     *,
     agree: Callable[[Sequence[Finding]], bool] | None = None,
     grace: timedelta = GRACE,

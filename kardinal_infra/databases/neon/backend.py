@@ -17,6 +17,7 @@ from kardinal_infra.databases.neon.leftovers import discard_branch, settings_fro
 from kardinal_infra.databases.neon.owned import list_owned, remove_owned
 from kardinal_infra.databases.neon.resource import NeonBranch
 from kardinal_infra.databases.neon.settings import CONFIG_NAMESPACE, HOST_CONFIG, KEY_CONFIG
+from kardinal_infra.model.base import ConfigReader
 
 
 class NeonBackend(ResourceBackend):
@@ -43,7 +44,7 @@ class NeonBackend(ResourceBackend):
         """
         return Branch.of(NeonBranch(resource_name, args, opts))
 
-    def require_credentials(self, request: BranchRequest, config: Callable[[str], str | None]) -> None:
+    def require_credentials(self, request: BranchRequest, config: ConfigReader) -> None:
         """Checks offline that there is a key.
 
         Args:
@@ -55,7 +56,7 @@ class NeonBackend(ResourceBackend):
         """
         settings_from(config, request.api_host)
 
-    def discard(self, request: BranchRequest, config: Callable[[str], str | None]) -> bool:
+    def discard(self, request: BranchRequest, config: ConfigReader) -> bool:
         """Deletes a branch that the state may not know.
 
         Args:
@@ -72,7 +73,7 @@ class NeonBackend(ResourceBackend):
             request.project, request.name, request.annotations, config, api_host=request.api_host
         )
 
-    def owned(self, project: str, config: Callable[[str], str | None]) -> list[OwnedBranch]:
+    def owned(self, project: str, config: ConfigReader) -> list[OwnedBranch]:
         """Lists the branches of a project that a stack of ours made.
 
         Args:
@@ -87,7 +88,7 @@ class NeonBackend(ResourceBackend):
     def remove(
         self,
         branch: OwnedBranch,
-        config: Callable[[str], str | None],
+        config: ConfigReader,
         still: Callable[[OwnedBranch], bool],
     ) -> bool:
         """Deletes a branch that `owned` has listed, after one more look at it.

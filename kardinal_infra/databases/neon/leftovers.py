@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from kardinal_infra.databases.neon.client import NeonClient
 from kardinal_infra.databases.neon.ownership import is_ours
@@ -16,10 +16,11 @@ from kardinal_infra.databases.neon.settings import (
     NeonSettings,
     resolve_settings,
 )
+from kardinal_infra.model.base import ConfigReader
 from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
 
 
-def settings_from(config: Callable[[str], str | None], api_host: str | None = None) -> NeonSettings:
+def settings_from(config: ConfigReader, api_host: str | None = None) -> NeonSettings:
     """Picks address and key, offline.
 
     Args:
@@ -42,7 +43,7 @@ def discard_branch(
     project: str,
     name: str,
     annotations: Mapping[str, str],
-    config: Callable[[str], str | None],
+    config: ConfigReader,
     api_host: str | None = None,
 ) -> bool:
     """Deletes a branch if there is one of this name with all of these annotations.

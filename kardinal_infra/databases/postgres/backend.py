@@ -19,8 +19,7 @@ from kardinal_infra.databases.postgres.settings import (
     resolve_settings,
 )
 from kardinal_infra.errors import Problem
-
-Config = Callable[[str], str | None]
+from kardinal_infra.model.base import ConfigReader
 
 
 class PostgresBackend(ResourceBackend):
@@ -55,7 +54,7 @@ class PostgresBackend(ResourceBackend):
         if problem := driver_problem():
             yield Problem("backend", f"the branching backend {self.name} {problem}")
 
-    def require_credentials(self, request: BranchRequest, config: Config) -> None:
+    def require_credentials(self, request: BranchRequest, config: ConfigReader) -> None:
         """Checks offline that there is an administrator's URI, and the driver.
 
         Args:
@@ -67,7 +66,7 @@ class PostgresBackend(ResourceBackend):
         """
         _settings(request.project, config)
 
-    def discard(self, request: BranchRequest, config: Config) -> bool:
+    def discard(self, request: BranchRequest, config: ConfigReader) -> bool:
         """Deletes a branch that the state may not know.
 
         Args:
@@ -86,7 +85,7 @@ class PostgresBackend(ResourceBackend):
 
         return discard_branch(settings, request.name, request.annotations)
 
-    def owned(self, project: str, config: Config) -> list[OwnedBranch]:
+    def owned(self, project: str, config: ConfigReader) -> list[OwnedBranch]:
         """Lists the branches of all stacks on a server.
 
         Args:
@@ -101,7 +100,7 @@ class PostgresBackend(ResourceBackend):
 
         return list_owned(settings, project)
 
-    def remove(self, branch: OwnedBranch, config: Config, still: Callable[[OwnedBranch], bool]) -> bool:
+    def remove(self, branch: OwnedBranch, config: ConfigReader, still: Callable[[OwnedBranch], bool]) -> bool:
         """Deletes a listed branch after one more look at it, its role included.
 
         Args:
@@ -121,6 +120,6 @@ class PostgresBackend(ResourceBackend):
         return remove_owned(settings, branch, still)
 
 
-def _settings(project: str, config: Config) -> PostgresSettings:
+def _settings(project: str, config: ConfigReader) -> PostgresSettings:
     require_driver()
     return resolve_settings(project, config)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import SecretStr
 
 from kardinal_infra.databases.postgres.errors import PostgresSettingsError
+from kardinal_infra.model.base import ConfigReader
 
 URI_VARIABLE = "KARDINAL_POSTGRES_URI"
 CONFIG_NAMESPACE = "kardinal"
@@ -75,7 +76,7 @@ class PostgresSettings:
 
 
 def resolve_settings(
-    project: str, config: Callable[[str], str | None], environment: Mapping[str, str] | None = None
+    project: str, config: ConfigReader, environment: Mapping[str, str] | None = None
 ) -> PostgresSettings:
     """Picks the administrator's URI for a server: environment, then configuration.
 

@@ -11,9 +11,8 @@ from kardinal_folders.files import CONFIG, Folder
 from kardinal_folders.resource import INPUTS, FoldersBranch
 from kardinal_infra.databases.branch_backend import ResourceBackend
 from kardinal_infra.databases.branching import Branch, BranchRequest, Capabilities, OwnedBranch
+from kardinal_infra.model.base import ConfigReader
 from kardinal_infra.model.names import BRANCH_ANNOTATION_STACK
-
-Config = Callable[[str], str | None]
 
 
 class FoldersBackend(ResourceBackend):
@@ -29,15 +28,15 @@ class FoldersBackend(ResourceBackend):
         """Declares the resource."""
         return Branch.of(FoldersBranch(resource_name, args, opts))
 
-    def require_credentials(self, request: BranchRequest, config: Config) -> None:
+    def require_credentials(self, request: BranchRequest, config: ConfigReader) -> None:
         """Checks that it is known where the folders are."""
         Folder.of(request.project, config)
 
-    def discard(self, request: BranchRequest, config: Config) -> bool:
+    def discard(self, request: BranchRequest, config: ConfigReader) -> bool:
         """Removes a branch that the state may not know."""
         return Folder.of(request.project, config).remove(request.name, request.annotations)
 
-    def owned(self, project: str, config: Config) -> list[OwnedBranch]:
+    def owned(self, project: str, config: ConfigReader) -> list[OwnedBranch]:
         """Lists the branches that a stack has made."""
         return [
             OwnedBranch(name, name, project, marks, created_at=made)
@@ -45,7 +44,7 @@ class FoldersBackend(ResourceBackend):
             if BRANCH_ANNOTATION_STACK in marks
         ]
 
-    def remove(self, branch: OwnedBranch, config: Config, still: Callable[[OwnedBranch], bool]) -> bool:
+    def remove(self, branch: OwnedBranch, config: ConfigReader, still: Callable[[OwnedBranch], bool]) -> bool:
         """Removes a branch that was listed, if it is still the same and to go."""
         now = [item for item in self.owned(branch.project, config) if item.branch_id == branch.branch_id]
         folder = Folder.of(branch.project, config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from kardinal_infra.errors import BranchingError, OwnershipError
+from kardinal_infra.model.base import ConfigReader
 
 VARIABLE = "KARDINAL_FOLDERS_ROOT"
 CONFIG = "kardinal:foldersRoot"
@@ -29,7 +30,7 @@ class Folder:
     path: Path
 
     @classmethod
-    def of(cls, project: str, config: Callable[[str], str | None]) -> Folder:
+    def of(cls, project: str, config: ConfigReader) -> Folder:
         """Finds the folder of a project below the root, which the environment or the stack's config names."""
         root = os.environ.get(VARIABLE) or config(CONFIG)
         if not root:
