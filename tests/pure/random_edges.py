@@ -103,7 +103,7 @@ def _virtual_service(random: Random, edge: Edge, name: str) -> dict[str, Any]:
 
 
 def _places(random: Random, edge: Edge) -> list[Place]:
-    """Where one rule leads to: forked or not, versions of the entry's service, Services of anywhere."""
+    """Where one rule leads to: forked or not, versions of any service, Services of anywhere."""
     app = edge.application
     others = [name for name in app.services if name != edge.service]
     pool = [edge.service, edge.service, *VERSIONS, *others]
@@ -112,10 +112,13 @@ def _places(random: Random, edge: Edge) -> list[Place]:
 
 
 def _place(random: Random, edge: Edge, name: str) -> Place:
-    home = edge.application.homes.get(name, edge.home)
+    app = edge.application
+    home = app.homes.get(name, edge.home)
+    if name in VERSIONS and random.random() < 0.3:
+        home = app.home(random.choice(app.services))
     if random.random() < 0.1:
         home = random.choice(SPREAD)  # a declared name elsewhere is another Service
-    return Place(home, name, random.choice(edge.application.ports.get(name, (80, 8080))))
+    return Place(home, name, random.choice(app.ports.get(name, (80, 8080))))
 
 
 def _key_name(random: Random) -> str:

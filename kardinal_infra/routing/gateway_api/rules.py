@@ -28,7 +28,7 @@ def flow_rule(rule: Mapping[str, Any], targets: Targets, called: int) -> tuple[d
     # A rule's name is for policies that attach to it, and would not be unique any more.
     copy = {key: deepcopy(value) for key, value in rule.items() if key not in {"name", "filters"}}
     written: Sequence[Mapping[str, Any]] = rule.get("backendRefs") or ()
-    chosen = targets.chosen([_backend(item, targets, called) for item in written], called)
+    chosen = targets.chosen(backends_of(rule, targets.owner.namespace, called), called)
     if chosen:
         copy["backendRefs"] = [_led(_cleaned(written[item.backend], targets), item) for item in chosen]
     elif written:
@@ -65,9 +65,18 @@ def service_of(backend: Mapping[str, Any], home: str) -> ServiceRef | None:
     return ServiceRef(backend.get("namespace") or home, backend["name"])
 
 
-def _backend(backend: Mapping[str, Any], targets: Targets, called: int) -> Backend:
-    service = service_of(backend, targets.owner.namespace)
-    return Backend(service, backend.get("port", called), backend.get("weight", 1))
+def backends_of(rule: Mapping[str, Any], home: str, called: int) -> list[Backend]:
+    """Returns all backends of a rule, in their order.
+
+    Args:
+        rule: The rule.
+        home: Namespace of its route.
+        called: Port of the Service that requests are for.
+    """
+    return [
+        Backend(service_of(item, home), item.get("port", called), item.get("weight", 1))
+        for item in rule.get("backendRefs") or ()
+    ]
 
 
 def _cleaned(backend: Mapping[str, Any], targets: Targets) -> dict[str, Any]:
