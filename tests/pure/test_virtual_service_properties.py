@@ -13,12 +13,14 @@ from kardinal_infra.model.names import HEADER_FLOW, Owner
 from kardinal_infra.routing import Targets, flow_insertion
 from kardinal_infra.routing.istio.mesh import inserted, removed, rule_flow
 from tests.pure.gateway_model import NOT_FOUND
-from tests.pure.istio_model import Call, destinations, entry_for
+from tests.pure.istio_model import Call, destinations, entry_for, outcome_of
 from tests.pure.random_routes import HEADERS, METHODS, NAMESPACE, PATHS, VERSIONS, flows_of
 from tests.pure.samples import MANY
 
 SERVICES = ("web", "votes", "cart")
 INGRESS = "istio-system/ingress"
+MEDDLING = ({"remove": ["X-Kardinal-Flow"]}, {"set": {HEADER_FLOW: "x"}}, {"add": {HEADER_FLOW: "x"}})
+"""What the owner's rules do to the key."""
 Sample = tuple[dict[str, Any], dict[str, dict[str, str]], list[Call]]
 
 
@@ -56,6 +58,10 @@ def _rule(random: Random) -> dict[str, Any]:
         }
         for host in hosts
     ]
+    if random.random() < 0.3:
+        random.choice((rule, *rule["route"]))["headers"] = {"request": random.choice(MEDDLING)}
+    if random.random() < 0.2:
+        rule["mirror"] = {"host": random.choice((*SERVICES, *VERSIONS))}
     return rule
 
 
@@ -140,6 +146,20 @@ def test_requests_with_a_key_reach_exactly_the_forks_of_that_flow(sample: Sample
                 assert got == before
             else:
                 assert got.keys() == {forks[target] for target in targets & forks.keys()}
+
+
+@MANY
+@given(samples())
+def test_no_request_of_a_flow_loses_its_key_where_the_flow_has_rules(sample: Sample) -> None:
+    """Nor is it mirrored to production."""
+    item, flows, calls = sample
+    for flow, forks in flows.items():
+        after = with_flow(item, flow, forks)
+        for call in calls if after != item else ():
+            entry = entry_for(after, tagged(call, flow)) or {}
+            outcome = outcome_of(entry, NAMESPACE, call, [flow])
+            assert all(way.keys == {(flow,)} for way in outcome.ways)
+            assert {place.name for place in outcome.mirrors} <= {*forks.values()}
 
 
 @MANY
