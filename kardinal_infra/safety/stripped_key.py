@@ -28,11 +28,11 @@ def _stripped_key(case: Case) -> Iterator[Hit]:
             continue
         ref = case.topology.ref(name)
         routes = routes_of(case.live.baseline_routes_on(ref), home, name)
-        titles = [title_of(route) for route in routes if _strips(route, key)]
+        titles = [title_of(route) for route in routes if _strips(route, key, case.flow)]
         titles += [
             virtual_service_title(item)
             for item in claiming(case.live.virtual_services_on(ref), home, name)
-            if (namespace_of(item), name_of(item)) not in entered and _strips_in_mesh(item, key)
+            if (namespace_of(item), name_of(item)) not in entered and _strips_in_mesh(item, key, case.flow)
         ]
         # Last, because it looks at much: few routes take the key away.
         behind = case.topology.downstream(case.topology.services[name].depends_on) if titles else frozenset()
@@ -45,22 +45,22 @@ def _stripped_key(case: Case) -> Iterator[Hit]:
             )
 
 
-def _strips(route: Object, key: Key) -> bool:
+def _strips(route: Object, key: Key, flow: str) -> bool:
     for rule in rules_of(route):
         own = [*gateway_api.changes_of(rule)]
         ways = [gateway_api.changes_of(backend) for backend in rule.get("backendRefs") or ()]
-        if key.closed_by(*own) or any(key.closed_by(*own, *changes) for changes in ways):
+        if key.closed_by(flow, *own) or any(key.closed_by(flow, *own, *changes) for changes in ways):
             return True
     return False
 
 
-def _strips_in_mesh(item: Object, key: Key) -> bool:
+def _strips_in_mesh(item: Object, key: Key, flow: str) -> bool:
     for rule in baseline_rules(item):
         matches: list[Object] = list(rule.get("match") or ({},))
         if any(MESH in (match.get("gateways") or gateways_of(item)) for match in matches):
             own = istio.changes_of(rule)
             ways = [istio.changes_of(target) for target in rule.get("route") or ()]
-            if key.closed_by(own) or any(key.closed_by(own, changes) for changes in ways):
+            if key.closed_by(flow, own) or any(key.closed_by(flow, own, changes) for changes in ways):
                 return True
     return False
 

@@ -50,12 +50,13 @@ def own_virtual_services(random: Random, edge: Edge, count: int) -> list[dict[st
     return [_virtual_service(random, edge, f"{edge.service}-edge-{index}") for index in range(count)]
 
 
-def opened(random: Random, route: dict[str, Any]) -> dict[str, Any]:
-    """The same route, of which some rules or entries leave the key as the client sent it.
+def opened(random: Random, route: dict[str, Any], flow: str) -> dict[str, Any]:
+    """The same route, of which some rules or entries leave the key as the client sent it, or enter a flow.
 
     Args:
         random: Decides which.
         route: An HTTPRoute or VirtualService.
+        flow: The flow.
     """
     spec = deepcopy(route["spec"])
     for part in spec.get("rules") or spec["http"]:
@@ -66,6 +67,11 @@ def opened(random: Random, route: dict[str, Any]) -> dict[str, Any]:
                     item["filters"] = [
                         entry for entry in item["filters"] if entry["type"] != "RequestHeaderModifier"
                     ]
+            entering = {random.choice(("set", "add")): {_key_name(random): flow}, "remove": {}}
+            if random.random() < 0.5 and "route" in part:
+                part["headers"] = _headers(entering)
+            elif random.random() < 0.5 and part.get("backendRefs"):
+                part["filters"] = [*part.get("filters", ()), _modifier(entering)]
     return {**route, "spec": spec}
 
 
