@@ -186,6 +186,14 @@ def test_a_backend_outside_the_application_is_said(backend: dict[str, Any]) -> N
     assert found(case(own)).keys() == {"outside-backend"}
 
 
+@pytest.mark.parametrize(("port", "told"), [(80, set()), (81, {"wrong-port"})])
+def test_a_hostname_of_istios_is_judged_as_the_service_that_it_names(port: int, told: set[str]) -> None:
+    name = f"votes-api.{NAMESPACE}.svc.cluster.local"
+    backend = {"name": name, "kind": "Hostname", "group": "networking.istio.io", "port": port}
+    own = http({"matches": [{"method": "GET"}], "backendRefs": [backend]})
+    assert found(case(own)).keys() == told
+
+
 def test_a_path_expression_behind_a_catch_all_is_said_to_be_dead() -> None:
     match = {"path": {"type": "RegularExpression", "value": "/v[0-9]+"}}
     own = http({"matches": [match], "backendRefs": [{"name": UI, "port": 80}]})

@@ -85,6 +85,11 @@ def test_a_gateway_route_of_any_host_that_lets_the_key_in_is_found(kind: str) ->
         {"backendRefs": [to(filters=[REMOVES]), to(UI)]},
         {"backendRefs": [to()], "filters": [ENTERS]},  # everybody's requests would enter this flow
         {"backendRefs": [to(filters=[ENTERS])], "filters": [REMOVES]},
+        {
+            "backendRefs": [
+                to(f"votes-api.{NAMESPACE}.svc.cluster.local", kind="Hostname", group="networking.istio.io")
+            ]
+        },
     ):
         assert judged(harmful).keys() == {"open-edge"}
 

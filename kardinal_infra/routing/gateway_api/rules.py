@@ -7,9 +7,11 @@ from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.model.names import HEADER_FORK, ServiceRef, shorten
+from kardinal_infra.observed.virtual_services import beside, service_named
 from kardinal_infra.routing.gateway_api.filters import RESPONSE_HEADERS, for_flow, merge_filter
 from kardinal_infra.routing.retarget import Backend, Chosen, Targets
 
+_HOSTNAME = "networking.istio.io", "Hostname"
 _MAX_SESSION_NAME = 128
 
 
@@ -57,12 +59,14 @@ def service_of(backend: Mapping[str, Any], home: str) -> ServiceRef | None:
     """Returns the Service that a backendRef names; None when it is to anything else.
 
     Args:
-        backend: Of a rule or a mirror.
+        backend: Of a rule or a mirror; also Istio's `Hostname`, where it is the full name of a Service.
         home: Namespace of the route.
     """
-    if backend.get("kind", "Service") != "Service" or backend.get("group", "") != "":
-        return None
-    return ServiceRef(backend.get("namespace") or home, backend["name"])
+    what = backend.get("group", ""), backend.get("kind", "Service")
+    if what == ("", "Service"):
+        return ServiceRef(backend.get("namespace") or home, backend["name"])
+    # Unlike in a VirtualService a name without dots is none of the route's namespace.
+    return service_named(backend["name"], home) if what == _HOSTNAME and "." in backend["name"] else None
 
 
 def backends_of(rule: Mapping[str, Any], home: str, called: int) -> list[Backend]:
@@ -89,12 +93,12 @@ def _cleaned(backend: Mapping[str, Any], targets: Targets) -> dict[str, Any]:
 def _led(backend: dict[str, Any], chosen: Chosen) -> dict[str, Any]:
     plain = {key: value for key, value in backend.items() if key != "weight"}
     weight = {} if chosen.weight is None else {"weight": chosen.weight}
-    return {**plain, "name": chosen.fork, "port": chosen.port, **weight}
+    return {**plain, "name": beside(backend["name"], chosen.fork), "port": chosen.port, **weight}
 
 
 def _filters(item: Mapping[str, Any], targets: Targets) -> list[dict[str, Any]]:
     def mirrored(backend: Mapping[str, Any]) -> dict[str, Any] | None:
         fork = targets.mirror_fork(service_of(backend, targets.owner.namespace))
-        return None if fork is None else {**backend, "name": fork}
+        return None if fork is None else {**backend, "name": beside(backend["name"], fork)}
 
     return for_flow(item.get("filters") or (), targets.key, mirrored)
