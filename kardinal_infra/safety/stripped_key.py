@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kardinal_infra.observed.live import Object, name_of, namespace_of
-from kardinal_infra.observed.routes import routes_of, rules_of, service_parents, title_of
+from kardinal_infra.observed.routes import parent_ports, routes_of, rules_of, service_parents, title_of
 from kardinal_infra.observed.virtual_services import MESH, claiming, gateways_of
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.gateway_api import filters as gateway_api
@@ -20,14 +20,16 @@ def _stripped_key(case: Case) -> Iterator[Hit]:
     """A service that is not forked gets the flow's requests without the key, and stands before a fork."""
     forked, key = case.forked(), case.routing_key
     # The flow's own routes and rules there are copies without this.
-    routed = {parent for route in case.routes for parent, _ in service_parents(route)}
+    routed = {place for route in case.routes for place in service_parents(route)}
     entered = {(namespace_of(item), name_of(item)) for item in case.routes}
     for name in sorted(case.topology.services.keys() - forked):
         home = case.home(name)
-        if (home, name) in routed:
-            continue
         ref = case.topology.ref(name)
-        routes = routes_of(case.live.baseline_routes_on(ref), home, name)
+        routes = [
+            route
+            for route in routes_of(case.live.baseline_routes_on(ref), home, name)
+            if any((ref, port) not in routed for port in parent_ports(route, home, name))
+        ]
         titles = [title_of(route) for route in routes if _strips(route, key, case.flow)]
         titles += [
             virtual_service_title(item)

@@ -161,6 +161,9 @@ def test_a_route_that_takes_the_key_before_a_service_that_calls_a_fork(rule: dic
     # Where the flow has routes of its own they are copies without this; and the API calls nobody.
     assert not [*STRIPPED_KEY.findings(replace(forked, routes=judged.routes))]
     assert not [*STRIPPED_KEY.findings(judged)]
+    # On the ports where it has some.
+    beside = replace(case(http(rule, port=9000)), forks=(api,), routes=judged.routes, requested=frozenset())
+    assert [*STRIPPED_KEY.findings(beside)] == stripped
 
 
 @pytest.mark.parametrize(("gateways", "found_there"), [(["mesh", "a/b"], 1), (["a/b"], 0), (None, 1)])
