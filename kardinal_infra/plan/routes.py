@@ -106,6 +106,6 @@ def _routes(
 
 def _leads_to(manifest: Mapping[str, Any], fork: str | None) -> bool:
     rules, http = manifest["spec"].get("rules", ()), manifest["spec"].get("http", ())
-    names = {backend["name"] for rule in rules for backend in rule.get("backendRefs") or ()}
+    names = {first_label(backend["name"]) for rule in rules for backend in rule.get("backendRefs") or ()}
     names |= {first_label(item["destination"]["host"]) for rule in http for item in rule.get("route") or ()}
     return fork in names

@@ -40,6 +40,14 @@ class Condition(NamedTuple):
     value: str
     expression: bool = False
 
+    def fits(self, value: str) -> bool:
+        """Says whether a header of this value is what is asked for.
+
+        Args:
+            value: The header's.
+        """
+        return re.fullmatch(self.value, value) is not None if self.expression else value == self.value
+
 
 class Change(NamedTuple):
     """What becomes of a header at a flow's host.
@@ -238,14 +246,16 @@ class Key:
         wanted = [change for change in self.marks(flow) if change.header in self.names]
         return all(value_of(changes, change.action, change.header) == change.value for change in wanted)
 
-    def closed_by(self, *changes: Changes) -> bool:
-        """Says whether changes leave nothing of the key that a request came with.
+    def closed_by(self, flow: str, *changes: Changes) -> bool:
+        """Says whether a request has no key of a flow after changes, whatever key it came with.
 
         Args:
-            changes: All that are made to it on its way, as in `kardinal_infra.routing.headers`.
+            flow: Flow id.
+            changes: All that are made to it on its way, as in `kardinal_infra.routing.headers`; in which
+                order no specification says.
         """
         overridden = {name for item in changes for name in named_in(item, "set", "remove")}
-        return overridden.issuperset(self.names)
+        return overridden.issuperset(self.names) and not any(self._gives(item, flow) for item in changes)
 
     def left_alone(self, changes: Changes) -> dict[str, Any]:
         """Takes out of changes what they do to the key.
@@ -267,6 +277,15 @@ class Key:
             else Condition(BAGGAGE, self.expression(flow), expression=True)
             for carrier in self.asked
         ]
+
+    def _gives(self, changes: Changes, flow: str) -> bool:
+        """Whether a request may have a flow's key from changes."""
+        for wanted in self._conditions(flow):
+            for action in ("set", "add"):
+                value = value_of(changes, action, wanted.header)
+                if value is not None and wanted.fits(value):
+                    return True
+        return False
 
     def _taken(self, match: Mapping[str, Any]) -> str | None:
         """The header of the key that somebody's match asks for, or for the absence of."""

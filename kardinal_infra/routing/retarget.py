@@ -103,19 +103,41 @@ class Targets:
         home = self.homes.get(service.name, self.owner.namespace)
         return service.name in self.declared and service.namespace == home
 
-    def fork_of(self, service: ServiceRef) -> str | None:
-        """Finds the fork that takes the place of a Service.
+    def meant_by(self, backends: Iterable[Backend], called: int | None) -> list[Backend | None]:
+        """Tells which declared service each backend of a rule is, or is a version of.
+
+        A Service that the topology does not declare, for example a canary, is a version of the one declared
+        service of its namespace that stands beside it in the rule, whatever their weights: a rollout ends
+        with the service at 0 and the canary at 100. Where none stands there, or several do, it is a version
+        of `service`, if it is in the same namespace as that.
 
         Args:
-            service: The Service.
+            backends: All of the rule's, in their order.
+            called: Port of `service` that requests are for; None leaves it to the mesh.
 
         Returns:
-            The fork. A Service of the same namespace that the topology does not declare is a version of
-            `service`, for example a canary, and is replaced by the same fork. None: requests stay with it.
+            For each backend the declared service, with that one's port in this rule: a version may listen on
+            another. None for what is outside of the application.
         """
-        if self.declares(service):
-            return self.forks.get(service.name)
-        return self.forks.get(self.service) if service.namespace == self.owner.namespace else None
+        written = [*backends]
+        declared = {
+            item.service: item for item in reversed(written) if item.service and self.declares(item.service)
+        }
+        return [self._meant(item, declared, called) for item in written]
+
+    def _meant(
+        self, backend: Backend, declared: Mapping[ServiceRef, Backend], called: int | None
+    ) -> Backend | None:
+        service = backend.service
+        if service is None or service in declared:
+            return backend if service else None
+        beside = [item for ref, item in declared.items() if ref.namespace == service.namespace]
+        if len(beside) == 1:
+            return beside[0]._replace(weight=backend.weight)
+        if service.namespace != self.owner.namespace:
+            return None
+        port = None if backend.port is None else called
+        return Backend(ServiceRef(service.namespace, self.service), port, backend.weight)
 
     def mirror_fork(self, service: ServiceRef | None) -> str | None:
         """Finds the fork that gets what is mirrored to a Service.
@@ -146,13 +168,11 @@ class Targets:
             sends everybody's.
         """
         found: dict[tuple[str, int | None], tuple[int, int]] = {}
-        for index, backend in enumerate(backends):
-            fork = self.fork_of(backend.service) if backend.service else None
-            if fork is None or backend.service is None or backend.weight <= 0:
+        for index, backend in enumerate(self.meant_by(backends, called)):
+            fork = self.forks.get(backend.service.name) if backend and backend.service else None
+            if fork is None or backend is None or backend.weight <= 0:
                 continue
-            # A version of the service may listen on another port; its fork has the service's.
-            own = backend.port is None or self.declares(backend.service)
-            target = (fork, backend.port if own else called)
+            target = (fork, backend.port)
             first, weight = found.get(target, (index, 0))
             found[target] = (first, weight + backend.weight)
         alone = len(found) == 1

@@ -14,7 +14,7 @@ from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing import baseline_routes
 from kardinal_infra.routing.dialect import virtual_service_title
 from kardinal_infra.routing.gateway_api.filters import MIRROR, changes_of
-from kardinal_infra.routing.gateway_api.rules import service_of
+from kardinal_infra.routing.gateway_api.rules import backends_of, service_of
 from kardinal_infra.routing.headers import named_in
 from kardinal_infra.routing.key import BAGGAGE
 from kardinal_infra.safety.case import Case
@@ -99,19 +99,18 @@ def _filters(rule: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _outside_backend(case: Case) -> Iterator[Hit]:
-    for service, _, route in baseline_of(case):
+    for service, port, route in baseline_of(case):
+        targets, home = case.targets(service), namespace_of(route)
         for rule in rules_of(route):
-            for backend in rule.get("backendRefs") or ():
-                namespace = backend.get("namespace") or namespace_of(route)
-                declared = case.topology.homes.get(backend["name"]) == namespace
-                plain = service_of(backend, namespace) is not None
-                if plain and (declared or namespace == case.home(service)):
+            meant = targets.meant_by(backends_of(rule, home, port), port)
+            for backend, inside in zip(rule.get("backendRefs") or (), meant, strict=True):
+                if inside is not None:
                     continue
                 yield Hit(
                     case.service_path(service),
                     f"{title_of(route)} sends requests to {backend.get('kind', 'Service')}"
-                    f" {namespace}/{backend['name']}, outside the application: requests of the flow go there"
-                    " as production's do",
+                    f" {backend.get('namespace') or home}/{backend['name']}, outside the application:"
+                    " requests of the flow go there as production's do",
                     (title_of(route),),
                 )
 

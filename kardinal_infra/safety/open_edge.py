@@ -1,5 +1,7 @@
 """The rule about what comes in from outside: whoever may send the key chooses the fork that answers.
 
+Where a route sets the key to the flow's own id, everybody's requests enter the flow.
+
 Every route of a Gateway is judged that leads to the application, whatever its host: an internal host, or one
 that the topology does not name, is as good a way in as the production host.
 """
@@ -60,8 +62,8 @@ def _hits(
         reached = "" if production else f" through Service {', '.join(services)}"
         yield Hit(
             "topology.entries" if production else "cluster",
-            f"{title} lets clients of {clients} send {case.routing_key} themselves and so choose a"
-            f" fork{reached}: {way_out}",
+            f"{title} lets clients of {clients} in with a flow's {case.routing_key}, sent by them or set"
+            f" there, and so to a fork{reached}: {way_out}",
             (title, *(f"Service {name}" for name in services)),
         )
 
@@ -78,7 +80,7 @@ def _open_backends(case: Case, route: Object) -> Iterator[ServiceRef | None]:
             continue
         for backend in rule.get("backendRefs") or ():
             changes = (*gateway_api.changes_of(rule), *gateway_api.changes_of(backend))
-            if backend.get("weight", 1) != 0 and not case.routing_key.closed_by(*changes):
+            if backend.get("weight", 1) != 0 and not case.routing_key.closed_by(case.flow, *changes):
                 yield service_of(backend, namespace_of(route))
 
 
@@ -96,12 +98,12 @@ def _destinations(case: Case, item: Object, rule: Mapping[str, Any]) -> Iterator
         return
     changes = istio.changes_of(rule)
     for target in rule.get("route") or ():
-        if not case.routing_key.closed_by(changes, istio.changes_of(target)):
+        if not case.routing_key.closed_by(case.flow, changes, istio.changes_of(target)):
             yield service_named(target["destination"]["host"], namespace_of(item))
     if delegate := rule.get("delegate"):
         home = delegate.get("namespace") or namespace_of(item)
         parts = case.live.virtual_services_named(home, delegate.get("name"))
-        if not parts and not case.routing_key.closed_by(changes):
+        if not parts and not case.routing_key.closed_by(case.flow, changes):
             yield None  # nobody knows where it leads
         for part in parts:
             for own in baseline_rules(part):

@@ -17,6 +17,7 @@ from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.gateway_api.host import is_redirect
 from kardinal_infra.routing.gateway_api.mesh import flow_routes
+from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.key import Carrier
 from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
@@ -129,8 +130,8 @@ def _wrong_port(case: Case) -> Iterator[Hit]:
         for rule in rules_of(route):
             for backend in rule.get("backendRefs") or ():
                 port = backend.get("port")
-                named = ServiceRef(backend.get("namespace") or namespace_of(route), backend["name"])
-                if port not in ports.get(named, {port}):
+                named = service_of(backend, namespace_of(route))
+                if named and port not in ports.get(named, {port}):
                     yield Hit(
                         case.service_path(_parent(route)),
                         f"{title_of(route)} sends to port {port}, which Service {named.name} has not: every"

@@ -43,6 +43,15 @@ def answer(routes: Iterable[Mapping[str, Any]], request: Request) -> Mapping[str
     return NOT_FOUND if found is None else _backends(*found)
 
 
+def written(routes: Iterable[Mapping[str, Any]], request: Request) -> frozenset[str]:
+    """All Services that the rule of a request names, those of weight 0 too."""
+    found = _chosen(_attached(routes, request), request)
+    if found is None:
+        return frozenset()
+    rule, home = found
+    return frozenset(_name(backend, home) for backend in rule.get("backendRefs") or ())
+
+
 def _attached(routes: Iterable[Mapping[str, Any]], request: Request) -> list[Mapping[str, Any]]:
     place = ("Service", request.service, request.port)
     return [
@@ -135,7 +144,8 @@ def outcome_of(rule: Mapping[str, Any], home: str, keys: Sequence[str]) -> Outco
         for entry in changes.get("set") or ()
         if entry["name"].lower() == "x-kardinal-fork"
     ]
-    return Outcome("" if ways else "500", tuple(ways), mirrors, "".join(marks))
+    written = tuple(_place(backend, home) for backend in rule.get("backendRefs") or ())
+    return Outcome("" if ways else "500", tuple(ways), mirrors, "".join(marks), written)
 
 
 def _of_type(filters: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
@@ -226,7 +236,11 @@ def _backends(rule: Mapping[str, Any], home: str) -> Mapping[str, int]:
     backends: dict[str, int] = {}
     for backend in rule.get("backendRefs") or ():
         if weight := backend.get("weight", 1):
-            namespace = backend.get("namespace", home)
-            name = backend["name"] if namespace == home else f"{namespace}/{backend['name']}"
+            name = _name(backend, home)
             backends[name] = backends.get(name, 0) + weight
     return backends
+
+
+def _name(backend: Mapping[str, Any], home: str) -> str:
+    namespace: str = backend.get("namespace", home)
+    return backend["name"] if namespace == home else f"{namespace}/{backend['name']}"

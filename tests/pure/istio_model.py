@@ -119,7 +119,8 @@ def outcome_of(
     mirrors = frozenset(_place(copy, home) for copy in copies)
     response = (entry.get("headers") or {}).get("response") or {}
     mark = (response.get("set") or {}).get("x-kardinal-fork", "")
-    return Outcome("" if ways else "503", tuple(ways), mirrors, mark)
+    written = tuple(_place(way["destination"], home) for way in routes)
+    return Outcome("" if ways else "503", tuple(ways), mirrors, mark, written)
 
 
 def _age(item: Mapping[str, Any]) -> tuple[str, str, str]:

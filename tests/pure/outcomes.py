@@ -48,12 +48,14 @@ class Outcome:
         ways: Where else it goes, those of weight 0 left out.
         mirrors: Services that get a copy.
         fork: What the answer's `x-kardinal-fork` says.
+        written: All Services that the rule names, those of weight 0 too, in their order.
     """
 
     answer: str = ""
     ways: tuple[Way, ...] = ()
     mirrors: frozenset[Place] = frozenset()
     fork: str = ""
+    written: tuple[Place, ...] = ()
 
     @property
     def places(self) -> frozenset[Place]:

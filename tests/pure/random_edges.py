@@ -50,12 +50,13 @@ def own_virtual_services(random: Random, edge: Edge, count: int) -> list[dict[st
     return [_virtual_service(random, edge, f"{edge.service}-edge-{index}") for index in range(count)]
 
 
-def opened(random: Random, route: dict[str, Any]) -> dict[str, Any]:
-    """The same route, of which some rules or entries leave the key as the client sent it.
+def opened(random: Random, route: dict[str, Any], flow: str) -> dict[str, Any]:
+    """The same route, of which some rules or entries leave the key as the client sent it, or enter a flow.
 
     Args:
         random: Decides which.
         route: An HTTPRoute or VirtualService.
+        flow: The flow.
     """
     spec = deepcopy(route["spec"])
     for part in spec.get("rules") or spec["http"]:
@@ -66,6 +67,11 @@ def opened(random: Random, route: dict[str, Any]) -> dict[str, Any]:
                     item["filters"] = [
                         entry for entry in item["filters"] if entry["type"] != "RequestHeaderModifier"
                     ]
+            entering = {random.choice(("set", "add")): {_key_name(random): flow}, "remove": {}}
+            if random.random() < 0.5 and "route" in part:
+                part["headers"] = _headers(entering)
+            elif random.random() < 0.5 and part.get("backendRefs"):
+                part["filters"] = [*part.get("filters", ()), _modifier(entering)]
     return {**route, "spec": spec}
 
 
@@ -103,7 +109,7 @@ def _virtual_service(random: Random, edge: Edge, name: str) -> dict[str, Any]:
 
 
 def _places(random: Random, edge: Edge) -> list[Place]:
-    """Where one rule leads to: forked or not, versions of the entry's service, Services of anywhere."""
+    """Where one rule leads to: forked or not, versions of any service, Services of anywhere."""
     app = edge.application
     others = [name for name in app.services if name != edge.service]
     pool = [edge.service, edge.service, *VERSIONS, *others]
@@ -112,10 +118,13 @@ def _places(random: Random, edge: Edge) -> list[Place]:
 
 
 def _place(random: Random, edge: Edge, name: str) -> Place:
-    home = edge.application.homes.get(name, edge.home)
+    app = edge.application
+    home = app.homes.get(name, edge.home)
+    if name in VERSIONS and random.random() < 0.3:
+        home = app.home(random.choice(app.services))
     if random.random() < 0.1:
         home = random.choice(SPREAD)  # a declared name elsewhere is another Service
-    return Place(home, name, random.choice(edge.application.ports.get(name, (80, 8080))))
+    return Place(home, name, random.choice(app.ports.get(name, (80, 8080))))
 
 
 def _key_name(random: Random) -> str:

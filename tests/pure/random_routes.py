@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from random import Random
@@ -137,14 +137,14 @@ def _rule(random: Random, application: Application, service: str, port: int, grp
         rule["matches"] = [(grpc_match if grpc else http_match)(random) for _ in range(count)]
     names = random.sample(
         [service, *VERSIONS, *(name for name in application.services if name != service)],
-        k=random.choice((0, 1, 1, 2)),
+        k=random.choice((0, 1, 1, 2, 2, 3)),
     )
     backends = [
         {
             "name": name,
             "port": port,
             "weight": random.choice((0, 1, 9)),
-            **_place(application, service, name),
+            **_place(random, application, service, name),
         }
         for name in names
     ]
@@ -155,10 +155,12 @@ def _rule(random: Random, application: Application, service: str, port: int, grp
     return rule
 
 
-def _place(application: Application, service: str, name: str) -> dict[str, str]:
+def _place(random: Random, application: Application, service: str, name: str) -> dict[str, str]:
     """Of a backend; without it a declared Service's name means a version in the route's own namespace."""
-    home = application.home(name)
-    return {"namespace": home} if name in application.services and home != application.home(service) else {}
+    home, here = application.home(name), application.home(service)
+    if name in VERSIONS:  # of any service of the application, beside it or not
+        home = random.choice((here, here, application.home(random.choice(application.services))))
+    return {} if home == here else {"namespace": home}
 
 
 def _created(second: int) -> str:
@@ -258,7 +260,11 @@ def copied(routes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def led(
-    application: Application, asked: str, before: Mapping[str, int], forks: Mapping[str, str]
+    application: Application,
+    asked: str,
+    before: Mapping[str, int],
+    written: Collection[str],
+    forks: Mapping[str, str],
 ) -> frozenset[str]:
     """Names the Services that answer a flow's request inside the mesh, as the model writes them.
 
@@ -266,22 +272,33 @@ def led(
         application: The application.
         asked: The Service that is called.
         before: What the baseline's routes answer to the same request.
+        written: All Services that the rule of it names.
         forks: Fork by service.
     """
-    led_to = {_target(application, asked, name) for name in before}
+    led_to = {_target(application, asked, name, written) for name in before}
     targets = {service: fork for service, fork in forks.items() if service in led_to}
     if before == NOT_FOUND or not targets:
         return frozenset(before)
     return frozenset(_shown(application, asked, service, fork) for service, fork in targets.items())
 
 
-def _target(application: Application, asked: str, answered: str) -> str | None:
-    """Where the baseline sent a request to: a declared service, a version of the asked one, or neither."""
-    namespace, _, name = answered.rpartition("/")
-    namespace = namespace or application.home(asked)
-    if name in application.services and application.home(name) == namespace:
+def _target(application: Application, asked: str, answered: str, written: Collection[str]) -> str | None:
+    """Where the baseline sent a request to: a declared service, a version of one, or neither."""
+    namespace, name, declared = _read(application, asked, answered)
+    if declared:
         return name
+    others = [_read(application, asked, other) for other in written]
+    beside = {name for home, name, declared in others if declared and home == namespace}
+    if len(beside) == 1:
+        return beside.pop()
     return asked if namespace == application.home(asked) else None
+
+
+def _read(application: Application, asked: str, written: str) -> tuple[str, str, bool]:
+    """Namespace and name of what the model writes, and whether that is one of the application's services."""
+    namespace, _, name = written.rpartition("/")
+    namespace = namespace or application.home(asked)
+    return namespace, name, name in application.services and application.home(name) == namespace
 
 
 def _shown(application: Application, asked: str, service: str, fork: str) -> str:

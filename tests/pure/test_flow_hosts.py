@@ -104,3 +104,13 @@ def test_the_canary_of_a_service_that_is_not_forked_stays_and_is_said(dialect: s
         )
     ]
     assert planned(dialect, rule(dialect, (UI, 80, 1)), **changes).findings == ()
+
+
+def test_a_host_that_names_its_service_as_istio_does_leads_to_the_fork_and_is_not_outside() -> None:
+    hostname = {"group": "networking.istio.io", "kind": "Hostname", "port": 80}
+    full = {**hostname, "name": f"{UI}.{NAMESPACE}.svc.cluster.local"}
+    own = {"filters": [REMOVE], "backendRefs": [full]}
+    [entry] = planned("gateway-api", own).entries
+    [made] = entry.route["spec"]["rules"]
+    assert made["backendRefs"] == [{**hostname, "name": f"{FORK}.{NAMESPACE}.svc.cluster.local"}]
+    assert planned("gateway-api", own).findings == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from kardinal_infra.errors import ConfigError
 from tests.pure import gateway_model, istio_model
-from tests.pure.gateway_model import answer
+from tests.pure.gateway_model import answer, written
 from tests.pure.istio_model import Call
 from tests.pure.outcomes import KEY, Outcome, Place, Way, shares
 from tests.pure.random_edges import INGRESS, NOBODY, opened
@@ -29,13 +30,17 @@ BOTH = pytest.mark.parametrize("dialect", DIALECTS)
 CLIENTS = "of-a-client"
 
 
-def fork_for(flow: Flow, entry: int, place: Place) -> Place | None:
+def fork_for(flow: Flow, entry: int, place: Place, written: Sequence[Place]) -> Place | None:
     """The fork that takes a Service's place in the flow's routes of the entry, by docs/routing.md's table."""
     edge, app = flow.shop.edges[entry], flow.shop.application
-    if place.name in app.services and app.home(place.name) == place.namespace:
+    declared = [other for other in written if app.homes.get(other.name) == other.namespace]
+    beside = [other for other in declared if other.namespace == place.namespace]
+    if place in declared:
         service, port = place.name, place.port
+    elif len({other.name for other in beside}) == 1:
+        service, port = beside[0].name, beside[0].port  # a version, which may listen on another port
     elif place.namespace == edge.home:
-        service, port = edge.service, edge.port  # a version, which may listen on another port
+        service, port = edge.service, edge.port
     else:
         return None
     fork = flow.forks.get(service)
@@ -44,7 +49,7 @@ def fork_for(flow: Flow, entry: int, place: Place) -> Place | None:
 
 def forked_shares(flow: Flow, entry: int, production: Outcome) -> Shares:
     """The part of each fork among those that production's backends lead to; empty without any."""
-    found = [(fork_for(flow, entry, way.place), way.weight) for way in production.ways]
+    found = [(fork_for(flow, entry, way.place, production.written), way.weight) for way in production.ways]
     return known(flow, {**shares((fork, weight) for fork, weight in found if fork is not None)})
 
 
@@ -122,8 +127,8 @@ def test_what_a_flows_host_passes_on_carries_the_flows_key_and_follows_it_in_the
             [[key]] = way.keys
             for call in calls:  # of whoever is there, handing on what came
                 carried = replace(call, headers={**call.headers, KEY: key})
-                before = answer(flow.shop.mesh, call)
-                assert answer(mesh, carried).keys() == led(app, call.service, before, flow.forks)
+                before, named = answer(flow.shop.mesh, call), written(flow.shop.mesh, call)
+                assert answer(mesh, carried).keys() == led(app, call.service, before, named, flow.forks)
 
 
 @BOTH
@@ -183,24 +188,24 @@ def test_productions_host_never_notices_a_flow_and_never_passes_a_key_on(
 @BOTH
 @MANY
 @given(data=st.data())
-def test_a_production_host_that_passes_a_clients_key_on_stops_every_flow(
+def test_a_production_host_that_passes_a_clients_key_on_or_sets_the_flows_stops_the_flow(
     dialect: str, data: st.DataObject
 ) -> None:
     closed = data.draw(shops(dialect))
     random = Random(closed.seed + 3)
-    shop = replace(closed, own=[opened(random, route) for route in closed.own])
-    [flow] = shop.forked
+    [flow] = closed.forked
+    shop = replace(closed, own=[opened(random, route, flow) for route in closed.own])
     try:
         flow_of(shop, flow)
         refused = ""
     except ConfigError as error:
         refused = str(error)
-    if passes_keys(shop):
+    if passes_keys(shop, flow):
         assert "[docs/safety.md#open-edge]" in refused
 
 
-def passes_keys(shop: Shop) -> bool:
-    """What a client sent as the key gets through a production host, or to a service by any host."""
+def passes_keys(shop: Shop, flow: str) -> bool:
+    """A client's key, or the flow's, gets through a production host, or to a service by any host."""
     app = shop.application
     services = {(app.home(name), name) for name in app.services}
     answering = [
@@ -215,7 +220,7 @@ def passes_keys(shop: Shop) -> bool:
     for route in shop.own:
         for way in ways_of(route):
             led_here = route in answering or (way.place.namespace, way.place.name) in services
-            if led_here and any(CLIENTS in keys for keys in way.keys):
+            if led_here and any(CLIENTS in keys or keys == (flow,) for keys in way.keys):
                 return True
     return False
 

@@ -258,7 +258,8 @@ def test_hosts_set_the_key_and_production_removes_it(
     assert {one["name"]: one["value"] for one in answers["set"]} == answered
     assert key.marked_by(asked, "dev")
     assert not key.marked_by(asked, "dev2")
-    assert key.closed_by(asked) == ("set" in changes and changes["set"].keys() >= set(key.names))
+    assert not key.closed_by("dev", asked)
+    assert key.closed_by("dev2", asked)
 
     [rule] = entry_route(targets(key), ISTIO.gateway, HOST, 80)["spec"]["http"]
     assert rule["headers"] == {"request": changes, "response": {"set": answered}}
@@ -269,7 +270,7 @@ def test_hosts_set_the_key_and_production_removes_it(
     assert closed["filters"] == [
         {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": removed}}
     ]
-    assert key.closed_by(closed["filters"][0]["requestHeaderModifier"])
+    assert key.closed_by("dev", closed["filters"][0]["requestHeaderModifier"])
     [production] = production_routes(ISTIO, BASELINE_STACK, key=key)
     assert production["spec"]["http"][0]["headers"] == {"request": {"remove": removed}}
 
@@ -281,13 +282,18 @@ def test_hosts_set_the_key_and_production_removes_it(
         (({"remove": ["x-kardinal-flow"]}, {"set": [{"name": "Baggage", "value": "a=b"}]}), True),
         (({"remove": ["x-kardinal-flow", "baggage"]},), True),
         (({"set": {"x-kardinal-flow": ""}, "add": {"baggage": "a=b"}},), False),
+        (({"remove": ["x-kardinal-flow"], "set": {"baggage": "kardinal-flow=dev2"}},), True),
+        (({"remove": ["x-kardinal-flow"], "set": {"baggage": "a=b, kardinal-flow=dev"}},), False),
+        (({"remove": ["baggage"], "set": {"x-kardinal-flow": "dev2"}},), True),
+        (({"remove": ["baggage"], "set": {"x-kardinal-flow": "dev"}},), False),
+        (({"remove": ["baggage", "x-kardinal-flow"]}, {"add": {"X-Kardinal-Flow": "dev"}}), False),
         ((), False),
     ],
 )
-def test_what_routes_ask_for_is_closed_when_nothing_of_it_is_left(
+def test_what_routes_ask_for_is_closed_when_nothing_of_it_is_left_and_no_flow_is_entered(
     changes: tuple[dict[str, Any], ...], closes: bool
 ) -> None:
-    assert BOTH.closed_by(*changes) is closes
+    assert BOTH.closed_by("dev", *changes) is closes
 
 
 def test_a_rule_with_more_matches_than_one_may_have_becomes_several() -> None:

@@ -64,4 +64,4 @@ def test_whoever_lets_a_carrier_in_opens_the_edge(key: Key) -> None:
     assert found(case(edge(*key.names), key=key)) == {}
     for name in key.names:
         [message] = found(case(edge(*(set(key.names) - {name})), key=key)).values()
-        assert f"lets clients of voting.localhost send {key} themselves" in message
+        assert f"lets clients of voting.localhost in with a flow's {key}, sent" in message

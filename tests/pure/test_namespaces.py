@@ -14,6 +14,7 @@ from kardinal_infra.model.topology import Topology
 from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.plan import FlowPlan, baseline_problems, make_plan
 from kardinal_infra.routing import Targets, entry_route, flow_insertion, production_routes, reference_grants
+from kardinal_infra.routing.retarget import Backend
 from tests.pure import samples
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, TOPOLOGY, service, workload
 from tests.pure.spread import API, BACK, UI, home, live, moved, topology
@@ -184,7 +185,6 @@ def test_the_egress_lock_names_services_by_their_namespaces() -> None:
 def test_copies_lead_to_forks_in_other_namespaces() -> None:
     parent = {"group": "", "kind": "Service", "name": UI, "port": 80}
     backend = {"name": API, "namespace": BACK, "port": 80}
-    same_name = {"name": API, "port": 80}  # of this namespace: a version of the page, not the API
     route = {
         "metadata": {"name": "own", "namespace": NAMESPACE},
         "spec": {
@@ -200,9 +200,12 @@ def test_copies_lead_to_forks_in_other_namespaces() -> None:
         [{**backend, "name": f"{API}-dev"}],
     ]
     targets = Targets(Owner(STACK, NAMESPACE, "dev"), UI, {UI: "u", API: "a"}, (UI, API), topology().homes)
-    assert targets.fork_of(ServiceRef(BACK, API)) == "a"
-    assert targets.fork_of(ServiceRef(NAMESPACE, str(same_name["name"]))) == "u"
-    assert targets.fork_of(ServiceRef(BACK, UI)) is None
+    for ref, fork in (
+        (ServiceRef(BACK, API), ["a"]),
+        (ServiceRef(NAMESPACE, API), ["u"]),  # of this namespace: a version of the page, not the API
+        (ServiceRef(BACK, UI), []),
+    ):
+        assert [item.fork for item in targets.chosen([Backend(ref, 80, 1)], 80)] == fork
     assert targets.mirror_fork(ServiceRef(NAMESPACE, API)) is None
 
 

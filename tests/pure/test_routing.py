@@ -24,6 +24,9 @@ FORKS = {"votes-api": "votes-api-dev"}
 DECLARED = ("votes-api", "voting-app-ui")
 BACKEND = {"name": "votes-api", "port": 80}
 KEY = {"type": "Exact", "name": "x-kardinal-flow", "value": "dev"}
+HOSTNAME = {"group": "networking.istio.io", "kind": "Hostname"}
+FULL = f"votes-api.{NAMESPACE}.svc.cluster.local"
+FORK_IN_FULL = f"votes-api-dev.{NAMESPACE}.svc.cluster.local"
 
 
 def route(rules: list[dict[str, Any]], port: int | None = 80, **metadata: Any) -> dict[str, Any]:
@@ -215,7 +218,8 @@ def test_filters_of_the_baseline_do_not_touch_the_key() -> None:
         ({"name": "voting-app-ui", "port": 80}, None),
         ({"name": "votes-api-shadow", "port": 80}, None),
         ({"name": "votes-api", "namespace": "elsewhere", "port": 80}, None),
-        ({"kind": "Hostname", "group": "networking.istio.io", "name": "votes-api"}, None),
+        ({**HOSTNAME, "name": "votes-api"}, None),
+        ({**HOSTNAME, "name": FULL}, {**HOSTNAME, "name": FORK_IN_FULL}),
     ],
 )
 def test_a_mirror_gets_a_flows_requests_only_where_a_fork_takes_its_place(
@@ -424,3 +428,29 @@ def test_objects_without_a_spec_are_nobodys_routes() -> None:
 def test_what_is_no_service_of_the_cluster_is_not_taken_for_one(other: dict[str, str]) -> None:
     assert service_of(BACKEND, NAMESPACE) == ServiceRef(NAMESPACE, "votes-api")
     assert service_of({**BACKEND, **other}, NAMESPACE) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        (FULL, ServiceRef(NAMESPACE, "votes-api")),
+        ("votes-api.data.svc.corp.internal", ServiceRef("data", "votes-api")),
+        ("votes-api", None),
+        (f"votes-api.{NAMESPACE}", None),
+        ("api.example.com", None),
+    ],
+)
+def test_a_hostname_of_istios_is_the_service_that_it_names_in_full(
+    name: str, found: ServiceRef | None
+) -> None:
+    backend = {**HOSTNAME, "name": name, "port": 80}
+    assert service_of(backend, NAMESPACE) == found
+    assert service_of({**backend, "group": "multicluster.example"}, NAMESPACE) is None
+
+
+def test_a_hostname_becomes_its_services_fork() -> None:
+    own = {**HOSTNAME, "name": FULL, "port": 80}
+    made = {**HOSTNAME, "name": FORK_IN_FULL, "port": 80}
+    assert only_rule(route([{"backendRefs": [own]}]))["backendRefs"] == [made]
+    split = [{**own, "weight": 90}, {"name": "votes-api-canary", "port": 8080, "weight": 10}]
+    assert only_rule(route([{"backendRefs": split}]))["backendRefs"] == [made]

@@ -273,8 +273,9 @@ def test_a_whole_flow_on_the_users_istio_gateway() -> None:
     del item["spec"]["http"][0]["headers"]
     [line] = refusals(app=with_istio_gateway(), snapshot=beside_istio(item))
     assert line == (
-        f"topology.entries: VirtualService {NAMESPACE}/edge lets clients of {HOST} send x-kardinal-flow"
-        " themselves and so choose a fork: put it into headers.request.remove of every rule"
+        f"topology.entries: VirtualService {NAMESPACE}/edge lets clients of {HOST} in with a flow's"
+        " x-kardinal-flow, sent by them or set there, and so to a fork: put it into"
+        " headers.request.remove of every rule"
         " [docs/safety.md#open-edge]"
     )
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kardinal_infra.model.names import HEADER_FLOW
-from tests.pure.gateway_model import Request, answer
+from tests.pure.gateway_model import Request, answer, written
 from tests.pure.random_routes import SPREAD, Cluster, asked_clusters, clusters, copied, led
 from tests.pure.samples import MANY
 
@@ -39,7 +39,8 @@ def test_requests_with_a_key_reach_exactly_the_forks_of_that_flow(given_: Asked)
     for flow, forks in cluster.flows.items():
         for request in asked:
             before, got = answer(cluster.baseline, request), answer(routes, tagged(request, flow))
-            assert got.keys() == led(cluster.application, request.service, before, forks)
+            named = written(cluster.baseline, request)
+            assert got.keys() == led(cluster.application, request.service, before, named, forks)
 
 
 @MANY

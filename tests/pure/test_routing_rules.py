@@ -161,6 +161,9 @@ def test_a_route_that_takes_the_key_before_a_service_that_calls_a_fork(rule: dic
     # Where the flow has routes of its own they are copies without this; and the API calls nobody.
     assert not [*STRIPPED_KEY.findings(replace(forked, routes=judged.routes))]
     assert not [*STRIPPED_KEY.findings(judged)]
+    # On the ports where it has some.
+    beside = replace(case(http(rule, port=9000)), forks=(api,), routes=judged.routes, requested=frozenset())
+    assert [*STRIPPED_KEY.findings(beside)] == stripped
 
 
 @pytest.mark.parametrize(("gateways", "found_there"), [(["mesh", "a/b"], 1), (["a/b"], 0), (None, 1)])
@@ -184,6 +187,14 @@ def test_a_virtual_service_that_takes_the_key(gateways: list[str] | None, found_
 def test_a_backend_outside_the_application_is_said(backend: dict[str, Any]) -> None:
     own = http({"matches": [{"method": "GET"}], "backendRefs": [{**backend, "port": 80}]})
     assert found(case(own)).keys() == {"outside-backend"}
+
+
+@pytest.mark.parametrize(("port", "told"), [(80, set()), (81, {"wrong-port"})])
+def test_a_hostname_of_istios_is_judged_as_the_service_that_it_names(port: int, told: set[str]) -> None:
+    name = f"votes-api.{NAMESPACE}.svc.cluster.local"
+    backend = {"name": name, "kind": "Hostname", "group": "networking.istio.io", "port": port}
+    own = http({"matches": [{"method": "GET"}], "backendRefs": [backend]})
+    assert found(case(own)).keys() == told
 
 
 def test_a_path_expression_behind_a_catch_all_is_said_to_be_dead() -> None:

@@ -39,6 +39,12 @@ SETS = {
 }
 
 
+ENTERS = {
+    "type": "RequestHeaderModifier",
+    "requestHeaderModifier": {"set": [{"name": "X-Kardinal-Flow", "value": "dev"}]},
+}
+
+
 def on_gateway(*rules: dict[str, Any], hosts: tuple[str, ...] = ("api.example.com",)) -> dict[str, Any]:
     own = http(*rules, hostnames=list(hosts))
     own["spec"]["parentRefs"] = [{"name": "internal", "namespace": "gateways"}]
@@ -57,9 +63,9 @@ def test_a_gateway_route_of_any_host_that_lets_the_key_in_is_found(kind: str) ->
 
     open_rule = {"backendRefs": [to()]}
     assert judged(open_rule) == {
-        "open-edge": f"cluster: {kind} {NAMESPACE}/own lets clients of api.example.com send x-kardinal-flow"
-        " themselves and so choose a fork through Service votes-api: remove the header there with a"
-        " RequestHeaderModifier in every rule"
+        "open-edge": f"cluster: {kind} {NAMESPACE}/own lets clients of api.example.com in with a"
+        " flow's x-kardinal-flow, sent by them or set there, and so to a fork through Service votes-api:"
+        " remove the header there with a RequestHeaderModifier in every rule"
     }
     assert "clients of any host" in judged(open_rule, hosts=())["open-edge"]
     on_production = judged(open_rule, hosts=("voting.localhost",))
@@ -75,7 +81,17 @@ def test_a_gateway_route_of_any_host_that_lets_the_key_in_is_found(kind: str) ->
         {"backendRefs": None, "filters": None},
     ):
         assert judged(harmless) == {}
-    assert judged({"backendRefs": [to(filters=[REMOVES]), to(UI)]}).keys() == {"open-edge"}
+    for harmful in (
+        {"backendRefs": [to(filters=[REMOVES]), to(UI)]},
+        {"backendRefs": [to()], "filters": [ENTERS]},  # everybody's requests would enter this flow
+        {"backendRefs": [to(filters=[ENTERS])], "filters": [REMOVES]},
+        {
+            "backendRefs": [
+                to(f"votes-api.{NAMESPACE}.svc.cluster.local", kind="Hostname", group="networking.istio.io")
+            ]
+        },
+    ):
+        assert judged(harmful).keys() == {"open-edge"}
 
 
 def test_routes_of_flows_and_of_the_mesh_are_no_edge() -> None:
@@ -94,6 +110,8 @@ REMOVED = {"request": {"remove": ["X-Kardinal-Flow"]}}
         ({"headers": {"request": {"add": {"x-kardinal-flow": "x"}}}}, True),
         ({"headers": REMOVED}, False),
         ({"headers": {"request": {"set": {"x-kardinal-flow": "none"}}}}, False),
+        ({"headers": {"request": {"set": {"X-Kardinal-Flow": "dev"}}}}, True),
+        ({"headers": {"request": {"remove": ["x-kardinal-flow"], "add": {"x-kardinal-flow": "dev"}}}}, True),
         ({"route": [{"destination": {"host": "votes-api"}, "headers": REMOVED}]}, False),
         ({"route": [{"destination": {"host": f"votes-api.{NAMESPACE}.svc.cluster.local"}}]}, True),
         ({"route": [{"destination": {"host": "elsewhere.example.com"}}]}, False),
@@ -114,9 +132,9 @@ def test_a_rule_of_a_gateways_virtual_service_that_lets_the_key_in_is_found(
     shown = found(case(snapshot=live(virtual_services=[item])))
     assert shown == (
         {
-            "open-edge": f"cluster: VirtualService {NAMESPACE}/edge lets clients of api.example.com send"
-            " x-kardinal-flow themselves and so choose a fork through Service votes-api: put it into"
-            " headers.request.remove of every rule"
+            "open-edge": f"cluster: VirtualService {NAMESPACE}/edge lets clients of api.example.com in with a"
+            " flow's x-kardinal-flow, sent by them or set there, and so to a fork through Service votes-api:"
+            " put it into headers.request.remove of every rule"
         }
         if is_open
         else {}

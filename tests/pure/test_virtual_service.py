@@ -121,6 +121,28 @@ def test_rules_before_the_forks_are_copied_and_those_after_it_are_not() -> None:
     assert made[2]["route"] == [{"destination": {"host": "votes-dev"}}]
 
 
+@pytest.mark.parametrize(
+    ("later", "copied"),
+    [
+        ({"headers": {"request": {"remove": ["X-Kardinal-Flow"], "set": {"x-a": "1"}}}}, 3),
+        ({"headers": {"request": {"set": {"x-a": "1"}}}}, 1),
+        ({"mirror": {"host": "cart"}}, 3),
+        ({"mirror": {"host": "web"}}, 3),
+    ],
+)
+def test_rules_after_the_forks_are_copied_as_far_as_they_change_for_a_flow(
+    later: dict[str, Any], copied: int
+) -> None:
+    votes = {"match": [{"uri": {"prefix": "/votes"}}], "route": [VOTES]}
+    plain = {"match": [{"uri": {"prefix": "/web"}}], "route": [{"destination": {"host": "web"}}]}
+    made = derive(object_of(votes, plain, {**plain, **later}, plain))
+    assert len(made) == copied
+    assert not any("x-kardinal-flow" in str(rule.get("headers")).lower() for rule in made)
+    assert (
+        derive(object_of(plain, {**plain, **later})) == []
+    )  # nothing of the flow's is to be found behind it
+
+
 def test_what_follows_a_rule_that_takes_everything_is_not_copied() -> None:
     assert len(derive(object_of({"route": [VOTES]}, {"route": [VOTES]}))) == 1
 

@@ -13,12 +13,14 @@ from kardinal_infra.model.names import HEADER_FLOW, Owner
 from kardinal_infra.routing import Targets, flow_insertion
 from kardinal_infra.routing.istio.mesh import inserted, removed, rule_flow
 from tests.pure.gateway_model import NOT_FOUND
-from tests.pure.istio_model import Call, destinations
+from tests.pure.istio_model import Call, destinations, entry_for, outcome_of
 from tests.pure.random_routes import HEADERS, METHODS, NAMESPACE, PATHS, VERSIONS, flows_of
 from tests.pure.samples import MANY
 
 SERVICES = ("web", "votes", "cart")
 INGRESS = "istio-system/ingress"
+MEDDLING = ({"remove": ["X-Kardinal-Flow"]}, {"set": {HEADER_FLOW: "x"}}, {"add": {HEADER_FLOW: "x"}})
+"""What the owner's rules do to the key."""
 Sample = tuple[dict[str, Any], dict[str, dict[str, str]], list[Call]]
 
 
@@ -45,7 +47,7 @@ def _rule(random: Random) -> dict[str, Any]:
         rule["match"] = [_match(random) for _ in range(count)]
     if random.random() < 0.1:
         return {**rule, "redirect": {"uri": "/"}}
-    hosts = random.sample((*SERVICES, *VERSIONS), k=random.choice((1, 1, 2)))
+    hosts = random.sample((*SERVICES, *VERSIONS), k=random.choice((1, 1, 2, 2, 3)))
     rule["route"] = [
         {
             "destination": {
@@ -56,6 +58,10 @@ def _rule(random: Random) -> dict[str, Any]:
         }
         for host in hosts
     ]
+    if random.random() < 0.3:
+        random.choice((rule, *rule["route"]))["headers"] = {"request": random.choice(MEDDLING)}
+    if random.random() < 0.2:
+        rule["mirror"] = {"host": random.choice((*SERVICES, *VERSIONS))}
     return rule
 
 
@@ -95,6 +101,10 @@ def with_all(item: dict[str, Any], flows: dict[str, dict[str, str]]) -> dict[str
     return item
 
 
+def named(host: str) -> str:
+    return host.split("/")[0].split(".")[0]
+
+
 def tagged(call: Call, flow: str, **changes: Any) -> Call:
     return replace(call, headers={**call.headers, HEADER_FLOW: flow}, **changes)
 
@@ -128,12 +138,28 @@ def test_requests_with_a_key_reach_exactly_the_forks_of_that_flow(sample: Sample
     for flow, forks in flows.items():
         for call in calls:
             before, got = destinations(item, call), destinations(after, tagged(call, flow))
-            names = {host.split("/")[0].split(".")[0] for host in before}
-            targets = {name if name in SERVICES else "votes" for name in names}
+            entry = entry_for(item, call) or {}
+            beside = {named(way["destination"]["host"]) for way in entry.get("route") or ()} & {*SERVICES}
+            [owner] = beside if len(beside) == 1 else {"votes"}  # whose version any other is
+            targets = {name if name in SERVICES else owner for name in map(named, before)}
             if before in (NOT_FOUND, {"redirect": 1}) or not targets & forks.keys():
                 assert got == before
             else:
                 assert got.keys() == {forks[target] for target in targets & forks.keys()}
+
+
+@MANY
+@given(samples())
+def test_no_request_of_a_flow_loses_its_key_where_the_flow_has_rules(sample: Sample) -> None:
+    """Nor is it mirrored to production."""
+    item, flows, calls = sample
+    for flow, forks in flows.items():
+        after = with_flow(item, flow, forks)
+        for call in calls if after != item else ():
+            entry = entry_for(after, tagged(call, flow)) or {}
+            outcome = outcome_of(entry, NAMESPACE, call, [flow])
+            assert all(way.keys == {(flow,)} for way in outcome.ways)
+            assert {place.name for place in outcome.mirrors} <= {*forks.values()}
 
 
 @MANY

@@ -73,7 +73,7 @@ def flow_insertion(virtual_service: Object, targets: Targets) -> Insertion | Non
     """
     flow = targets.flow
     copies: list[dict[str, Any]] = []
-    needed = 0
+    needed, reached = 0, False
     for rule in baseline_rules(virtual_service):
         matches = _mesh_matches(rule, virtual_service)
         if not matches:
@@ -81,14 +81,17 @@ def flow_insertion(virtual_service: Object, targets: Targets) -> Insertion | Non
         if "delegate" in rule:
             raise ValueError(f"its rule {_title(rule, len(copies))} delegates to another VirtualService")
         copy, forks = flow_rule(rule, targets, None)
+        reached = reached or bool(forks)
+        # Also one that leads to no fork, but takes the key away or mirrors requests to production.
+        differs = copy != {key: value for key, value in rule.items() if key not in ("name", "match")}
         copy["name"] = rule_name(flow, len(copies))
         copy["match"] = [item for match in matches for item in _asking_for_key(match, targets)]
         copies.append(copy)
-        if forks:
+        if differs:
             needed = len(copies)
         if {} in matches:
             break  # it takes everything that comes this far
-    if not needed:
+    if not reached:
         return None
     rules = tuple(copies[:needed])
     return Insertion(
