@@ -9,7 +9,7 @@ import pytest
 
 from kardinal_infra.routing import Targets, catch_all_routes, flow_insertion
 from kardinal_infra.safety import Case
-from kardinal_infra.safety.stripped_key import STRIPPED_KEY
+from kardinal_infra.safety.rules.stripped_key import stripped_key
 from tests.pure.routed import FORK, FORKS, OWNER, UI, Change, case, changed, found, http
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, live, service, topology
 
@@ -155,12 +155,12 @@ def test_a_route_that_takes_the_key_before_a_service_that_calls_a_fork(rule: dic
     judged = case(http(rule))
     api = replace(judged.forks[0], service="votes-api", path="kardinal:flow.services.votes-api")
     forked = replace(judged, forks=(api,), routes=(), requested=frozenset())
-    stripped = list(STRIPPED_KEY.findings(forked))
+    stripped = list(stripped_key.findings(forked))
     assert [item.path for item in stripped] == ["topology.services.voting-app-ui"]
     assert f"HTTPRoute {NAMESPACE}/own takes x-kardinal-flow from requests" in stripped[0].message
     # Where the flow has routes of its own they are copies without this; and the API calls nobody.
-    assert not [*STRIPPED_KEY.findings(replace(forked, routes=judged.routes))]
-    assert not [*STRIPPED_KEY.findings(judged)]
+    assert not [*stripped_key.findings(replace(forked, routes=judged.routes))]
+    assert not [*stripped_key.findings(judged)]
 
 
 @pytest.mark.parametrize(("gateways", "found_there"), [(["mesh", "a/b"], 1), (["a/b"], 0), (None, 1)])
@@ -175,7 +175,7 @@ def test_a_virtual_service_that_takes_the_key(gateways: list[str] | None, found_
     api = replace(judged.forks[0], service="votes-api")
     snapshot = replace(judged.live, virtual_services=[item])
     forked = replace(judged, live=snapshot, forks=(api,), routes=())
-    assert len([*STRIPPED_KEY.findings(forked)]) == found_there
+    assert len([*stripped_key.findings(forked)]) == found_there
 
 
 @pytest.mark.parametrize(
