@@ -16,7 +16,7 @@ from kardinal_infra.observed.routes import kind_of, matches_of, rules_of, servic
 from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.gateway_api.host import is_redirect
-from kardinal_infra.routing.gateway_api.mesh import flow_routes
+from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.key import Carrier
 from kardinal_infra.safety.case import Case
@@ -70,29 +70,44 @@ def shadowed_rule(case: Case) -> Iterator[Hit]:
 
 @safety_rule("shadowed-rule", "error")
 def missing_routes(case: Case) -> Iterator[Hit]:
-    """A routed port of a forked service on which the flow has no route at all."""
-    made = {place for route in case.routes for place in _attached(route)}
-    for service in sorted(case.forked() - case.fresh_services()):
-        home = case.home(service)
-        if claiming(case.live.virtual_services_on(case.topology.ref(service)), home, service):
-            continue  # the flow's rules are in the VirtualService
-        for port in case.topology.services[service].routed_ports:
-            if (service, port.port) not in made and _could_be_routed(case, service, port.port):
-                yield Hit(
-                    case.service_path(service),
-                    f"the flow has no route on port {port.port} of Service {service}: its requests there"
-                    " reach production, not the fork",
-                    (f"Service {service}",),
-                )
+    """A port of a forked service whose routes lead to a fork, and on which the flow has no route at all."""
+    led = {place for route in case.routes for place in _attached(route)} | case.refused_ports
+    missing = set()
+    for service, port, route in baseline_of(case):
+        if service not in case.fresh_services() and (service, port) not in led:
+            home, ref = case.home(service), case.topology.ref(service)
+            # Where a VirtualService claims the host the flow's rules are in that.
+            if _leads_to_fork(case, service, route) and not claiming(
+                case.live.virtual_services_on(ref), home, service
+            ):
+                missing.add((service, port))
+    for service, port in sorted(missing):
+        yield Hit(
+            case.service_path(service),
+            f"the flow has no route on port {port} of Service {service}: its requests there reach production,"
+            " not the fork",
+            (f"Service {service}",),
+        )
 
 
-def _could_be_routed(case: Case, service: str, port: int) -> bool:
-    """The baseline's routes lead to what is forked, and can be copied; else every plan says what is wrong."""
-    try:
-        candidates = case.live.baseline_routes_on(case.topology.ref(service))
-        return bool(flow_routes(case.targets(service), port, candidates))
-    except ValueError:
-        return False
+def _leads_to_fork(case: Case, service: str, route: Object) -> bool:
+    """Judged by what the baseline's route says, not by what a flow's would be made of it."""
+    home, homes = case.home(service), case.topology.homes
+    forked = {case.topology.ref(name) for name in case.forked()}
+    for rule in rules_of(route):
+        backends = [(service_of(item, home), item.get("weight", 1)) for item in rule.get("backendRefs") or ()]
+        declared = {ref for ref, _ in backends if ref is not None and homes.get(ref.name) == ref.namespace}
+        for ref, weight in backends:
+            if ref is None or weight <= 0:
+                continue
+            meant = ref
+            if ref not in declared:
+                # It is a version of the one service beside it, or else of the called one.
+                beside = [other for other in declared if other.namespace == ref.namespace]
+                meant = beside[0] if len(beside) == 1 else ServiceRef(ref.namespace, service)
+            if meant in forked:
+                return True
+    return False
 
 
 def _carriers_of(case: Case, match: Match, copies: Iterable[Match]) -> frozenset[Carrier | None]:
