@@ -70,7 +70,7 @@ def make_plan(
     names = {fork.service: fork.name for fork in forks if fork.service_manifest}
     planned = plan_routes(context, names)
     entries, entry_problems = ([], []) if _unusable(config.id) else plan_entries(context, names)
-    unsafe, findings = prove_plan(context, forks, planned.manifests, [entry.route for entry in entries])
+    unsafe, findings = prove_plan(context, forks, planned, [entry.route for entry in entries])
     found += [
         *acknowledgement_problems(context),
         *unsafe,

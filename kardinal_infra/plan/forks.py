@@ -26,7 +26,7 @@ from kardinal_infra.plan.mesh import adoption_problems, fork_route_problems
 from kardinal_infra.plan.model import ForkPlan, Reason
 from kardinal_infra.plan.poolers import shared_host_problems, unpooled_problems
 from kardinal_infra.plan.stores import emptied_volumes, store_envs
-from kardinal_infra.safety.work import shared_queues
+from kardinal_infra.safety.references import shared_queues
 
 _EMPTY: VolumeChoice = "empty"
 

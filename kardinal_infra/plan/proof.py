@@ -9,13 +9,14 @@ from kardinal_infra.config.reading import SUGGESTED, did_you_mean
 from kardinal_infra.errors import Problem
 from kardinal_infra.plan.context import Context
 from kardinal_infra.plan.model import ForkPlan
+from kardinal_infra.plan.routes import PlannedRoutes
 from kardinal_infra.safety import RULE_NAMES, Case, Finding, ProposedFork, prove, refused
 
 
 def prove_plan(
     context: Context,
     forks: Sequence[ForkPlan],
-    routes: Sequence[Mapping[str, Any]],
+    planned: PlannedRoutes,
     entries: Sequence[Mapping[str, Any]],
 ) -> tuple[list[Problem], list[Finding]]:
     """Applies the safety rules to what is planned.
@@ -23,14 +24,14 @@ def prove_plan(
     Args:
         context: Everything known.
         forks: The forks that can be made.
-        routes: Manifests of the mesh routes.
+        planned: The mesh routes.
         entries: Manifests of the routes of the public hosts.
 
     Returns:
         A problem for every finding that stops the flow, and all other findings: warnings, and what the flow
         acknowledges.
     """
-    findings = prove(make_case(context, forks, routes, entries))
+    findings = prove(make_case(context, forks, planned, entries))
     stopping = refused(findings, context.config.acknowledge)
     problems = [Problem(finding.path, str(finding)) for finding in stopping]
     stopped = set(stopping)
@@ -40,7 +41,7 @@ def prove_plan(
 def make_case(
     context: Context,
     forks: Sequence[ForkPlan],
-    routes: Sequence[Mapping[str, Any]],
+    planned: PlannedRoutes,
     entries: Sequence[Mapping[str, Any]],
 ) -> Case:
     """Shows a plan as the rules want it.
@@ -48,7 +49,7 @@ def make_case(
     Args:
         context: Everything known.
         forks: The forks that can be made.
-        routes: Manifests of the mesh routes.
+        planned: The mesh routes.
         entries: Manifests of the routes of the public hosts.
     """
     return Case(
@@ -71,11 +72,12 @@ def make_case(
             )
             for fork in forks
         ),
-        routes=tuple(routes),
+        routes=tuple(planned.manifests),
         entries=tuple(entries),
         key=context.key,
         requested=frozenset(context.config.services),
         locked=frozenset(fork.service for fork in forks if fork.spec.locked),
+        refused_ports=frozenset(planned.refused_ports),
     )
 
 

@@ -23,11 +23,13 @@ class PlannedRoutes:
         routes: HTTPRoute and GRPCRoute manifests.
         insertions: Rules for VirtualServices.
         problems: What stands in their way.
+        refused_ports: Services and ports of which a problem says why they cannot be routed.
     """
 
     routes: list[dict[str, Any]] = field(default_factory=list)
     insertions: list[Insertion] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    refused_ports: set[tuple[str, int]] = field(default_factory=set)
 
     @property
     def manifests(self) -> list[dict[str, Any]]:
@@ -66,7 +68,7 @@ def plan_routes(context: Context, forks: Mapping[str, str]) -> PlannedRoutes:
             planned.insertions += made
             reached = any(_leads_to(item.manifest(), forks.get(name)) for item in made)
         else:
-            routes = _routes(context, service, targets, planned.problems)
+            routes = _routes(context, service, targets, planned)
             planned.routes += routes
             reached = name not in forks or _reaches(context, name, service, routes, forks[name])
         # Every problem of this path has been found in this round.
@@ -91,7 +93,7 @@ def _reaches(
 
 
 def _routes(
-    context: Context, service: Service, targets: Targets, problems: list[Problem]
+    context: Context, service: Service, targets: Targets, planned: PlannedRoutes
 ) -> list[dict[str, Any]]:
     routes: list[dict[str, Any]] = []
     for port in service.routed_ports:
@@ -100,7 +102,8 @@ def _routes(
             routes += flow_routes(targets, port.port, candidates)
         except ValueError as error:
             message = f"port {port.port} cannot be routed: {error}"
-            problems.append(Problem(context.service_path(targets.service), message))
+            planned.problems.append(Problem(context.service_path(targets.service), message))
+            planned.refused_ports.add((targets.service, port.port))
     return routes
 
 

@@ -82,6 +82,7 @@ class Case:
         requested: Services that the flow's config names.
         locked: Names of services whose forks get the egress lock.
         routing_key: What carries flows.
+        refused_ports: Services and ports of which the plan says by itself why they cannot be routed.
     """
 
     live: LiveObjects = field(repr=False)
@@ -94,6 +95,7 @@ class Case:
     requested: frozenset[str] = frozenset()
     locked: frozenset[str] = frozenset()
     routing_key: Key = DEFAULT_KEY
+    refused_ports: frozenset[tuple[str, int]] = frozenset()
 
     def service_path(self, name: str) -> str:
         """Path of a service: in the flow's config when it is requested there, else in the topology.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Rule:
-    """One safety rule.
+    """One safety rule; `safety_rule` makes them.
 
     Attributes:
         name: In lower case with hyphens; stable, because configs acknowledge it and docs/safety.md has it as
@@ -91,3 +92,15 @@ class Rule:
         """
         for hit in self.check(case):
             yield Finding(hit.path, self.name, self.severity, hit.message, hit.objects)
+
+
+def safety_rule(name: str, severity: Severity) -> Callable[[Callable[[Case], Iterator[Hit]]], Rule]:
+    """Makes a rule of the function below it.
+
+    Rules of one name are parts of one: for example one for each dialect.
+
+    Args:
+        name: As in `Rule`.
+        severity: As in `Rule`.
+    """
+    return partial(Rule, name, severity)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from kardinal_infra.observed.live import LiveObjects, Object
+from kardinal_infra.observed.live import LiveObjects, Object, spec_of
 
 END = r"(?![\w-])"
 """A host's name ends here."""
@@ -94,6 +94,32 @@ def origins(live: LiveObjects, container: Object) -> dict[str, str | Key]:
         if not entry.get("valueFrom")
     }
     return {**references(live, container), **literal}
+
+
+def shared_queues(
+    queues: Collection[str], live: LiveObjects, baseline: Object, fork: Object
+) -> frozenset[str]:
+    """Names the variables by which a fork would take work from where production's pods do.
+
+    Args:
+        queues: Variables that name queues, topics or consumer groups.
+        live: The cluster in the fork's namespace.
+        baseline: Production's pod template.
+        fork: The fork's pod template.
+
+    Returns:
+        Those that hold the same text in both, or the same key of the same Secret or ConfigMap.
+    """
+    before, after = (
+        {
+            (name, origin)
+            # What starts before the worker takes none of its work, and often has the same variables.
+            for container in spec_of(template).get("containers") or ()
+            for name, origin in origins(live, container).items()
+        }
+        for template in (baseline, fork)
+    )
+    return frozenset(name for name, _ in before & after if name in queues)
 
 
 def _keys(live: LiveObjects, kind: str) -> Mapping[str, Any]:

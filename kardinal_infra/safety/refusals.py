@@ -12,17 +12,18 @@ from kardinal_infra.routing.conflict import Conflict
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
 from kardinal_infra.safety.case import Case
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, Rule, safety_rule
 
 
 def _conflict(name: str) -> Rule:
+    @safety_rule(name, "error")
     def check(case: Case) -> Iterator[Hit]:
         for service in sorted(case.forked()):
             for conflict in _conflicts(case, service):
                 if conflict.rule == name:
                     yield Hit(case.service_path(service), conflict.message, conflict.objects)
 
-    return Rule(name, "error", check)
+    return check
 
 
 def _conflicts(case: Case, name: str) -> Iterator[Conflict]:
@@ -43,6 +44,7 @@ def _with_proposed(case: Case) -> LiveObjects:
     return replace(case.live, virtual_services=[*case.live.virtual_services, *own])
 
 
+@safety_rule("mixed-route-kinds", "error")
 def _calls_beside_requests(case: Case) -> Iterator[Hit]:
     """A GRPCRoute on a port that HTTPRoutes of the baseline are on is accepted and never programmed."""
     for route in case.routes:
@@ -74,6 +76,6 @@ REFUSALS: tuple[Rule, ...] = (
             "unusable-virtual-service",
         ),
     ),
-    Rule("mixed-route-kinds", "error", _calls_beside_requests),
+    _calls_beside_requests,
 )
 """Rules whose findings cannot be acknowledged."""

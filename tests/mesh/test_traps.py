@@ -15,9 +15,7 @@ import pytest
 from kardinal_infra.model.names import HEADER_FLOW
 from kardinal_infra.model.topology import Topology
 from kardinal_infra.observed.live import LiveObjects
-from kardinal_infra.safety import Case, ProposedFork
-from kardinal_infra.safety.refusals import REFUSALS
-from kardinal_infra.safety.routing_rules import RULES
+from kardinal_infra.safety import REFUSALS, RULES, Case, ProposedFork
 from tests.mesh.conftest import Ask, Manifest, Mesh
 
 pytestmark = pytest.mark.lab

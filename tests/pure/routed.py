@@ -11,8 +11,7 @@ from kardinal_infra.model.names import Owner
 from kardinal_infra.observed.live import LiveObjects
 from kardinal_infra.routing import Targets, entry_route, flow_routes, production_routes
 from kardinal_infra.routing.key import DEFAULT_KEY, Key
-from kardinal_infra.safety import REFUSALS, Case, ProposedFork
-from kardinal_infra.safety.routing_rules import RULES
+from kardinal_infra.safety import REFUSALS, RULES, Case, ProposedFork
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, STACK, live, service, topology, workload
 
 UI, FORK = "voting-app-ui", "voting-app-ui-dev"

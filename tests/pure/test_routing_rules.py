@@ -9,7 +9,7 @@ import pytest
 
 from kardinal_infra.routing import Targets, catch_all_routes, flow_insertion
 from kardinal_infra.safety import Case
-from kardinal_infra.safety.stripped_key import STRIPPED_KEY
+from kardinal_infra.safety.rules.stripped_key import stripped_key
 from tests.pure.routed import FORK, FORKS, OWNER, UI, Change, case, changed, found, http
 from tests.pure.samples import BASELINE_STACK, NAMESPACE, live, service, topology
 
@@ -83,12 +83,54 @@ def test_a_forked_port_without_any_route_of_the_flow_is_found() -> None:
         "shadowed-rule": f"kardinal:flow.services.{UI}: the flow has no route on port 80 of Service {UI}: its"
         " requests there reach production, not the fork"
     }
-    elsewhere = http({"backendRefs": [{"name": "votes-api", "port": 80}]})
-    judged = case(elsewhere)
-    only = [
-        item for item in judged.live.http_routes if item["metadata"]["name"] != f"{UI}-80-kardinal-baseline"
-    ]
-    assert found(replace(judged, live=replace(judged.live, http_routes=only), routes=())) == {}
+
+
+def routed_only_by(rules: list[dict[str, Any]], port: int = 80) -> Case:
+    """The flow has no route, and the baseline none on the forked page but of these rules."""
+    judged = case(http(*rules, port=port))
+    own = f"{UI}-80-kardinal-baseline"
+    routes = [item for item in judged.live.http_routes if item["metadata"]["name"] != own]
+    return replace(judged, live=replace(judged.live, http_routes=routes), routes=())
+
+
+def to(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "port": 80, **more}
+
+
+@pytest.mark.parametrize(
+    "backends",
+    [
+        [to(UI)],
+        [to("votes-api"), to(UI, weight=1)],
+        [to("a-canary")],
+        [to(UI, weight=0), to("a-canary", weight=100)],
+        [to("votes-api"), to(UI, weight=0), to("a-canary")],
+    ],
+)
+def test_a_port_whose_routes_lead_to_a_fork_needs_one_of_the_flow(backends: list[dict[str, Any]]) -> None:
+    rules = [{"backendRefs": [to("votes-api")]}, {"backendRefs": backends}]
+    assert "shadowed-rule" in found(routed_only_by(rules))
+
+
+@pytest.mark.parametrize(
+    "backends",
+    [
+        [],
+        [to("votes-api")],
+        [to("votes-api"), to(UI, weight=0)],
+        [to("votes-api", weight=0), to("its-canary", weight=100)],
+        [to("a-canary", namespace="elsewhere")],
+        [to(UI, kind="Hostname", group="networking.istio.io")],
+    ],
+)
+def test_a_port_whose_routes_lead_to_no_fork_needs_none(backends: list[dict[str, Any]]) -> None:
+    assert "shadowed-rule" not in found(routed_only_by([{"backendRefs": backends}]))
+
+
+def test_a_port_needs_no_route_of_the_flow_for_another_one_s_or_when_the_plan_refuses_it() -> None:
+    assert "shadowed-rule" not in found(routed_only_by([{"backendRefs": [to(UI)]}], port=81))
+    refused = replace(case(), routes=(), refused_ports=frozenset({(UI, 80)}))
+    assert found(refused) == {}
 
 
 def test_a_call_route_of_a_flow_beside_the_baselines_http_routes_is_refused() -> None:
@@ -155,15 +197,15 @@ def test_a_route_that_takes_the_key_before_a_service_that_calls_a_fork(rule: dic
     judged = case(http(rule))
     api = replace(judged.forks[0], service="votes-api", path="kardinal:flow.services.votes-api")
     forked = replace(judged, forks=(api,), routes=(), requested=frozenset())
-    stripped = list(STRIPPED_KEY.findings(forked))
+    stripped = list(stripped_key.findings(forked))
     assert [item.path for item in stripped] == ["topology.services.voting-app-ui"]
     assert f"HTTPRoute {NAMESPACE}/own takes x-kardinal-flow from requests" in stripped[0].message
     # Where the flow has routes of its own they are copies without this; and the API calls nobody.
-    assert not [*STRIPPED_KEY.findings(replace(forked, routes=judged.routes))]
-    assert not [*STRIPPED_KEY.findings(judged)]
+    assert not [*stripped_key.findings(replace(forked, routes=judged.routes))]
+    assert not [*stripped_key.findings(judged)]
     # On the ports where it has some.
     beside = replace(case(http(rule, port=9000)), forks=(api,), routes=judged.routes, requested=frozenset())
-    assert [*STRIPPED_KEY.findings(beside)] == stripped
+    assert [*stripped_key.findings(beside)] == stripped
 
 
 @pytest.mark.parametrize(("gateways", "found_there"), [(["mesh", "a/b"], 1), (["a/b"], 0), (None, 1)])
@@ -178,7 +220,7 @@ def test_a_virtual_service_that_takes_the_key(gateways: list[str] | None, found_
     api = replace(judged.forks[0], service="votes-api")
     snapshot = replace(judged.live, virtual_services=[item])
     forked = replace(judged, live=snapshot, forks=(api,), routes=())
-    assert len([*STRIPPED_KEY.findings(forked)]) == found_there
+    assert len([*stripped_key.findings(forked)]) == found_there
 
 
 @pytest.mark.parametrize(

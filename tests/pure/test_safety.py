@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,17 @@ import pytest
 
 from kardinal_infra.forking import ForkPeers, fork_policies, fork_template
 from kardinal_infra.plan.forks import selected_keys
-from kardinal_infra.safety import RULES, prove, refused
+from kardinal_infra.safety import (
+    RULE_NAMES,
+    RULES,
+    Case,
+    Finding,
+    Hit,
+    prove,
+    refused,
+    rules,
+    safety_rule,
+)
 from tests.pure.forked import VOTES, case, pod, spec
 from tests.pure.judged import DATABASES, cluster, found
 from tests.pure.refusing import refusals
@@ -39,6 +51,28 @@ def by_label(kind: str, **labels: str) -> dict[str, Any]:
     if kind in {"Sidecar", "EnvoyFilter"}:
         return policy(kind, workloadSelector={"labels": labels})
     return policy(kind, selector={"matchLabels": labels})
+
+
+def test_every_rule_under_the_decorator_is_in_force_once() -> None:
+    written = [
+        match
+        for module in sorted(Path(rules.__path__[0]).glob("[a-z]*.py"))
+        for match in re.findall(r'^@safety_rule\("(.+)", "(.+)"\)$', module.read_text(), re.MULTILINE)
+    ]
+    assert sorted((rule.name, rule.severity) for rule in RULES) == sorted(written)
+    assert len(set(RULES)) == len(RULES) > len(RULE_NAMES)
+    assert len({*written}) == len(RULE_NAMES), "rules of one name are of one severity"
+
+
+def test_a_rule_of_one_s_own_is_proved_beside_the_others() -> None:
+    @safety_rule("every-fork", "warning")
+    def own(shown: Case) -> Iterator[Hit]:
+        for fork in shown.forks:
+            yield Hit(fork.path, f"there is {fork.name}")
+
+    shown = case(cluster(), spec())
+    [finding] = [item for item in prove(shown, (*RULES, own)) if item not in prove(shown)]
+    assert finding == Finding(shown.forks[0].path, "every-fork", "warning", "there is web-dev")
 
 
 def test_every_rule_is_explained_under_its_name() -> None:

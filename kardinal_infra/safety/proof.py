@@ -1,27 +1,12 @@
-"""All rules, and the proof that they make together."""
+"""The proof that all rules make together."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from kardinal_infra.safety import data, selectors, sidecars, stores, volumes, work
 from kardinal_infra.safety.case import Case
 from kardinal_infra.safety.findings import Finding, Rule
-from kardinal_infra.safety.routing_rules import RULES as ROUTING_RULES
-
-RULES: tuple[Rule, ...] = (
-    *selectors.RULES,
-    *volumes.RULES,
-    *data.RULES,
-    *stores.RULES,
-    *work.RULES,
-    *sidecars.RULES,
-    *ROUTING_RULES,
-)
-"""Every rule; docs/safety.md explains each under its name."""
-
-RULE_NAMES = frozenset(rule.name for rule in RULES)
-"""What a flow's config may acknowledge."""
+from kardinal_infra.safety.rules import RULES
 
 
 def prove(case: Case, rules: Iterable[Rule] = RULES) -> list[Finding]:

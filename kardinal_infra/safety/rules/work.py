@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
-from kardinal_infra.observed.live import LiveObjects, Object, pod_template, spec_of
+from kardinal_infra.observed.live import pod_template, spec_of
 from kardinal_infra.safety.case import Case
-from kardinal_infra.safety.findings import Hit, Rule
-from kardinal_infra.safety.references import origins
+from kardinal_infra.safety.findings import Hit, safety_rule
+from kardinal_infra.safety.references import shared_queues
 
 
-def shared_queues(
-    queues: Collection[str], live: LiveObjects, baseline: Object, fork: Object
-) -> frozenset[str]:
-    """Names the variables by which a fork would take work from where production's pods do.
-
-    Args:
-        queues: Variables that name queues, topics or consumer groups.
-        live: The cluster in the fork's namespace.
-        baseline: Production's pod template.
-        fork: The fork's pod template.
-
-    Returns:
-        Those that hold the same text in both, or the same key of the same Secret or ConfigMap.
-    """
-    before, after = (
-        {
-            (name, origin)
-            # What starts before the worker takes none of its work, and often has the same variables.
-            for container in spec_of(template).get("containers") or ()
-            for name, origin in origins(live, container).items()
-        }
-        for template in (baseline, fork)
-    )
-    return frozenset(name for name, _ in before & after if name in queues)
-
-
+@safety_rule("worker-shares-queue", "error")
 def worker_shares_queue(case: Case) -> Iterator[Hit]:
     """The fork would take messages from production's queue and write what they cause to the flow's data."""
     fresh = case.fresh()
@@ -62,6 +37,3 @@ def worker_shares_queue(case: Case) -> Iterator[Hit]:
                 f"the fork of {fork.title} would take production's work: set {', '.join(missing)} in `env`"
                 " to queues or groups of its own, or `replicas: 0`",
             )
-
-
-RULES = (Rule("worker-shares-queue", "error", worker_shares_queue),)

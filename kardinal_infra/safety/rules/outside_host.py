@@ -11,10 +11,11 @@ from kardinal_infra.observed.routes import rules_of, title_of
 from kardinal_infra.observed.virtual_services import service_named
 from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.safety.case import Case
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, safety_rule
 
 
-def _outside_host(case: Case) -> Iterator[Hit]:
+@safety_rule("outside-backend", "warning")
+def outside_host(case: Case) -> Iterator[Hit]:
     """What is neither a service nor a fork: a version of a service that is not forked, or anything else."""
     known = {ServiceRef(home, name) for name, home in case.topology.homes.items()}
     known |= {ServiceRef(case.home(fork.service), fork.name) for fork in case.forks}
@@ -42,6 +43,3 @@ def _led_to(route: Object) -> Iterator[tuple[ServiceRef | None, str]]:
             host = item["destination"]["host"]
             service = service_named(host, home)
             yield service, f"Service {service.namespace}/{service.name}" if service else f"host {host}"
-
-
-OUTSIDE_HOST = Rule("outside-backend", "warning", _outside_host)

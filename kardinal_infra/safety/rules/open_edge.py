@@ -22,10 +22,12 @@ from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.istio.mesh import baseline_rules
 from kardinal_infra.safety.case import Case
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, safety_rule
 
 
-def _open_edge(case: Case) -> Iterator[Hit]:
+@safety_rule("open-edge", "error")
+def open_edge(case: Case) -> Iterator[Hit]:
+    """A route of a Gateway passes the key on that its clients send."""
     way_out = "remove the header there with a RequestHeaderModifier in every rule"
     for route in case.live.routes:
         if flow_of(route) is None and any(map(_is_gateway, spec_of(route).get("parentRefs") or ())):
@@ -33,7 +35,9 @@ def _open_edge(case: Case) -> Iterator[Hit]:
             yield from _hits(case, route, title_of(route), hosts, list(_open_backends(case, route)), way_out)
 
 
-def _open_edge_of_istio(case: Case) -> Iterator[Hit]:
+@safety_rule("open-edge", "error")
+def open_edge_of_istio(case: Case) -> Iterator[Hit]:
+    """The same of a VirtualService at a gateway."""
     way_out = "put it into headers.request.remove of every rule"
     for item in case.live.virtual_services:
         if flow_of(item) is None and set(gateways_of(item)) - {MESH}:
@@ -110,9 +114,3 @@ def _destinations(case: Case, item: Object, rule: Mapping[str, Any]) -> Iterator
                 # Headers of its own take the place of those above it; it cannot delegate once more.
                 inherited = own.get("headers") or rule.get("headers")
                 yield from _destinations(case, part, {**own, "delegate": None, "headers": inherited})
-
-
-OPEN_EDGE = (
-    Rule("open-edge", "error", _open_edge),
-    Rule("open-edge", "error", _open_edge_of_istio),
-)

@@ -22,9 +22,10 @@ from kardinal_infra.observed.live import (
 )
 from kardinal_infra.observed.selectors import matches
 from kardinal_infra.safety.case import Case, ProposedFork
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, safety_rule
 
 
+@safety_rule("fork-selected", "error")
 def fork_selected(case: Case) -> Iterator[Hit]:
     """A Service, workload or PodDisruptionBudget would count or reach the fork's pods."""
     for fork in case.forks:
@@ -38,6 +39,7 @@ def fork_selected(case: Case) -> Iterator[Hit]:
             yield Hit(fork.path, f'{who} would scale the fork of "{fork.service}"', (who,))
 
 
+@safety_rule("baseline-selected", "error")
 def baseline_selected(case: Case) -> Iterator[Hit]:
     """The fork's Service would send the flow's requests to pods of production's."""
     for fork in case.forks:
@@ -54,6 +56,7 @@ def baseline_selected(case: Case) -> Iterator[Hit]:
             )
 
 
+@safety_rule("policy-lost", "warning")
 def policy_lost(case: Case) -> Iterator[Hit]:
     """Something configures or guards the baseline's pods by label, and the fork does not get it."""
     for fork in case.forks:
@@ -65,6 +68,7 @@ def policy_lost(case: Case) -> Iterator[Hit]:
             yield Hit(fork.path, f"{who} applies to {fork.title} and not to its fork", (who,))
 
 
+@safety_rule("policy-gained", "warning")
 def policy_gained(case: Case) -> Iterator[Hit]:
     """A policy applies to the fork, because of a label that it lacks, and not to the baseline."""
     for fork in case.forks:
@@ -75,6 +79,7 @@ def policy_gained(case: Case) -> Iterator[Hit]:
                 yield Hit(fork.path, f"{who} applies to the fork of {fork.title} and not to itself", (who,))
 
 
+@safety_rule("policy-shuts-out", "warning")
 def policy_shuts_out(case: Case) -> Iterator[Hit]:
     """A NetworkPolicy of pods that are not forked lets the baseline's pods through, and the fork's not."""
     forked = {(case.home(fork.service), *_identity(fork.baseline)) for fork in case.forks}
@@ -132,6 +137,7 @@ def _identity(workload: Object) -> tuple[str, str]:
     return str(workload["kind"]), name_of(workload)
 
 
+@safety_rule("unread", "warning")
 def unread(case: Case) -> Iterator[Hit]:
     """What the other rules need to know may not be read."""
     kinds = [*sorted(case.live.unread)]
@@ -148,13 +154,3 @@ def unread(case: Case) -> Iterator[Hit]:
 
 def _title(policy: Object) -> str:
     return f"{policy['kind']} {namespace_of(policy)}/{name_of(policy)}"
-
-
-RULES = (
-    Rule("fork-selected", "error", fork_selected),
-    Rule("baseline-selected", "error", baseline_selected),
-    Rule("policy-lost", "warning", policy_lost),
-    Rule("policy-gained", "warning", policy_gained),
-    Rule("policy-shuts-out", "warning", policy_shuts_out),
-    Rule("unread", "warning", unread),
-)

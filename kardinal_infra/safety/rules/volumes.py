@@ -7,7 +7,7 @@ from typing import Any
 
 from kardinal_infra.observed.live import Object, spec_of
 from kardinal_infra.safety.case import Case
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, safety_rule
 
 _OWN = frozenset(
     {"configMap", "downwardAPI", "emptyDir", "ephemeral", "gitRepo", "image", "projected", "secret"}
@@ -17,6 +17,7 @@ _OWN = frozenset(
 _READ_ONLY_DRIVERS = frozenset({"csi.cert-manager.io", "csi.spiffe.io", "secrets-store.csi.k8s.io"})
 
 
+@safety_rule("shared-writable-volume", "error")
 def shared_writable_volume(case: Case) -> Iterator[Hit]:
     """The fork could write files of production: whatever can be in two pods at once."""
     for fork in case.forks:
@@ -49,6 +50,3 @@ def _writes(container: Object, volume: str) -> bool:
     mounts, devices = container.get("volumeMounts") or (), container.get("volumeDevices") or ()
     mounted = any(mount["name"] == volume and not mount.get("readOnly") for mount in mounts)
     return mounted or any(device["name"] == volume for device in devices)
-
-
-RULES = (Rule("shared-writable-volume", "error", shared_writable_volume),)

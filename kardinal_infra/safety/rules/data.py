@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from kardinal_infra.forking.workloads import find_workload
 from kardinal_infra.observed.live import LiveObjects, Object, containers, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, safety_rule
 from kardinal_infra.safety.parent_secrets import BranchedParents, Parents, naming_hosts
 from kardinal_infra.safety.references import Key, references, taken_whole
 
 _PARENT = "the parent of a branched database"
 
 
+@safety_rule("parent-secret", "error")
 def parent_secret(case: Case) -> Iterator[Hit]:
     """A fork of a flow with branches still gets a credential or the host of a branch's parent."""
     every = BranchedParents(case)
@@ -68,6 +69,7 @@ def _mounted(case: Case, fork: ProposedFork) -> Iterator[tuple[str, Key]]:
                     yield volume["name"], (home, "ConfigMap", name, key)
 
 
+@safety_rule("undeclared-database-user", "error")
 def undeclared_database_user(case: Case) -> Iterator[Hit]:
     """A service that the flow's requests reach uses a branched database, and does not declare it."""
     parents = BranchedParents(case).of()
@@ -94,6 +96,7 @@ def _uses(live: LiveObjects, container: Object, parents: Parents) -> bool:
     return any(map(parents.accuse, keys)) or bool(naming_hosts(live.namespace, container, parents))
 
 
+@safety_rule("parent-credential-kept", "warning")
 def parent_credential_kept(case: Case) -> Iterator[Hit]:
     """By hand-over `sidecar` the fork keeps the parent's credential, and nothing closes the way there."""
     for fork in case.forks:
@@ -104,10 +107,3 @@ def parent_credential_kept(case: Case) -> Iterator[Hit]:
                 f"the fork of {fork.title} keeps the credential of the parent of {', '.join(kept)}; only the"
                 " exact host name is led to the branch: set `egress: locked`",
             )
-
-
-RULES = (
-    Rule("parent-secret", "error", parent_secret),
-    Rule("undeclared-database-user", "error", undeclared_database_user),
-    Rule("parent-credential-kept", "warning", parent_credential_kept),
-)

@@ -13,7 +13,7 @@ from typing import Any
 from kardinal_infra.observed.live import Object, flow_of, namespace_of
 from kardinal_infra.observed.routes import matches_of, rules_of, service_parents, title_of
 from kardinal_infra.safety.case import Case
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, safety_rule
 from kardinal_infra.safety.re2 import expression_problem
 
 _EXPRESSION = "RegularExpression"
@@ -33,7 +33,9 @@ def expressions_of(match: Mapping[str, Any]) -> Iterator[str]:
         yield from (method[key] for key in ("service", "method") if method.get(key))
 
 
-def _broken_expression(case: Case) -> Iterator[Hit]:
+@safety_rule("broken-expression", "error")
+def broken_expression(case: Case) -> Iterator[Hit]:
+    """A route that the flow's callers get too has an expression that no proxy can read."""
     for route in case.live.routes:
         if flow_of(route) is not None or not _is_seen(route, case):
             continue
@@ -60,6 +62,3 @@ def _is_seen(route: Object, case: Case) -> bool:
         for parent, port in service_parents(route)
     )
     return in_mesh or any(route in host.answering for host in case.production_hosts)
-
-
-BROKEN_EXPRESSION = Rule("broken-expression", "error", _broken_expression)

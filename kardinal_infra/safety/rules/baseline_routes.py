@@ -18,10 +18,7 @@ from kardinal_infra.routing.gateway_api.rules import backends_of, service_of
 from kardinal_infra.routing.headers import named_in
 from kardinal_infra.routing.key import BAGGAGE
 from kardinal_infra.safety.case import Case
-from kardinal_infra.safety.expressions import BROKEN_EXPRESSION
-from kardinal_infra.safety.findings import Hit, Rule
-from kardinal_infra.safety.open_edge import OPEN_EDGE
-from kardinal_infra.safety.stripped_key import STRIPPED_KEY
+from kardinal_infra.safety.findings import Hit, safety_rule
 
 
 def baseline_of(case: Case) -> Iterator[tuple[str, int, Object]]:
@@ -37,7 +34,9 @@ def baseline_of(case: Case) -> Iterator[tuple[str, int, Object]]:
                 yield service, port.port, route
 
 
-def _undeclared_port(case: Case) -> Iterator[Hit]:
+@safety_rule("undeclared-port", "warning")
+def undeclared_port(case: Case) -> Iterator[Hit]:
+    """A forked Service has a port that the topology does not name, so nothing of the flow is routed there."""
     for fork in case.forks:
         known = {port.port for port in case.topology.services[fork.service].ports}
         for port in _undeclared(case.live_of(fork.service).service(fork.service), known):
@@ -54,7 +53,9 @@ def _undeclared(service: Object | None, known: set[int]) -> Iterator[int]:
     yield from (port["port"] for port in ports if port["port"] not in known)
 
 
-def _mirror_left_out(case: Case) -> Iterator[Hit]:
+@safety_rule("mirror-left-out", "warning")
+def mirror_left_out(case: Case) -> Iterator[Hit]:
+    """A route of a forked Service mirrors requests to something that the flow does not fork."""
     for service, _, route in baseline_of(case):
         for rule in rules_of(route):
             for item in _filters(rule):
@@ -70,7 +71,8 @@ def _mirror_left_out(case: Case) -> Iterator[Hit]:
                     )
 
 
-def _lost_key(case: Case) -> Iterator[Hit]:
+@safety_rule("lost-baggage", "warning")
+def lost_baggage(case: Case) -> Iterator[Hit]:
     """What routes ask for survives, because copies leave it alone; the baggage member may not."""
     key = case.routing_key
     if "baggage" in key.asked:
@@ -98,7 +100,9 @@ def _filters(rule: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from item.get("filters") or ()
 
 
-def _outside_backend(case: Case) -> Iterator[Hit]:
+@safety_rule("outside-backend", "warning")
+def outside_backend(case: Case) -> Iterator[Hit]:
+    """A route of a forked Service sends requests to what the application does not know."""
     for service, port, route in baseline_of(case):
         targets, home = case.targets(service), namespace_of(route)
         for rule in rules_of(route):
@@ -115,7 +119,8 @@ def _outside_backend(case: Case) -> Iterator[Hit]:
                 )
 
 
-def _dead_expression(case: Case) -> Iterator[Hit]:
+@safety_rule("dead-expression", "warning")
+def dead_expression(case: Case) -> Iterator[Hit]:
     """Istio puts expressions behind all prefixes and cuts off what follows a rule that takes everything."""
     routes = list(baseline_of(case))
     everything = {(service, port) for service, port, route in routes if takes_everything(route)}
@@ -135,7 +140,9 @@ def _dead_expression(case: Case) -> Iterator[Hit]:
             )
 
 
-def _private_virtual_service(case: Case) -> Iterator[Hit]:
+@safety_rule("private-virtual-service", "warning")
+def private_virtual_service(case: Case) -> Iterator[Hit]:
+    """A VirtualService that the flow's rules go into is not seen from every namespace."""
     written = {(namespace_of(route), name_of(route)) for route in case.routes}
     for service, namespace in case.topology.homes.items():
         candidates = case.live.virtual_services_on(case.topology.ref(service))
@@ -149,17 +156,3 @@ def _private_virtual_service(case: Case) -> Iterator[Hit]:
                     " other namespaces reach production with any key",
                     (virtual_service_title(item),),
                 )
-
-
-BASELINE_RULES: tuple[Rule, ...] = (
-    *OPEN_EDGE,
-    STRIPPED_KEY,
-    BROKEN_EXPRESSION,
-    Rule("undeclared-port", "warning", _undeclared_port),
-    Rule("mirror-left-out", "warning", _mirror_left_out),
-    Rule("lost-baggage", "warning", _lost_key),
-    Rule("outside-backend", "warning", _outside_backend),
-    Rule("dead-expression", "warning", _dead_expression),
-    Rule("private-virtual-service", "warning", _private_virtual_service),
-)
-"""Part of `routing_rules.RULES`."""

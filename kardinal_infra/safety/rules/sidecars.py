@@ -13,7 +13,7 @@ from kardinal_infra.forking.workload import NATIVE_SIDECAR
 from kardinal_infra.forking.workloads import find_workload
 from kardinal_infra.observed.live import LiveObjects, Object, name_of, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, safety_rule
 
 PROXY_UID = 1337
 """User of Istio's proxy, whose connections are not captured."""
@@ -30,6 +30,7 @@ _PROXY_CONFIG = "proxy.istio.io/config"
 _TEMPLATES = "inject.istio.io/templates"
 
 
+@safety_rule("fork-without-sidecar", "error")
 def fork_without_sidecar(case: Case) -> Iterator[Hit]:
     """The fork's own requests would not be routed: they reach production's services."""
     unrouted = case.fresh_services() - case.locked
@@ -41,6 +42,7 @@ def fork_without_sidecar(case: Case) -> Iterator[Hit]:
             yield Hit(fork.path, message, (fork.title,))
 
 
+@safety_rule("caller-without-sidecar", "error")
 def caller_without_sidecar(case: Case) -> Iterator[Hit]:
     """A service calls a forked one and its pods cannot route: the flow's requests reach production."""
     topology, names = case.topology, case.forked()
@@ -66,6 +68,7 @@ def _uninjected(live: LiveObjects, title: str, template: Object, why: str) -> st
     )
 
 
+@safety_rule("key-lost", "error")
 def key_lost(case: Case) -> Iterator[Hit]:
     """A service that is known not to pass the key on stands before a forked one."""
     silent = [item for item in sorted(case.topology.services.items()) if not item[1].propagates]
@@ -84,6 +87,7 @@ def key_lost(case: Case) -> Iterator[Hit]:
             )
 
 
+@safety_rule("lock-bypassed", "error")
 def lock_bypassed(case: Case) -> Iterator[Hit]:
     """The fork is to be locked, and its pods say something that the lock does not hold against."""
     for fork in case.forks:
@@ -122,11 +126,3 @@ def _interception(proxy_config: object) -> str:
     except yaml.YAMLError:
         return ""  # no pod of it would be injected
     return str(read.get("interceptionMode", "")).upper() if isinstance(read, dict) else ""
-
-
-RULES = (
-    Rule("fork-without-sidecar", "error", fork_without_sidecar),
-    Rule("caller-without-sidecar", "error", caller_without_sidecar),
-    Rule("key-lost", "error", key_lost),
-    Rule("lock-bypassed", "error", lock_bypassed),
-)

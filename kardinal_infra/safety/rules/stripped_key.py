@@ -13,10 +13,11 @@ from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.istio.mesh import baseline_rules
 from kardinal_infra.routing.key import Key
 from kardinal_infra.safety.case import Case
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, safety_rule
 
 
-def _stripped_key(case: Case) -> Iterator[Hit]:
+@safety_rule("stripped-key", "error")
+def stripped_key(case: Case) -> Iterator[Hit]:
     """A service that is not forked gets the flow's requests without the key, and stands before a fork."""
     forked, key = case.forked(), case.routing_key
     # The flow's own routes and rules there are copies without this.
@@ -65,6 +66,3 @@ def _strips_in_mesh(item: Object, key: Key, flow: str) -> bool:
             if key.closed_by(flow, own) or any(key.closed_by(flow, own, changes) for changes in ways):
                 return True
     return False
-
-
-STRIPPED_KEY = Rule("stripped-key", "error", _stripped_key)

@@ -16,20 +16,19 @@ from kardinal_infra.observed.routes import kind_of, matches_of, rules_of, servic
 from kardinal_infra.observed.virtual_services import claiming
 from kardinal_infra.routing.gateway_api import filters as gateway_api
 from kardinal_infra.routing.gateway_api.host import is_redirect
-from kardinal_infra.routing.gateway_api.mesh import flow_routes
 from kardinal_infra.routing.gateway_api.rules import service_of
 from kardinal_infra.routing.istio import rules as istio
 from kardinal_infra.routing.key import Carrier
-from kardinal_infra.safety.baseline_route_rules import BASELINE_RULES, baseline_of
 from kardinal_infra.safety.case import Case
-from kardinal_infra.safety.expressions import expressions_of
-from kardinal_infra.safety.findings import Hit, Rule
-from kardinal_infra.safety.outside_host import OUTSIDE_HOST
+from kardinal_infra.safety.findings import Hit, safety_rule
+from kardinal_infra.safety.rules.baseline_routes import baseline_of
+from kardinal_infra.safety.rules.expressions import expressions_of
 
 Match = Mapping[str, Any]
 
 
-def _open_route(case: Case) -> Iterator[Hit]:
+@safety_rule("open-route", "error")
+def open_route(case: Case) -> Iterator[Hit]:
     """A match without the exact key takes requests of production's, or of other flows."""
     for route in case.routes:
         matches = [match for rule in _rules(route) for match in rule.get("match") or matches_of(rule)]
@@ -43,7 +42,8 @@ def _open_route(case: Case) -> Iterator[Hit]:
             )
 
 
-def _shadowed_rule(case: Case) -> Iterator[Hit]:
+@safety_rule("shadowed-rule", "error")
+def shadowed_rule(case: Case) -> Iterator[Hit]:
     """Precedence: exact path, longest prefix, method, then the number of headers."""
     made = grouped((place, route) for route in case.routes for place in _attached(route))
     for service, port, route in baseline_of(case):
@@ -68,30 +68,46 @@ def _shadowed_rule(case: Case) -> Iterator[Hit]:
                 )
 
 
-def _missing_routes(case: Case) -> Iterator[Hit]:
-    """A routed port of a forked service on which the flow has no route at all."""
-    made = {place for route in case.routes for place in _attached(route)}
-    for service in sorted(case.forked() - case.fresh_services()):
-        home = case.home(service)
-        if claiming(case.live.virtual_services_on(case.topology.ref(service)), home, service):
-            continue  # the flow's rules are in the VirtualService
-        for port in case.topology.services[service].routed_ports:
-            if (service, port.port) not in made and _could_be_routed(case, service, port.port):
-                yield Hit(
-                    case.service_path(service),
-                    f"the flow has no route on port {port.port} of Service {service}: its requests there"
-                    " reach production, not the fork",
-                    (f"Service {service}",),
-                )
+@safety_rule("shadowed-rule", "error")
+def missing_routes(case: Case) -> Iterator[Hit]:
+    """A port of a forked service whose routes lead to a fork, and on which the flow has no route at all."""
+    led = {place for route in case.routes for place in _attached(route)} | case.refused_ports
+    missing = set()
+    for service, port, route in baseline_of(case):
+        if service not in case.fresh_services() and (service, port) not in led:
+            home, ref = case.home(service), case.topology.ref(service)
+            # Where a VirtualService claims the host the flow's rules are in that.
+            if _leads_to_fork(case, service, route) and not claiming(
+                case.live.virtual_services_on(ref), home, service
+            ):
+                missing.add((service, port))
+    for service, port in sorted(missing):
+        yield Hit(
+            case.service_path(service),
+            f"the flow has no route on port {port} of Service {service}: its requests there reach production,"
+            " not the fork",
+            (f"Service {service}",),
+        )
 
 
-def _could_be_routed(case: Case, service: str, port: int) -> bool:
-    """The baseline's routes lead to what is forked, and can be copied; else every plan says what is wrong."""
-    try:
-        candidates = case.live.baseline_routes_on(case.topology.ref(service))
-        return bool(flow_routes(case.targets(service), port, candidates))
-    except ValueError:
-        return False
+def _leads_to_fork(case: Case, service: str, route: Object) -> bool:
+    """Judged by what the baseline's route says, not by what a flow's would be made of it."""
+    home, homes = case.home(service), case.topology.homes
+    forked = {case.topology.ref(name) for name in case.forked()}
+    for rule in rules_of(route):
+        backends = [(service_of(item, home), item.get("weight", 1)) for item in rule.get("backendRefs") or ()]
+        declared = {ref for ref, _ in backends if ref is not None and homes.get(ref.name) == ref.namespace}
+        for ref, weight in backends:
+            if ref is None or weight <= 0:
+                continue
+            meant = ref
+            if ref not in declared:
+                # It is a version of the one service beside it, or else of the called one.
+                beside = [other for other in declared if other.namespace == ref.namespace]
+                meant = beside[0] if len(beside) == 1 else ServiceRef(ref.namespace, service)
+            if meant in forked:
+                return True
+    return False
 
 
 def _carriers_of(case: Case, match: Match, copies: Iterable[Match]) -> frozenset[Carrier | None]:
@@ -104,7 +120,8 @@ def _carriers_of(case: Case, match: Match, copies: Iterable[Match]) -> frozenset
     )
 
 
-def _wrong_port(case: Case) -> Iterator[Hit]:
+@safety_rule("wrong-port", "error")
+def wrong_port(case: Case) -> Iterator[Hit]:
     """A port that a Service has not is accepted in silence, as parent and as backend."""
     ports = {
         ServiceRef(live.namespace, name_of(item)): _ports(item)
@@ -148,7 +165,9 @@ def _lacks_declared_port(case: Case, service: str) -> bool:
     return not {port.port for port in declared.ports} <= _ports(live)
 
 
-def _portless_flow_route(case: Case) -> Iterator[Hit]:
+@safety_rule("portless-flow-route", "error")
+def portless_flow_route(case: Case) -> Iterator[Hit]:
+    """A route of the flow on a Service without a port."""
     for route in case.routes:
         for parent, port in service_parents(route):
             if port is None:
@@ -161,7 +180,8 @@ def _portless_flow_route(case: Case) -> Iterator[Hit]:
                 )
 
 
-def _headless_fork(case: Case) -> Iterator[Hit]:
+@safety_rule("headless-fork", "error")
+def headless_fork(case: Case) -> Iterator[Hit]:
     """A headless backend keeps the address that was dialled: the baseline's pod."""
     for fork in case.forks:
         if spec_of(fork.service_manifest or {}).get("clusterIP") == "None":
@@ -173,7 +193,9 @@ def _headless_fork(case: Case) -> Iterator[Hit]:
             )
 
 
-def _entry_without_key(case: Case) -> Iterator[Hit]:
+@safety_rule("entry-without-key", "error")
+def entry_without_key(case: Case) -> Iterator[Hit]:
+    """A rule of a public host lets requests through that are not marked as the flow's."""
     for route in case.entries:
         for rule in _rules(route):
             if not _answers_itself(rule) and not _sets_key(rule, case):
@@ -195,7 +217,8 @@ def _sets_key(rule: Match, case: Case) -> bool:
     return any(case.routing_key.marked_by(item, case.flow) for item in changes)
 
 
-def _expression(case: Case) -> Iterator[Hit]:
+@safety_rule("foreign-expression", "error")
+def foreign_expression(case: Case) -> Iterator[Hit]:
     """One invalid expression makes every sidecar refuse its routes, and new pods answer 404 to everything."""
     known = {
         item
@@ -217,21 +240,6 @@ def _expression(case: Case) -> Iterator[Hit]:
                             " baseline's: an invalid one would break the routes of the whole mesh",
                             (title_of(route),),
                         )
-
-
-RULES: tuple[Rule, ...] = (
-    Rule("open-route", "error", _open_route),
-    Rule("shadowed-rule", "error", _shadowed_rule),
-    Rule("shadowed-rule", "error", _missing_routes),
-    Rule("wrong-port", "error", _wrong_port),
-    Rule("portless-flow-route", "error", _portless_flow_route),
-    Rule("headless-fork", "error", _headless_fork),
-    Rule("entry-without-key", "error", _entry_without_key),
-    Rule("foreign-expression", "error", _expression),
-    OUTSIDE_HOST,
-    *BASELINE_RULES,
-)
-"""Rules whose findings a flow may acknowledge by name."""
 
 
 def _attached(route: Object) -> set[tuple[str, int | None]]:

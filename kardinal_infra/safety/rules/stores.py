@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from kardinal_infra.forking.workloads import find_workload
 from kardinal_infra.observed.live import Object, containers, pod_template, spec_of
 from kardinal_infra.safety.case import Case, ProposedFork
-from kardinal_infra.safety.findings import Hit, Rule
+from kardinal_infra.safety.findings import Hit, safety_rule
 from kardinal_infra.safety.references import END, Key, as_address, references, texts
 
 
+@safety_rule("production-store", "error")
 def production_store(case: Case) -> Iterator[Hit]:
     """A fork of a flow with a fresh store still gets what leads to production's."""
     for store in sorted(case.fresh()):
@@ -32,6 +33,7 @@ def production_store(case: Case) -> Iterator[Hit]:
                     )
 
 
+@safety_rule("undeclared-store-user", "warning")
 def undeclared_store_user(case: Case) -> Iterator[Hit]:
     """A service that is not forked uses a store that is fresh in the flow, and does not declare it."""
     for store in sorted(case.fresh()):
@@ -111,9 +113,3 @@ def _taken(case: Case, fork: ProposedFork, container: Object, sources: set[Key])
     for name, key in references(case.live_of(fork.service), container).items():
         if key in sources:
             yield f"variable {name} (key {key[3]} of {key[1]} {key[2]})"
-
-
-RULES = (
-    Rule("production-store", "error", production_store),
-    Rule("undeclared-store-user", "warning", undeclared_store_user),
-)
