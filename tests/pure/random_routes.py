@@ -93,7 +93,9 @@ def named(values: dict[str, str]) -> list[dict[str, str]]:
 def application_of(random: Random, namespaces: Sequence[str] = (NAMESPACE,)) -> Application:
     """One to four services with one or two ports each; a quarter of the ports are routed as gRPC."""
     services = tuple(random.sample(NAMES, random.randint(1, 4)))
-    ports = {name: random.choice(((80,), (80, 9000), (9000,))) for name in services}
+    ports: dict[str, tuple[int, ...]] = {
+        name: random.choice(((80,), (80, 9000), (9000,))) for name in services
+    }
     places = [(name, port) for name in services for port in ports[name]]
     grpc = frozenset(place for place in places if random.random() < 0.25)
     return Application(services, ports, grpc, {name: random.choice(namespaces) for name in services})
@@ -273,10 +275,11 @@ def led(
         written: All Services that the rule of it names.
         forks: Fork by service.
     """
-    targets = {_target(application, asked, name, written) for name in before} & forks.keys()
+    led_to = {_target(application, asked, name, written) for name in before}
+    targets = {service: fork for service, fork in forks.items() if service in led_to}
     if before == NOT_FOUND or not targets:
         return frozenset(before)
-    return frozenset(_shown(application, asked, name, forks[name]) for name in targets)
+    return frozenset(_shown(application, asked, service, fork) for service, fork in targets.items())
 
 
 def _target(application: Application, asked: str, answered: str, written: Collection[str]) -> str | None:
