@@ -48,10 +48,11 @@ def led(dialect: str, ways: Mapping[Place, int], *forked: str) -> dict[Place, in
             ]
         }
         copy, _ = of_virtual_service(rule, targets, 80)
-        return {
-            (*_named(way["destination"]["host"]), way["destination"]["port"]["number"]): way.get("weight", 1)
-            for way in copy["route"]
-        }
+        found: dict[Place, int] = {}
+        for way in copy["route"]:
+            ref = _named(way["destination"]["host"])
+            found[ref.namespace, ref.name, way["destination"]["port"]["number"]] = way.get("weight", 1)
+        return found
     rule = {
         "backendRefs": [
             {"namespace": home, "name": name, "port": port, "weight": weight}
