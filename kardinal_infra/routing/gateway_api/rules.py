@@ -7,9 +7,11 @@ from copy import deepcopy
 from typing import Any
 
 from kardinal_infra.model.names import HEADER_FORK, ServiceRef, shorten
+from kardinal_infra.observed.virtual_services import beside, service_named
 from kardinal_infra.routing.gateway_api.filters import RESPONSE_HEADERS, for_flow, merge_filter
 from kardinal_infra.routing.retarget import Backend, Chosen, Targets
 
+_HOSTNAME = "networking.istio.io", "Hostname"
 _MAX_SESSION_NAME = 128
 
 
@@ -28,7 +30,7 @@ def flow_rule(rule: Mapping[str, Any], targets: Targets, called: int) -> tuple[d
     # A rule's name is for policies that attach to it, and would not be unique any more.
     copy = {key: deepcopy(value) for key, value in rule.items() if key not in {"name", "filters"}}
     written: Sequence[Mapping[str, Any]] = rule.get("backendRefs") or ()
-    chosen = targets.chosen([_backend(item, targets, called) for item in written], called)
+    chosen = targets.chosen(backends_of(rule, targets.owner.namespace, called), called)
     if chosen:
         copy["backendRefs"] = [_led(_cleaned(written[item.backend], targets), item) for item in chosen]
     elif written:
@@ -57,17 +59,28 @@ def service_of(backend: Mapping[str, Any], home: str) -> ServiceRef | None:
     """Returns the Service that a backendRef names; None when it is to anything else.
 
     Args:
-        backend: Of a rule or a mirror.
+        backend: Of a rule or a mirror; also Istio's `Hostname`, where it is the full name of a Service.
         home: Namespace of the route.
     """
-    if backend.get("kind", "Service") != "Service" or backend.get("group", "") != "":
-        return None
-    return ServiceRef(backend.get("namespace") or home, backend["name"])
+    what = backend.get("group", ""), backend.get("kind", "Service")
+    if what == ("", "Service"):
+        return ServiceRef(backend.get("namespace") or home, backend["name"])
+    # Unlike in a VirtualService a name without dots is none of the route's namespace.
+    return service_named(backend["name"], home) if what == _HOSTNAME and "." in backend["name"] else None
 
 
-def _backend(backend: Mapping[str, Any], targets: Targets, called: int) -> Backend:
-    service = service_of(backend, targets.owner.namespace)
-    return Backend(service, backend.get("port", called), backend.get("weight", 1))
+def backends_of(rule: Mapping[str, Any], home: str, called: int) -> list[Backend]:
+    """Returns all backends of a rule, in their order.
+
+    Args:
+        rule: The rule.
+        home: Namespace of its route.
+        called: Port of the Service that requests are for.
+    """
+    return [
+        Backend(service_of(item, home), item.get("port", called), item.get("weight", 1))
+        for item in rule.get("backendRefs") or ()
+    ]
 
 
 def _cleaned(backend: Mapping[str, Any], targets: Targets) -> dict[str, Any]:
@@ -80,12 +93,12 @@ def _cleaned(backend: Mapping[str, Any], targets: Targets) -> dict[str, Any]:
 def _led(backend: dict[str, Any], chosen: Chosen) -> dict[str, Any]:
     plain = {key: value for key, value in backend.items() if key != "weight"}
     weight = {} if chosen.weight is None else {"weight": chosen.weight}
-    return {**plain, "name": chosen.fork, "port": chosen.port, **weight}
+    return {**plain, "name": beside(backend["name"], chosen.fork), "port": chosen.port, **weight}
 
 
 def _filters(item: Mapping[str, Any], targets: Targets) -> list[dict[str, Any]]:
     def mirrored(backend: Mapping[str, Any]) -> dict[str, Any] | None:
         fork = targets.mirror_fork(service_of(backend, targets.owner.namespace))
-        return None if fork is None else {**backend, "name": fork}
+        return None if fork is None else {**backend, "name": beside(backend["name"], fork)}
 
     return for_flow(item.get("filters") or (), targets.key, mirrored)
