@@ -15,6 +15,7 @@ from kardinal_infra.forking import BranchSecret, fork_template, fork_workload
 from kardinal_infra.model.names import label_problem
 from kardinal_infra.plan import FlowPlan, baseline_problems, make_plan, proof
 from kardinal_infra.routing import catch_all_routes
+from kardinal_infra.routing.gateway_api.mesh import asking_for_key
 from kardinal_infra.safety import Case, Finding
 from tests.pure import samples
 from tests.pure.counting import calls_of, steps_of
@@ -56,6 +57,20 @@ def test_a_baseline_grows_linearly_with_the_application() -> None:
         return steps_of(adopt)
 
     assert steps(2 * SIZE) / steps(SIZE) < MOST
+
+
+def test_only_rules_of_services_that_lead_to_a_fork_are_copied() -> None:
+    app = topology(SIZE)
+    snapshot = live(app, 0)
+    plans: list[FlowPlan] = []
+
+    def plan() -> None:
+        plans.append(make_plan(app, flow(SIZE, "one"), snapshot, stack=STACK))
+
+    counted = calls_of([asking_for_key], plan)
+    copied = [rule for route in plans[0].routes for rule in route["spec"]["rules"]]
+    assert counted == {"asking_for_key": len(copied)}
+    assert 0 < len(copied) < len(snapshot.http_routes)
 
 
 def test_of_thousands_of_misspelt_names_the_first_are_compared_with_all_that_there_are() -> None:

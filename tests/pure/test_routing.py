@@ -191,6 +191,12 @@ def test_a_match_that_cannot_take_the_key_is_refused(headers: list[dict[str, str
         derive(route([{"matches": [{"headers": headers}], "backendRefs": [BACKEND]}]))
 
 
+def test_a_match_that_cannot_take_the_key_is_of_no_account_where_nothing_leads_to_a_fork() -> None:
+    headers = [{"name": "X-Kardinal-Flow", "value": "mine"}]
+    backends = [{"name": "voting-app-ui", "port": 80}]
+    assert derive(route([{"matches": [{"headers": headers}], "backendRefs": backends}])) == []
+
+
 def test_filters_of_the_baseline_do_not_touch_the_key() -> None:
     changes = {"set": [{"name": "X-Kardinal-Flow", "value": "x"}], "remove": ["x-kardinal-flow", "x-a"]}
     only_key = {"remove": ["x-kardinal-flow"]}

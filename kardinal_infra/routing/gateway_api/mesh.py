@@ -17,7 +17,7 @@ from kardinal_infra.model.names import route_name
 from kardinal_infra.observed.live import Object, namespace_of
 from kardinal_infra.observed.routes import kind_of, matches_of, parent_ports, routes_of, rules_of
 from kardinal_infra.routing.gateway_api.manifest import route, service_parent
-from kardinal_infra.routing.gateway_api.rules import flow_rule, naming_fork
+from kardinal_infra.routing.gateway_api.rules import backends_of, flow_rule, naming_fork
 from kardinal_infra.routing.retarget import Targets
 from kardinal_infra.routing.split import split
 
@@ -38,23 +38,24 @@ def flow_routes(targets: Targets, port: int, routes: Iterable[Object]) -> list[d
         ValueError: A match of the baseline has no room for one more header or matches the key itself, or
             rules that can tie do not fit one object.
     """
-    by_kind: dict[str, list[dict[str, Any]]] = {}
-    reached: set[str] = set()
-    for item in baseline_routes(routes, targets.owner.namespace, targets.service, port):
-        for rule in rules_of(item):
-            copy, forks = flow_rule(rule, targets, port)
-            copy["matches"] = asking_for_key(rule, targets)
-            if filters := naming_fork(copy.get("filters") or (), forks):
-                copy["filters"] = filters
-            by_kind.setdefault(kind_of(item), []).append(copy)
-            if forks:
-                reached.add(kind_of(item))
-    return [
-        item
-        for kind, rules in by_kind.items()
-        if kind in reached
-        for item in routes_on(targets, port, kind, rules)
-    ]
+    home = targets.owner.namespace
+    by_kind: dict[str, list[Object]] = {}
+    for item in baseline_routes(routes, home, targets.service, port):
+        by_kind.setdefault(kind_of(item), []).extend(rules_of(item))
+    made: list[dict[str, Any]] = []
+    for kind, rules in by_kind.items():
+        # Asked before anything is copied: most Services lead to no fork.
+        if any(targets.chosen(backends_of(rule, home, port), port) for rule in rules):
+            made += routes_on(targets, port, kind, [_flow_rule(rule, targets, port) for rule in rules])
+    return made
+
+
+def _flow_rule(rule: Object, targets: Targets, port: int) -> dict[str, Any]:
+    copy, forks = flow_rule(rule, targets, port)
+    copy["matches"] = asking_for_key(rule, targets)
+    if filters := naming_fork(copy.get("filters") or (), forks):
+        copy["filters"] = filters
+    return copy
 
 
 def asking_for_key(rule: Object, targets: Targets) -> list[dict[str, Any]]:
