@@ -71,8 +71,8 @@ class ProbedApi(KubernetesApi):
         elif request.path.endswith("/log"):
             code, kind, text = self._log(request)
         elif request.path == f"{CORE}/namespaces/{NAMESPACE}/pods":
-            selector = httpx.URL(request.target).params.get("labelSelector", "")
-            code, kind, text = self._list("pods", NAMESPACE, selector)
+            query = dict(httpx.URL(request.target).params)
+            code, kind, text = self._list("pods", NAMESPACE, query)
         else:
             code, kind, text = self.handle(request.method, request.target)
         return loopback.Answer(code, text.encode(), {"content-type": kind})
