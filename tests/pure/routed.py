@@ -67,4 +67,5 @@ def changed(judged: Case, change: Change, part: str = "routes") -> Case:
     [manifest] = getattr(judged, part)
     copy = deepcopy(dict(manifest))
     change(copy["spec"])
-    return replace(judged, **{part: (copy,)})
+    parts: dict[str, Any] = {part: (copy,)}
+    return replace(judged, **parts)
