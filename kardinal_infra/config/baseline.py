@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -11,7 +11,7 @@ from pydantic import Field
 from kardinal_infra.config.backends import backend_problem
 from kardinal_infra.config.branches import option_problems, together_problems
 from kardinal_infra.config.hooks import hook_problems
-from kardinal_infra.config.reading import did_you_mean, dotted, read_model, whole
+from kardinal_infra.config.reading import dotted, read_model, unknown_names, whole
 from kardinal_infra.config.stores import store_problems, template_problems
 from kardinal_infra.errors import ConfigError, Problem
 from kardinal_infra.model.base import DatabaseUse, StrictModel, Text
@@ -26,7 +26,7 @@ from kardinal_infra.model.names import (
     label_problem,
 )
 from kardinal_infra.model.service import Service
-from kardinal_infra.model.store import Store
+from kardinal_infra.model.store import Store, StoreUse
 from kardinal_infra.model.topology import DEFAULT_PORTS, Database, Entry, Gateway, GatewayKind, Topology
 
 KEY = "kardinal:baseline"
@@ -161,19 +161,45 @@ def _cross_checks(
     services = whole(config.services, f"{key}.services", unread)
     databases = whole(config.databases, f"{key}.databases", unread)
     yield from _check_names(config, key)
+    for what, references in _references(config, key).items():
+        yield from unknown_names(what, references, names[f"{what}s"])
     for name, service in config.services.items():
-        yield from _check_service(service, dotted(key, ["services", name]), names)
-    yield from _check_entries(config, key, names["services"], services)
+        yield from _check_service(service, dotted(key, ["services", name]))
+    yield from _check_entries(config, key, services)
     for name, database in config.databases.items():
         path = dotted(key, ["databases", name])
         yield from option_problems(database, path)
-        yield from _check_database(database, path, names["services"])
+        yield from _check_database(database, path)
     for name, database in databases.items():
         yield from together_problems(
             database, database.database, database.role, dotted(key, ["databases", name])
         )
     yield from store_problems(config.stores, names["services"], services, key)
     yield from hook_problems(config.hooks, f"{key}.hooks", names["databases"])
+
+
+def _references(config: BaselineConfig, key: str) -> dict[str, list[tuple[str, str]]]:
+    """Paths and names of what parts of the config say of each other, by what they name."""
+    found: dict[str, list[tuple[str, str]]] = {"service": [], "database": [], "store": []}
+    for name, service in config.services.items():
+        path = dotted(key, ["services", name])
+        for index, other in enumerate(service.depends_on):
+            found["service"].append((f"{path}.dependsOn[{index}]", other))
+        for index, use in enumerate(service.uses):
+            what, used = _used(use)
+            found[what].append((f"{path}.uses[{index}].{what}", used))
+    for index, entry in enumerate(config.entries):
+        found["service"].append((f"{key}.entries[{index}].service", entry.service))
+    for name, database in config.databases.items():
+        if database.migrations is not None:
+            path = dotted(key, ["databases", name, "migrations", "service"])
+            found["service"].append((path, database.migrations.service))
+    return found
+
+
+def _used(use: DatabaseUse | StoreUse) -> tuple[str, str]:
+    """What a service uses, and its name."""
+    return ("database", use.database) if isinstance(use, DatabaseUse) else ("store", use.store)
 
 
 def _check_names(config: BaselineConfig, key: str) -> Iterator[Problem]:
@@ -209,23 +235,18 @@ def _check_names(config: BaselineConfig, key: str) -> Iterator[Problem]:
         yield Problem(f"{key}.services", "at least one service is needed")
 
 
-def _check_service(service: Service, path: str, names: Mapping[str, set[str]]) -> Iterator[Problem]:
+def _check_service(service: Service, path: str) -> Iterator[Problem]:
     ports = [port.port for port in service.ports]
     for index, port in enumerate(ports):
         if port in ports[:index]:
             yield Problem(f"{path}.ports[{index}].port", f"port {port} is listed twice")
-    for index, other in enumerate(service.depends_on):
-        yield from _reference(f"{path}.dependsOn[{index}]", other, names["services"], "service")
     variables: set[str] = set()
     used: set[tuple[str, str]] = set()
     for index, use in enumerate(service.uses):
         where = f"{path}.uses[{index}]"
-        if isinstance(use, DatabaseUse):
-            what, name = "database", use.database
-        else:
-            what, name = "store", use.store
+        what, name = _used(use)
+        if isinstance(use, StoreUse):
             yield from template_problems(use, where)
-        yield from _reference(f"{where}.{what}", name, names[f"{what}s"], what)
         if (what, name) in used:
             yield Problem(f"{where}.{what}", f'{what} "{name}" is listed twice')
         used.add((what, name))
@@ -236,14 +257,11 @@ def _check_service(service: Service, path: str, names: Mapping[str, set[str]]) -
         variables |= use.environment.keys()
 
 
-def _check_entries(
-    config: BaselineConfig, key: str, names: Collection[str], services: Mapping[str, Service]
-) -> Iterator[Problem]:
+def _check_entries(config: BaselineConfig, key: str, services: Mapping[str, Service]) -> Iterator[Problem]:
     hosts: set[str] = set()
     flow_hosts: set[str] = set()
     for index, entry in enumerate(config.entries):
         path = f"{key}.entries[{index}]"
-        yield from _reference(f"{path}.service", entry.service, names, "service")
         if problem := host_problem(entry.host):
             yield Problem(f"{path}.host", problem)
         if entry.host in hosts:
@@ -271,7 +289,7 @@ def _check_entries(
                 yield Problem(f"{path}.service", f'service "{entry.service}" has no http or grpc port')
 
 
-def _check_database(database: Database, path: str, services: set[str]) -> Iterator[Problem]:
+def _check_database(database: Database, path: str) -> Iterator[Problem]:
     if problem := backend_problem(database.backend):
         yield Problem(f"{path}.backend", problem)
     if database.handover == "sidecar" and not _POOLED_NAME.fullmatch(database.database):
@@ -284,10 +302,3 @@ def _check_database(database: Database, path: str, services: set[str]) -> Iterat
         )
     elif database.handover == "sidecar" and (problem := alias_problem(database.host or "")):
         yield Problem(f"{path}.host", problem)
-    if database.migrations is not None:
-        yield from _reference(f"{path}.migrations.service", database.migrations.service, services, "service")
-
-
-def _reference(path: str, name: str, known: Collection[str], what: str) -> Iterator[Problem]:
-    if name not in known:
-        yield Problem(path, f'unknown {what} "{name}"' + did_you_mean(name, known))

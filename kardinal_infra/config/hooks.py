@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from kardinal_infra.config.reading import did_you_mean
+from kardinal_infra.config.reading import unknown_names
 from kardinal_infra.errors import Problem
 from kardinal_infra.model.hook import SET_VARIABLES, Hook
 
@@ -23,6 +23,7 @@ def hook_problems(
         databases: The databases that there are; None when that is not known here.
     """
     names: set[str] = set()
+    references: list[tuple[str, str]] = []
     for index, hook in enumerate(hooks):
         where = f"{path}[{index}]"
         if hook.name in names:
@@ -30,9 +31,9 @@ def hook_problems(
         names.add(hook.name)
         yield from _variable_problems(hook, where)
         for number, use in enumerate(hook.uses):
-            if databases is not None and use.database not in databases:
-                message = f'unknown database "{use.database}"' + did_you_mean(use.database, databases)
-                yield Problem(f"{where}.uses[{number}].database", message)
+            references.append((f"{where}.uses[{number}].database", use.database))
+    if databases is not None:
+        yield from unknown_names("database", references, databases)
 
 
 def _variable_problems(hook: Hook, where: str) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ Values never appear in messages: config may hold secrets.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import count
 from typing import Any, TypeVar, get_args, get_origin
@@ -61,6 +61,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def unknown_names(
+    what: str, references: Iterable[tuple[str, str]], known: Collection[str]
+) -> Iterator[Problem]:
+    """Finds references that lead nowhere.
+
+    Args:
+        what: What they name, for the messages.
+        references: Path and name of each.
+        known: The names that there are.
+    """
+    unknown = [(path, name) for path, name in references if name not in known]
+    for place, (path, name) in enumerate(unknown):
+        more = did_you_mean(name, known) if place < SUGGESTED else ""
+        yield Problem(path, f'unknown {what} "{name}"{more}')
 
 
 def dotted(key: str, location: Sequence[str | int]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from kardinal_infra.config.reading import did_you_mean, dotted
+from kardinal_infra.config.reading import did_you_mean, dotted, unknown_names
 from kardinal_infra.errors import Problem
 from kardinal_infra.model.names import label_problem
 from kardinal_infra.model.service import Service
@@ -27,6 +27,7 @@ def store_problems(
         key: Config key for paths.
     """
     taken: dict[str, str] = {}
+    references: list[tuple[str, str]] = []
     for name, store in stores.items():
         path = dotted(key, ["stores", name])
         if problem := label_problem(name):
@@ -36,10 +37,10 @@ def store_problems(
             message = f'service "{service}" is already store "{taken[service]}"'
             yield Problem(f"{path}.service", message)
         taken.setdefault(service, name)
-        if service not in names:
-            yield Problem(f"{path}.service", f'unknown service "{service}"{did_you_mean(service, names)}')
-        elif service in services:
+        references.append((f"{path}.service", service))
+        if service in services:
             yield from _port_problems(store, service, services[service], path)
+    yield from unknown_names("service", references, names)
     for name, service_of in services.items():
         yield from _undeclared_uses(service_of, taken, dotted(key, ["services", name]))
     yield from _circle(services, taken, f"{key}.stores")

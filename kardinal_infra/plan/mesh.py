@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kardinal_infra.errors import Problem
 from kardinal_infra.model.service import Port, Service
-from kardinal_infra.observed.live import LiveObjects, Object
+from kardinal_infra.observed.live import LiveObjects, Object, spec_of
 from kardinal_infra.routing.conflicts import fork_conflicts
 from kardinal_infra.routing.dialect import dialect_conflicts
 
@@ -85,9 +85,9 @@ def port_problems(name: str, port: Port, item: Object) -> Iterator[str]:
     Yields:
         Sentences.
     """
-    found = next((p for p in item.get("spec", {}).get("ports") or () if p.get("port") == port.port), None)
+    found = next((p for p in spec_of(item).get("ports") or () if p.get("port") == port.port), None)
     if found is None:
-        there = ", ".join(str(p.get("port")) for p in item.get("spec", {}).get("ports") or ()) or "none"
+        there = ", ".join(str(p.get("port")) for p in spec_of(item).get("ports") or ()) or "none"
         yield f'Service "{name}" has no port {port.port} (it has: {there})'
     elif port.protocol != "tcp" and (other := _other_protocol(found)):
         yield (

@@ -78,11 +78,6 @@ class ForkPlan:
         """Name of the fork's workload and Service."""
         return self.spec.name
 
-    @property
-    def workload_kind(self) -> str:
-        """Kind of the fork's workload."""
-        return str(self.manifest["kind"])
-
     def workload(self, secrets: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the manifest as it is applied.
 

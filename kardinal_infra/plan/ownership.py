@@ -12,7 +12,15 @@ from kardinal_infra.errors import Problem
 from kardinal_infra.model.names import Owner, host_problem
 from kardinal_infra.model.topology import Topology
 from kardinal_infra.observed.index import grouped
-from kardinal_infra.observed.live import LiveObjects, Object, flow_of, name_of, namespace_of, owner_of
+from kardinal_infra.observed.live import (
+    LiveObjects,
+    Object,
+    flow_of,
+    name_of,
+    namespace_of,
+    owner_of,
+    spec_of,
+)
 
 _LISTED = 3
 
@@ -96,6 +104,6 @@ def host_problems(live: LiveObjects, owner: Owner, topology: Topology, path: str
         istio = topology.gateway.kind == "istio"
         kind, field = ("VirtualService", "hosts") if istio else ("HTTPRoute", "hostnames")
         for route in live.virtual_services if istio else live.http_routes:
-            if host in (route.get("spec", {}).get(field) or ()) and flow_of(route) != owner.flow:
+            if host in (spec_of(route).get(field) or ()) and flow_of(route) != owner.flow:
                 taken_by = f"{kind} {namespace_of(route)}/{name_of(route)}"
                 yield Problem(path, f'host "{host}" is taken by {taken_by}; choose another id')

@@ -80,7 +80,7 @@ def allow_problems(context: Context) -> Iterator[Problem]:
 
 def _leads_to(item: Destination, hosts: Collection[str], services: Collection[ServiceRef], home: str) -> bool:
     if item.kind == "service":
-        return (item.namespace or home, item.host) in services
+        return ServiceRef(item.namespace or home, item.host) in services
     if item.kind == "tcp":
         network = ipaddress.ip_network(item.host, strict=False)
         return any(address in network for address in _addresses(hosts))

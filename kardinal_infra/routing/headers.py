@@ -11,8 +11,6 @@ from typing import Any
 
 Changes = Mapping[str, Any]
 
-ACTIONS = ("set", "add", "remove")
-
 
 def named_in(changes: Changes, *actions: str) -> frozenset[str]:
     """Returns the headers that changes are about, in lower case.

@@ -9,6 +9,7 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 from kardinal_infra.forking import DatabaseEnv
+from kardinal_infra.model.names import ServiceRef
 from kardinal_infra.observed.live import Object, containers, pod_template
 from kardinal_infra.safety.case import Case, ProposedFork
 from kardinal_infra.safety.references import END, Key, as_address, references, taken_whole, texts
@@ -26,12 +27,12 @@ class Parents:
     Attributes:
         keys: Of Secrets and ConfigMaps that gave a baseline the variables which a branch gives its fork. Of a
             Secret all keys count: they are parts of one connection. A ConfigMap holds anything.
-        hosts: Each with the namespace of who uses it, where a name alone is resolved.
+        hosts: Each as the name in the namespace of who uses it, where a name alone is resolved.
         kept: Variables that stay as they are on purpose.
     """
 
     keys: frozenset[Key]
-    hosts: frozenset[tuple[str, str]]
+    hosts: frozenset[ServiceRef]
     kept: frozenset[str]
 
     def accuse(self, key: Key) -> bool:
@@ -52,9 +53,9 @@ class Parents:
             An expression that finds one in a text, None when there is no host, and the words that are one.
         """
         if home not in self._named:
-            forms = [form for host, namespace in self.hosts for form in _spellings(host, namespace, home)]
+            forms = [form for host in self.hosts for form in _spellings(host, home)]
             leads = re.compile("|".join(forms), re.IGNORECASE) if forms else None
-            bare = frozenset(host for host, namespace in self.hosts if namespace == home)
+            bare = frozenset(host.name for host in self.hosts if host.namespace == home)
             self._named[home] = leads, bare
         return self._named[home]
 
@@ -73,12 +74,12 @@ class BranchedParents:
             case: The cluster and the flow.
         """
         self._keys: dict[str, set[Key]] = {}
-        self._hosts: dict[str, set[tuple[str, str]]] = {}
+        self._hosts: dict[str, set[ServiceRef]] = {}
         self._made: dict[tuple[frozenset[str], frozenset[str]], Parents] = {}
         for fork in case.forks:
             for use in fork.databases:
                 self._keys.setdefault(use.database, set()).update(_gave(case, fork, use))
-                found = {(host, case.home(fork.service)) for host in _hosts(case, fork, use)}
+                found = {ServiceRef(case.home(fork.service), host) for host in _hosts(case, fork, use)}
                 self._hosts.setdefault(use.database, set()).update(found)
 
     def of(self, fork: ProposedFork | None = None) -> Parents:
@@ -162,12 +163,12 @@ def naming_hosts(home: str, container: Object, parents: Parents) -> list[str]:
     return sorted(found)
 
 
-def _spellings(host: str, namespace: str, home: str) -> list[str]:
+def _spellings(host: ServiceRef, home: str) -> list[str]:
     """Expressions for a host, as a pod in `home` may write it; a word alone has to stand like an address."""
-    labels = host.split(".")
+    labels = host.name.split(".")
     if len(labels) > 1 and labels[2:3] != ["svc"]:
-        return [rf"(?<![\w.-]){re.escape(host)}{END}"]
-    name, namespace = labels[0], labels[1] if len(labels) > 1 else namespace
+        return [rf"(?<![\w.-]){re.escape(host.name)}{END}"]
+    name, namespace = labels[0], labels[1] if len(labels) > 1 else host.namespace
     forms = [rf"(?<![\w-]){re.escape(name)}\.{re.escape(namespace)}{END}"]
     if namespace == home:
         forms += [*as_address(name, r"\d+"), rf"(?<!\w)host={re.escape(name)}(?![\w.-])"]

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from benchmarks.application import STACK, Forks, flow, live, topology
-from kardinal_infra.config import load_flow
+from kardinal_infra.config import load_baseline, load_flow
 from kardinal_infra.config.reading import SUGGESTED, did_you_mean
 from kardinal_infra.errors import ConfigError
 from kardinal_infra.forking import BranchSecret, fork_template, fork_workload
@@ -91,6 +91,38 @@ def test_of_thousands_of_misspelt_names_the_first_are_compared_with_all_that_the
     assert messages[1].startswith("unknown service; shop has: service-00000, service-00001,")
     assert messages[1].endswith('; did you mean "service-00001"?')
     assert set(messages[SUGGESTED:]) == {"unknown service"}
+
+
+def test_of_many_misspelt_references_the_first_are_compared_with_all_that_there_are() -> None:
+    misspelt = [f"servce-{number:05d}" for number in range(200)]
+    services = {f"service-{number:05d}": {"dependsOn": [name]} for number, name in enumerate(misspelt)}
+    stores = {f"store-{name}": {"service": name} for name in misspelt}
+    hooks = [
+        {
+            "name": name,
+            "after": "databases",
+            "create": "x",
+            "uses": [{"database": name, "environment": {"X": "uri"}}],
+        }
+        for name in misspelt
+    ]
+    value = {"namespace": "shop", "domain": "shop.example", "services": services}
+    caught: list[ConfigError] = []
+
+    def refuse() -> None:
+        with pytest.raises(ConfigError) as refused:
+            load_baseline({**value, "stores": stores, "hooks": hooks})
+        caught.append(refused.value)
+
+    counted = calls_of([did_you_mean], refuse)
+    assert counted == {"did_you_mean": 3 * SUGGESTED}
+    messages = {item.path: item.message for item in caught[0].problems}
+    path = "kardinal:baseline.services.service-{:05d}.dependsOn[0]"
+    assert [messages[path.format(number)] for number in (1, SUGGESTED)] == [
+        'unknown service "servce-00001"; did you mean "service-00001"?',
+        f'unknown service "servce-{SUGGESTED:05d}"',
+    ]
+    assert len(messages) == 3 * len(misspelt)
 
 
 def test_each_fork_is_rendered_once() -> None:
