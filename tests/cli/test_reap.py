@@ -199,7 +199,7 @@ def test_a_state_that_cannot_be_read_keeps_every_branch(service: Server, project
     [
         (["--grace", "soon"], '--grace: "soon" is not a grace period'),
         (["--in", "neon"], "--in neon: expected BACKEND:PROJECT"),
-        (["--in", "nexus:shop"], "there is no branching backend 'nexus'"),
+        (["--in", "nexus:shop"], 'there is no branching backend "nexus"'),
         (["--json", "--delete"], "--json cannot ask"),
     ],
 )
