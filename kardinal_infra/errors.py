@@ -17,6 +17,7 @@ No message holds a secret: the raisers remove keys and passwords before they bui
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -42,13 +43,10 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
 
-    def is_within(self, path: str) -> bool:
-        """Says whether it is about the value at a path, or about something in it.
-
-        Args:
-            path: Another path.
-        """
-        return self.path == path or self.path.startswith((f"{path}.", f"{path}["))
+    def places(self) -> Iterator[str]:
+        """Yields its path, and that of every value which it is in."""
+        yield self.path
+        yield from (self.path[: found.start()] for found in re.finditer(r"[.\[]", self.path))
 
 
 class ConfigError(KardinalError):
@@ -67,10 +65,9 @@ class ConfigError(KardinalError):
 
 
 def _told_once(problems: Collection[Problem]) -> Iterator[Problem]:
-    unread = [problem for problem in problems if problem.unread]
-    yield from unread
+    unread = {problem.path for problem in problems if problem.unread}
     for problem in problems:
-        if not any(problem.is_within(other.path) for other in unread):
+        if problem.unread or unread.isdisjoint(problem.places()):
             yield problem
 
 

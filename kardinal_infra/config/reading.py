@@ -99,12 +99,10 @@ def whole(parts: Mapping[str, Part], path: str, problems: Iterable[Problem]) -> 
         path: Where they stand.
         problems: What reading found.
     """
-    unread = [problem for problem in problems if problem.unread]
-    return {
-        name: part
-        for name, part in parts.items()
-        if not any(problem.is_within(dotted(path, [name])) for problem in unread)
-    }
+    touched: set[str] = set()
+    for problem in problems:
+        touched.update(problem.places() if problem.unread else ())
+    return {name: part for name, part in parts.items() if dotted(path, [name]) not in touched}
 
 
 def read_model(model: type[Model], value: object, key: str) -> tuple[Model | None, list[Problem]]:
