@@ -62,7 +62,7 @@ def test_a_field_is_all_that_a_new_option_needs_to_reach_the_backend_that_takes_
     package = Path(kardinal_infra.__file__).parent
     shutil.copytree(package, tmp_path / "kardinal_infra", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    options = tmp_path / "kardinal_infra" / "branch_options.py"
+    options = tmp_path / "kardinal_infra" / "model" / "branch_options.py"
     before, marker, after = options.read_text().partition("\n    def overridden_by(")
     options.write_text(before + FIELD + marker + after)
 
