@@ -119,9 +119,8 @@ class Case:
         Args:
             service: Name of the service.
         """
-        forks = {fork.service: fork.name for fork in self.forks}
         owner = Owner("", self.topology.namespace, self.flow)
-        return Targets.of(self.topology, owner, service, forks, self.routing_key)
+        return Targets.of(self.topology, owner, service, self._fork_names, self.routing_key)
 
     def live_of(self, service: str) -> LiveObjects:
         """Returns the cluster as it is in the namespace of a service.
@@ -142,6 +141,11 @@ class Case:
     def fresh_services(self) -> frozenset[str]:
         """Returns the services of the fresh stores: nothing is routed to their forks."""
         return self._fresh_services
+
+    @cached_property
+    def _fork_names(self) -> Mapping[str, str]:
+        """Fork by service, once for all: where everything is forked it is as large as the application."""
+        return {fork.service: fork.name for fork in self.forks}
 
     @cached_property
     def production_hosts(self) -> tuple[PublicHost, ...]:

@@ -33,8 +33,10 @@ def planning_steps(services: int, forks: Forks, flows: int = 0) -> int:
 
 @pytest.mark.parametrize("forks", get_args(Forks))
 def test_a_plan_grows_linearly_with_the_application(forks: Forks) -> None:
-    small, large = (planning_steps(size, forks) for size in (SIZE, 2 * SIZE))
-    assert large / small < MOST
+    # What is linear takes less than twice as much, since something is always the same. Of a dictionary of all
+    # forks that was made for each fork few steps are seen: at 60 services 2.06 times as many, at 20 none.
+    small, large = (planning_steps(size, forks) for size in (3 * SIZE, 6 * SIZE))
+    assert large / small < 2
 
 
 @pytest.mark.parametrize("forks", get_args(Forks))
