@@ -4,7 +4,7 @@
 # make test-long   the same, with more repetitions of what is random or killed (lab/README.md)
 # make test-fast   lint, types and the tests that need neither the lab nor PostgreSQL nor the Pulumi engine
 # make test-postgres, make test-engine, make test-lab  the tests that need that
-# make properties  the properties of routes, forks and plans on 10,000 random applications each (a quarter of an hour)
+# make properties  the properties of routes, forks and plans on 10,000 random applications each (most of an hour)
 # make faults      500 schedules of faults and crashes on the local Neon service (FAULTS="--count 2000 --workers 3")
 # make churn       100 flows created and destroyed, four at a time, beside 100,000 requests (CHURN="--seed 2")
 # make bench-branch  create to first query by size and file system, and twenty stacks at once (root; btrfs-progs, xfsprogs)
