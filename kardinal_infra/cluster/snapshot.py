@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import httpx
@@ -43,9 +44,6 @@ from kardinal_infra.observed.live import GATEWAY_API, ROOT_NAMESPACE, LiveObject
 
 T = TypeVar("T")
 
-_FORBIDDEN = 403
-_NOT_FOUND = 404
-_GONE = 410
 
 PARALLEL_READS = 6
 """Lists under way at once."""
@@ -177,7 +175,7 @@ class _Reader:
 
     def _required(self, kind: type[Any], namespace: str) -> list[Object]:
         result = self._try(
-            lambda: self._list(kind, namespace), f"list {_plural(kind)}", tolerate={_NOT_FOUND}
+            lambda: self._list(kind, namespace), f"list {_plural(kind)}", tolerate={HTTPStatus.NOT_FOUND}
         )
         return result or []
 
@@ -188,7 +186,9 @@ class _Reader:
     def _everywhere(self, kind: type[Any]) -> list[Object] | None:
         """Lists a kind in all namespaces; None, and the kind in `hidden`, where that is not allowed."""
         what = f"list {_plural(kind)}"
-        found = self._try(lambda: self._list(kind, "*"), what, tolerate={_FORBIDDEN, _NOT_FOUND})
+        found = self._try(
+            lambda: self._list(kind, "*"), what, tolerate={HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+        )
         if found is None:
             self.hidden.add(f"{_plural(kind)}.{kind._api_info.resource.group}")
         return found
@@ -201,7 +201,7 @@ class _Reader:
         what = f"list {_plural(kind)}"
         found: list[Object] = []
         for namespace in self._namespaces:
-            items = self._try(partial(self._list, kind, namespace), what, tolerate={_NOT_FOUND})
+            items = self._try(partial(self._list, kind, namespace), what, tolerate={HTTPStatus.NOT_FOUND})
             if items is None:
                 return None
             found += items
@@ -214,7 +214,7 @@ class _Reader:
         items = self._try(
             lambda: [cast("Any", item).to_dict() for item in self._pages(kind, namespace)],
             f"list {kind.__name__}s",
-            tolerate={_FORBIDDEN, _NOT_FOUND},
+            tolerate={HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND},
         )
         if items is None:
             return None
@@ -231,7 +231,7 @@ class _Reader:
         item = self._try(
             lambda: self._client.get(Namespace, namespace),
             "get the namespace",
-            tolerate={_FORBIDDEN, _NOT_FOUND},
+            tolerate={HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND},
         )
         labels = item.metadata.labels if item is not None and item.metadata is not None else None
         return {"kubernetes.io/metadata.name": namespace, **(labels or {})}
@@ -241,7 +241,7 @@ class _Reader:
         result = self._try(
             lambda: [item.to_dict() for item in self._pages(WEBHOOKS, labels={"app": INJECTOR_LABEL})],
             "list MutatingWebhookConfigurations",
-            tolerate={_NOT_FOUND},
+            tolerate={HTTPStatus.NOT_FOUND},
         )
         return result or []
 
@@ -264,7 +264,7 @@ class _Reader:
             items = listed(PAGE)
         except httpx.HTTPStatusError as error:
             # The server forgets the state that the pages are of after some minutes. All at once needs none.
-            if error.response.status_code != _GONE:
+            if error.response.status_code != HTTPStatus.GONE:
                 raise
             items = listed(None)
         seconds = time.monotonic() - begun
@@ -280,10 +280,16 @@ class _Reader:
         """Lists a kind that a plan can do without; what may not be read goes to `unread`."""
         what = f"list {_plural(kind)}"
         try:
-            return self._try(lambda: self._list(kind, namespace, labels), what, tolerate={_NOT_FOUND}) or []
+            return (
+                self._try(lambda: self._list(kind, namespace, labels), what, tolerate={HTTPStatus.NOT_FOUND})
+                or []
+            )
         except ClusterError as error:
             cause = error.__cause__
-            if not isinstance(cause, httpx.HTTPStatusError) or cause.response.status_code != _FORBIDDEN:
+            if (
+                not isinstance(cause, httpx.HTTPStatusError)
+                or cause.response.status_code != HTTPStatus.FORBIDDEN
+            ):
                 raise
             where = "" if namespace == self._namespaces[0] else f" in {namespace}"
             self.unread.add(_kind(kind) + where)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from lightkube import Client
@@ -41,8 +42,6 @@ READY_SECONDS = 60.0
 """Longest wait for the collector."""
 
 PAUSE_SECONDS = 0.2
-
-_NOT_FOUND = 404
 
 
 @contextmanager
@@ -145,7 +144,7 @@ def list_objects(
         client,
         f"list {kind._api_info.plural}",
         lambda: [item.to_dict() for item in client.list(kind, namespace=namespace, labels=wanted)],
-        tolerate={_NOT_FOUND},
+        tolerate={HTTPStatus.NOT_FOUND},
     )
     return found or []
 
